@@ -22,14 +22,15 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(as_json: bool) -> None:
+@click.option("--every-file", is_flag=True, help="Look for holes in all files of the archive: two reads of each.")
+def command(as_json: bool, every_file: bool) -> None:
     """Check every service, hub, queue and container, and the settings of the Kafka clients.
 
     Each failing line says how to mend it. The exit code is 1 when a check fails, and 0 with warnings only.
     """
     # The SDKs log their retries. A failure comes back as a finding.
     logging.disable(logging.WARNING)
-    found = examine(load(os.environ))
+    found = examine(load(os.environ), every_file=every_file)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
@@ -38,7 +39,7 @@ def command(as_json: bool) -> None:
     raise SystemExit(1 if failed else 0)
 
 
-def examine(environ: Mapping[str, str]) -> list[Finding]:
+def examine(environ: Mapping[str, str], *, every_file: bool = False) -> list[Finding]:
     """The findings about the system that `environ` names."""
     # The import of the SDKs takes a second. Wrong settings are reported without it.
     from songline.doctor.gather import DoctorSettings, gather
@@ -48,7 +49,7 @@ def examine(environ: Mapping[str, str]) -> list[Finding]:
     except SettingError as error:
         mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
         return [Finding("settings", "fail", str(error), mend)]
-    facts = asyncio.run(gather(settings, environ, lambda: datetime.now(UTC)))
+    facts = asyncio.run(gather(settings, environ, lambda: datetime.now(UTC), every_file=every_file))
     hubs, bus, store = settings.cloud.eventhubs, settings.servicebus, settings.cloud.cosmos
     seen = f"Event Hubs at {hubs.host}, Kafka at {hubs.kafka}, Service Bus at {bus.host}, Cosmos DB at {store.endpoint}"
     return [Finding("settings", "ok", seen), *findings(facts, CONTAINERS)]

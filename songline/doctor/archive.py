@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from songline.doctor.ages import age_text
 from songline.doctor.facts import ArchiveFacts, FailedQuestion
 from songline.doctor.finding import Finding
 from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
@@ -9,11 +10,9 @@ from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
 LATE_S = 1_200.0
 """An event may wait for so long: Capture's longest window has 900 s, and a file is written behind it."""
 
-NEWEST_FILES = 20
-"""So many of each partition are looked at: a year has half a million."""
-
 _CHECK = f"archive of {MUSIC_EVENTS}"
 _SHOWN = 3
+_MORE = "`songline doctor --every-file` reads the two ends of each of the others"
 _FORMAT = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}"
 _TURN_ON = (
     f"turn Capture on: `az eventhubs eventhub update --name {MUSIC_EVENTS} --enable-capture true --capture-interval 60 "
@@ -37,7 +36,7 @@ def archive_findings(facts: ArchiveFacts | FailedQuestion) -> Iterator[Finding]:
         return
     yield _behind(found)
     if found.files:
-        yield Finding("size of the archive", "ok", _size(found))
+        yield Finding("size of the archive", "ok", _size(found), _MORE if found.looked_at < found.files else "")
     yield from _incomplete("holes in the archive", found.holes, "restore the files that are missing from a backup")
     yield from _incomplete("damaged files", found.damages, "restore these files from a backup")
     if found.others:
@@ -54,7 +53,7 @@ def _behind(found: ArchiveFacts) -> Finding:
     if found.oldest_s is None:
         state = "holds every event of the hub" if found.files else "is empty, as the hub is"
         return Finding(_CHECK, "ok", f"{where} {state}")
-    waits = f"{found.waiting:,} events of the hub wait, the oldest for {_duration(found.oldest_s)}"
+    waits = f"{found.waiting:,} events of the hub wait, the oldest for {age_text(found.oldest_s)}"
     if found.oldest_s <= LATE_S:
         return Finding(_CHECK, "ok", f"{where}: {waits}")
     if not found.files:
@@ -77,8 +76,14 @@ def _size(found: ArchiveFacts) -> str:
     growth = f"{_bytes(found.day_bytes)} in {found.day_files:,}"
     return (
         f"{_bytes(found.size_bytes)} in {found.files:,} files, of which {growth} "
-        f"came in the last 24 hours; the newest {NEWEST_FILES} of each partition were looked at"
+        f"came in the last 24 hours; {_looked_at(found)} looked at for holes and damage"
     )
+
+
+def _looked_at(found: ArchiveFacts) -> str:
+    if found.looked_at >= found.files:
+        return "all were"
+    return f"{found.looked_at:,} were, the newest of each partition and those in the index,"
 
 
 def _bytes(count: int) -> str:
@@ -88,9 +93,3 @@ def _bytes(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1_000
     return f"{size:,.1f} TB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"

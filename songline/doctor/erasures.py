@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from songline.cloud import cosmos
 from songline.cloud.settings import CosmosSettings
+from songline.doctor.ages import age_text
 from songline.doctor.facts import ErasureFacts, FailedQuestion
 from songline.doctor.finding import Finding
 from songline.processors.history.erasure.erasure_store import ErasureStore
@@ -51,26 +52,24 @@ def _finding(erasure: Erasure, now: datetime) -> Finding:
     if erasure.state == "waiting":
         if now - erasure.due_at < OVERDUE:
             return Finding(_CHECK, "ok", f"{name} waits for its undo window, until {erasure.due_at:%Y-%m-%d %H:%M} UTC")
-        return Finding(_CHECK, "warn", f"{name} was due {_age(now - erasure.due_at)} ago and has not begun", _START)
+        return Finding(
+            _CHECK,
+            "warn",
+            f"{name} was due {age_text((now - erasure.due_at).total_seconds())} ago and has not begun",
+            _START,
+        )
     begun = now - (erasure.begun_at or erasure.requested_at)
+    began = f"{name} began {age_text(begun.total_seconds())} ago"
     step = "its next step" if erasure.progress is None or not erasure.progress.name else erasure.progress.name
     reason = erasure.progress.waits_for if erasure.progress is not None else ""
     if erasure.lease_until is not None and now - erasure.lease_until > OVERDUE:
-        left = _age(now - erasure.lease_until)
-        seen = f"{name} began {_age(begun)} ago, is at {step}, and no worker has had it for {left}"
+        left = age_text((now - erasure.lease_until).total_seconds())
+        seen = f"{began}, is at {step}, and no worker has had it for {left}"
         return Finding(_CHECK, "warn", f"{seen}: {reason}" if reason else seen, _START)
     if not reason:
-        return Finding(_CHECK, "ok", f"{name} began {_age(begun)} ago and is at {step}")
-    seen = f"{name} began {_age(begun)} ago and waits at {step}: {reason}"
+        return Finding(_CHECK, "ok", f"{began} and is at {step}")
+    seen = f"{began} and waits at {step}: {reason}"
     if begun < STUCK:
         return Finding(_CHECK, "ok", seen)
     mend = f"mend what it waits for; `songline forget show {erasure.id}` shows how far it is"
     return Finding(_CHECK, "warn", seen, mend)
-
-
-def _age(age: timedelta) -> str:
-    minutes = max(0, int(age.total_seconds() // 60))
-    hours, days = minutes // 60, minutes // 1_440
-    if days >= 2:
-        return f"{days} days"
-    return f"{hours} hours" if hours >= 2 else f"{minutes} minutes"

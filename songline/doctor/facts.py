@@ -84,9 +84,9 @@ class ArchiveFacts(Struct, frozen=True):
     """What is known of the archive.
 
     `is_there`: whether the `container` is, `can_capture` whether the hub's service has Capture at all. `files` and
-    `size_bytes` are of all partitions, `day_files` and `day_bytes` of the last 24 hours. Of the newest files of each
-    partition: `holes` and `damages` as sentences. `waiting`: how many of the hub's events are in no file, the oldest of
-    them for `oldest_s` seconds; None where none waits.
+    `size_bytes` are of all partitions, `day_files` and `day_bytes` of the last 24 hours. Of the `looked_at` files that
+    were looked at: `holes` and `damages` as sentences. `waiting`: how many of the hub's events are in no file, the
+    oldest of them for `oldest_s` seconds; None where none waits.
     """
 
     container: str
@@ -96,6 +96,7 @@ class ArchiveFacts(Struct, frozen=True):
     size_bytes: int = 0
     day_files: int = 0
     day_bytes: int = 0
+    looked_at: int = 0
     holes: tuple[str, ...] = ()
     damages: tuple[str, ...] = ()
     others: tuple[str, ...] = ()

@@ -59,6 +59,9 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import ProgressReport
 
 PATIENCE = 15.0
+ARCHIVE_PATIENCE = 60.0
+"""Files are listed by the thousand: an archive of years has a hundred pages."""
+WHOLE_ARCHIVE_PATIENCE = 3_600.0
 PEEKED = 50
 
 T = TypeVar("T")
@@ -77,8 +80,12 @@ class DoctorSettings(Struct, frozen=True):
         return cls(CloudSettings.read(environ), read_servicebus(environ), read_blobs(environ))
 
 
-async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> DoctorFacts:
-    """The outcome of all checks, which run concurrently. A check without an answer in PATIENCE seconds fails."""
+async def gather(
+    settings: DoctorSettings, environ: Mapping[str, str], clock: Callable[[], datetime], *, every_file: bool = False
+) -> DoctorFacts:
+    """The outcome of all checks, which run concurrently. A check without an answer in PATIENCE seconds fails; that of
+    the archive may take longer, above all where `every_file` of it is looked at."""
+    archive_s = WHOLE_ARCHIVE_PATIENCE if every_file else ARCHIVE_PATIENCE
     cloud = settings.cloud
     addresses = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
     async with asyncio.TaskGroup() as group:
@@ -94,7 +101,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         queue = start(_within(_queue(settings.servicebus)))
         parked = start(_within(_parked(cloud.cosmos)))
         stored = start(_within(_blobs(settings.blobs)))
-        archive = start(_within(_archive(settings, environ, clock())))
+        archive = start(_within(_archive(settings, environ, clock(), every_file=every_file), archive_s))
         skew = start(_within(measure_skew_s(cloud.cosmos.endpoint, clock, PATIENCE)))
         health = {name: start(_health(environ.get(variable))) for name, variable in addresses.items()}
     topics, behind = kafka.result()
@@ -118,12 +125,12 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
     )
 
 
-async def _within(question: Awaitable[T]) -> T | FailedQuestion:
+async def _within(question: Awaitable[T], patience_s: float = PATIENCE) -> T | FailedQuestion:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience_s):
             return await question
     except TimeoutError:
-        return FailedQuestion(f"no answer within {PATIENCE:g} s")
+        return FailedQuestion(f"no answer within {patience_s:g} s")
     except (
         *(AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError, PoisonError),
         *(HistoryError, MissingExtraError, SettingError),
@@ -289,9 +296,13 @@ async def _blobs(settings: BlobSettings) -> dict[str, bool]:
         return {name: await client.get_container_client(name).exists() for name in channels.BLOB_CONTAINERS}
 
 
-async def _archive(settings: DoctorSettings, environ: Mapping[str, str], now: datetime) -> ArchiveFacts:
+async def _archive(
+    settings: DoctorSettings, environ: Mapping[str, str], now: datetime, *, every_file: bool
+) -> ArchiveFacts:
     reading = cast("ModuleType", load("songline.doctor.archive_reading", "history"))
-    facts: ArchiveFacts = await reading.read_archive_facts(environ, settings.cloud.eventhubs, settings.servicebus, now)
+    facts: ArchiveFacts = await reading.read_archive_facts(
+        environ, settings.cloud.eventhubs, settings.servicebus, now, every_file=every_file
+    )
     return facts
 
 

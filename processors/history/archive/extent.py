@@ -1,6 +1,6 @@
 """What an archive holds of a partition, and what its hub holds beside it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -40,10 +40,8 @@ def extent_of(partition: str, placed: Sequence[PlacedFile], hub: HubState | None
     last = max((one.last for one in placed if one.range is not None), default=None)
     waiting = None
     if hub is not None:
-        generation, position = split_position(-1 if last is None else last)
-        first_s = min((one.range.first_s for one in placed if one.range and one.generation == generation), default=0)
-        same = last is not None and first_s >= int(hub.created_at.timestamp() // 1)
-        waiting = max(0, hub.last - (max(position, hub.first - 1) if same else hub.first - 1))
+        captured = max((one.last for one in _of_hub(placed, hub)), default=-1)
+        waiting = max(0, hub.last - max(split_position(captured)[1], hub.first - 1))
     return PartitionExtent(
         partition=partition,
         has_container=is_there,
@@ -59,6 +57,31 @@ def extent_of(partition: str, placed: Sequence[PlacedFile], hub: HubState | None
         hub_last=None if hub is None else hub.last,
         waiting=waiting,
     )
+
+
+def only_in_hub(placed: Sequence[PlacedFile], hub: HubState) -> list[tuple[int, int]]:
+    """The first and last positions of the stretches that a hub has and no whole file, by position. What a damaged file
+    lacks is not known by its ends, so the hub's events of its whole range are among them."""
+    captured = ((one.range.first, one.range.last) for one in _of_hub(placed, hub) if one.range and one.damage is None)
+    stretches, next_one = [], hub.first
+    for first, last in sorted(captured):
+        if first > next_one:
+            stretches.append((next_one, min(first - 1, hub.last)))
+        next_one = max(next_one, last + 1)
+        if next_one > hub.last:
+            break
+    if next_one <= hub.last:
+        stretches.append((next_one, hub.last))
+    return stretches
+
+
+def _of_hub(placed: Sequence[PlacedFile], hub: HubState) -> Iterator[PlacedFile]:
+    """The files with events of the hub as it is: of the last generation, unless the hub was made anew after it."""
+    generation = max((one.generation for one in placed), default=0)
+    found = [one for one in placed if one.generation == generation and one.range is not None]
+    first_s = min((one.range.first_s for one in found if one.range is not None), default=0)
+    if first_s >= int(hub.created_at.timestamp() // 1):
+        yield from found
 
 
 def _holes(partition: str, placed: Sequence[PlacedFile]) -> list[Hole]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from songline.processors.history.archive.blob_files import ArchiveFiles
 from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import ArchiveHoleError, Damage, DamagedFileError, Hole
-from songline.processors.history.archive.extent import PartitionExtent, extent_of
+from songline.processors.history.archive.extent import PartitionExtent, extent_of, only_in_hub
 from songline.processors.history.archive.file_facts import FileFacts, read_facts
 from songline.processors.history.archive.generations import PlacedFile, placed_files
 from songline.processors.history.archive.hub_tail import HubTail
@@ -79,6 +79,26 @@ class HubHistory:
         """What the archive holds of a partition, what the hub holds, and how far the archive is behind."""
         placed = await self.placed(partition)
         return extent_of(partition, placed, await self.hub_state(partition), is_there=self._has_container)
+
+    async def read_only_in_hub(self, partition: str) -> AsyncGenerator[Records]:
+        """The events of a partition that the hub has and no whole file, up to the hub's end as it is now: before the
+        first file, between files, and behind the last one. Positions are the hub's own. Raises HubUnreadableError too.
+        """
+        placed = await self.placed(partition)
+        state = await self.hub_state(partition)
+        if self.tail is None or state is None:
+            return
+        for first, last in only_in_hub(placed, state):
+            begin = first
+            while begin <= last:
+                begin, before = last + 1, begin
+                async with aclosing(self.tail.read(partition, before, last)) as found:
+                    async for records in found:
+                        if isinstance(records, int):
+                            # Its retention went on meanwhile.
+                            begin = records
+                            break
+                        yield records
 
     def passing_over(self) -> "HubHistory":
         """The same history, which passes over what is missing or damaged, with a report of its own."""
@@ -174,8 +194,10 @@ class _Reading:
         self._hub_next = 0
 
     async def run(self) -> AsyncGenerator[Records]:
-        stuck_at = -1
+        stuck_at: int | None = None
         while True:
+            if stuck_at is not None:
+                self._history.files.forget_listing()
             self._placed = await self._history.placed(self._partition)
             # Capture may have written meanwhile what the hub does not hold any more: only what is missing when both
             # are asked again is missing.

@@ -50,15 +50,25 @@ def partition_of(environ: Mapping[str, str], path: str) -> str | None:
 
 
 @asynccontextmanager
-async def open_history(
-    environ: Mapping[str, str], *, skip: bool = False, with_tail: bool = True
-) -> AsyncIterator[HubHistory]:
-    """The history of `music-events`; without `with_tail` of its archive alone. Raises SettingError."""
+async def open_files(
+    environ: Mapping[str, str], hub: EventHubsSettings | None, *, keeps_listing: bool = False
+) -> AsyncIterator[BlobFiles]:
+    """The files of the archive, of the namespace of `hub` alone where that is known. Raises SettingError."""
     settings = read_archive(environ)
+    async with blobs.client(read_blobs(environ)) as account:
+        container = account.get_container_client(settings.container)
+        yield BlobFiles(container, settings.names, _namespace(hub), keeps_listing=keeps_listing)
+
+
+@asynccontextmanager
+async def open_history(
+    environ: Mapping[str, str], *, skip: bool = False, with_tail: bool = True, keeps_listing: bool = False
+) -> AsyncIterator[HubHistory]:
+    """The history of `music-events`; without `with_tail` of its archive alone. With `keeps_listing`, for what is over
+    soon, files are listed once unless something is missing. Raises SettingError."""
     hub = read_eventhubs(environ) if with_tail else None
     async with AsyncExitStack() as stack:
-        account = await stack.enter_async_context(blobs.client(read_blobs(environ)))
-        files = BlobFiles(account.get_container_client(settings.container), settings.names, _namespace(hub))
+        files = await stack.enter_async_context(open_files(environ, hub, keeps_listing=keeps_listing))
         tail = None
         if hub is not None:
             consumer = partial(eventhubs.consumer, hub, MUSIC_EVENTS, TAIL_GROUP)

@@ -54,10 +54,15 @@ LONGEST_S = 900
 async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
     """The answer to a question, from the history that the environment names."""
     try:
-        async with open_history(environ) as opened, blobs.client(read_blobs(environ)) as account:
+        async with (
+            open_history(environ, keeps_listing=True) as opened,
+            blobs.client(read_blobs(environ)) as account,
+            open_index(environ, opened) as index,
+        ):
             history = SpannedHistory(opened)
             match question:
                 case ChartsQuestion(second):
+                    await index.recall()
                     store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS))
                     # Nothing of it is saved, so any key will do.
                     key = IdentityKey(os.urandom(KEY_BYTES))
@@ -65,8 +70,9 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                 case LibraryQuestion(second, user_id):
                     if is_being_forgotten(user_id, await read_keyed(environ)):
                         return FoldFailure(BEING_FORGOTTEN)
-                    async with open_index(environ, opened) as index:
-                        return await library_as_of(history, index.listener_events, user_id, second)
+                    # Before the files' moments are asked for: else the ends of each would be read.
+                    await index.update_all()
+                    return await library_as_of(history, index.listener_events, user_id, second)
     except MomentError as error:
         return MomentRefusal(str(error))
     except ArchiveHoleError as error:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import aclosing, suppress
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -15,6 +15,7 @@ from songline.processors.history.archive.blob_files import ArchiveFile
 from songline.processors.history.archive.capture_records import RecordReader
 from songline.processors.history.archive.generations import PlacedFile
 from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.index.coverage import Stretch, coverage_of
 from songline.processors.history.index.file_scan import FileScan, ScannedFile
 from songline.processors.history.index.index_blobs import IndexStore
 from songline.processors.history.index.manifest import IndexedFile, IndexSegment, Manifest, joined_with
@@ -30,7 +31,7 @@ from songline.processors.history.index.segment import (
 )
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
-from songline.schemas.progress import lasting_position, split_position
+from songline.schemas.progress import lasting_position
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,13 @@ class ListenerEvent(Struct, frozen=True):
     position: int
     enqueued_s: int
     body: bytes
+
+
+class _ReadStretch(Struct, frozen=True):
+    """What was read of a stretch; `is_whole`: up to its end."""
+
+    events: list[ListenerEvent]
+    is_whole: bool
 
 
 class ArchiveIndex:
@@ -92,6 +100,17 @@ class ArchiveIndex:
             await self._add(partition, missing)
         raise RuntimeError(f"the index of partition {partition} is written by others all the time")
 
+    async def update_all(self) -> None:
+        """Put all files into the index that are not in it yet. What is known of them need not be read again."""
+        await asyncio.gather(*(self.update(one) for one in await self._history.partitions()))
+
+    async def recall(self) -> None:
+        """Tell the history what the index knows of its files, without adding any."""
+        files = await self._history.files.list() or ()
+        for partition in {one.name.partition for one in files}:
+            manifest = await self._read(partition)
+            self._history.know(manifest.facts(one for one in files if one.name.partition == partition))
+
     async def drop(self) -> None:
         """Delete the index. It is made anew when it is asked for."""
         await self._blobs.drop()
@@ -102,34 +121,36 @@ class ArchiveIndex:
         for _ in range(TRIES):
             with suppress(ResourceModifiedError, ResourceNotFoundError):
                 return await self._events(partition, user_id, until_s)
+            self._history.files.forget_listing()
             # A file was written anew between listing and reading it, or another process joined segments.
         return await self._events(partition, user_id, until_s)
 
     async def _events(self, partition: str, user_id: str, until_s: int | None) -> list[ListenerEvent]:
         placed = await self.update(partition)
         manifest, _ = self._manifests[partition]
-        before, behind = _split(placed, until_s)
-        # The hub alone may have what is before the first file that is not read.
-        if not _is_plain([*before, *behind[:1]], manifest):
-            # Only a reading of all of it tells what is missing, and whether the hub has it.
-            return [one async for one in self._scanned(partition, user_id, -1, until_s)]
-        found = await self._looked_up(partition, manifest, before, user_id)
-        events = [one for one in found if until_s is None or one.enqueued_s < until_s]
-        last = max(before, key=_last, default=None)
-        if not behind and (last is None or until_s is None or _last_s(last) < until_s):
-            events += [
-                one async for one in self._scanned(partition, user_id, -1 if last is None else last.last, until_s)
-            ]
-        return events
+        covered = coverage_of(placed, manifest, until_s)
+        looked_up = await self._looked_up(partition, manifest, covered.files, user_id)
+        events = {one.position: one for one in looked_up if until_s is None or one.enqueued_s < until_s}
+        for stretch in covered.stretches:
+            read = await self._read_stretch(partition, stretch, user_id, until_s)
+            events |= {one.position: one for one in read.events}
+            if not read.is_whole:
+                # It ended at the moment. What is behind is later, whatever its own times say.
+                events = {at: one for at, one in events.items() if stretch.stop is None or at < stretch.stop}
+                break
+        return [events[position] for position in sorted(events)]
 
-    async def _scanned(
-        self, partition: str, user_id: str, after: int, until_s: int | None
-    ) -> AsyncGenerator[ListenerEvent, None]:
-        async with aclosing(self._history.read(partition, after, until_s)) as reading:
+    async def _read_stretch(self, partition: str, stretch: Stretch, user_id: str, until_s: int | None) -> _ReadStretch:
+        """The listener's events in a stretch of the history."""
+        found: list[ListenerEvent] = []
+        async with aclosing(self._history.read(partition, stretch.after, until_s)) as reading:
             async for batch in reading:
                 for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True):
+                    if stretch.stop is not None and position >= stretch.stop:
+                        return _ReadStretch(found, is_whole=True)
                     if is_of_listener(body, user_id):
-                        yield ListenerEvent(partition, position, second, body)
+                        found.append(ListenerEvent(partition, position, second, body))
+        return _ReadStretch(found, is_whole=stretch.stop is None)
 
     async def _looked_up(
         self, partition: str, manifest: Manifest, placed: Sequence[PlacedFile], user_id: str
@@ -260,40 +281,3 @@ def _events_in(partition: str, header: bytes, data: bytes, file: PlacedFile, use
         for position, second, body in zip(records.positions, records.enqueued_s, records.bodies, strict=True):
             if is_of_listener(body, user_id):
                 yield ListenerEvent(partition, base + position, second, body)
-
-
-def _is_plain(placed: Sequence[PlacedFile], manifest: Manifest) -> bool:
-    """Whether nothing of these files is missing, damaged or out of order: a lookup finds then what a reading does."""
-    known = {(one.path, one.etag): one for one in manifest.files}
-    before: PlacedFile | None = None
-    for one in placed:
-        indexed = known.get((one.file.path, one.file.etag))
-        if indexed is None or not indexed.is_whole or one.range is None:
-            return False
-        if before is None or before.generation != one.generation:
-            if split_position(one.first)[1] != 0:
-                return False
-        elif one.first > before.last + 1 or (one.first > before.last and one.range.first_s < _last_s(before)):
-            return False
-        if before is None or one.last >= before.last:
-            before = one
-    return True
-
-
-def _split(placed: Sequence[PlacedFile], until_s: int | None) -> tuple[list[PlacedFile], list[PlacedFile]]:
-    """The files that may have events of seconds before `until_s`, and the others."""
-    before: list[PlacedFile] = []
-    behind: list[PlacedFile] = []
-    for one in placed:
-        is_behind = until_s is not None and one.range is not None and one.range.first_s >= until_s
-        (behind if is_behind else before).append(one)
-    return before, behind
-
-
-def _last(placed: PlacedFile) -> int:
-    return placed.last
-
-
-def _last_s(placed: PlacedFile) -> int:
-    assert placed.range is not None
-    return placed.range.last_s

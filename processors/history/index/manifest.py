@@ -37,6 +37,10 @@ class IndexedFile(Struct, frozen=True, array_like=True):
             return False
         return self.range is None or self.count == self.range.last - self.range.first + 1
 
+    def facts_of(self, file: ArchiveFile) -> FileFacts:
+        """What is known of the file, which is listed as it was read."""
+        return FileFacts(file, self.range, self.damage)
+
 
 class IndexSegment(Struct, frozen=True, array_like=True):
     """A segment: the name of its blob, how many rows and spans it has, and the files that its rows name by number."""
@@ -68,7 +72,7 @@ class Manifest(Struct, frozen=True):
         """What the index knows of these files."""
         known = {(one.path, one.etag): one for one in self.files}
         found = ((file, known.get((file.path, file.etag))) for file in files)
-        return [FileFacts(file, one.range, one.damage) for file, one in found if one is not None]
+        return [one.facts_of(file) for file, one in found if one is not None]
 
 
 _decoder = MsgpackDecoder(Manifest)

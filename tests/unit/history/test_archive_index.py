@@ -1,6 +1,6 @@
 """The index finds of a listener what a reading of the whole archive finds, whatever is in the archive."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.processors.history.archive.errors import ArchiveHoleError
+from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError, HistoryError
 from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.archive.merge import AHEAD_FILES
 from songline.processors.history.index.archive_index import ArchiveIndex, ListenerEvent, is_of_listener
 from songline.processors.history.index.manifest import MAX_ROWS, joined_with
 from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes, joined, rows_of_files
@@ -34,9 +35,9 @@ def records(positions: Sequence[int], generation: int = 0, moved: int = 0) -> li
 
 
 async def scanned(
-    files: MemoryFiles, user_id: str, until_s: int | None, tail: MemoryTail | None
+    files: MemoryFiles, user_id: str, until_s: int | None, tail: MemoryTail | None, *, skip: bool = False
 ) -> list[ListenerEvent]:
-    history = HubHistory(files, tail)
+    history = HubHistory(files, tail, skip=skip)
     return [
         ListenerEvent(partition, position, second, body)
         for partition in await history.partitions()
@@ -119,6 +120,58 @@ async def test_what_the_hub_alone_has_before_and_between_files_is_found() -> Non
     index = ArchiveIndex(HubHistory(files, tail), blobs)
     for until_s in (None, NOON + 5, NOON + 10, NOON + 15, NOON + 25, NOON + 35):
         await check(files, index, until_s, tail)
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+async def test_what_only_a_reading_tells_is_read(data: st.DataObject) -> None:
+    """Files that lack something at their beginning, between them and within them, over a hub that has it, or a part."""
+    files, blobs = MemoryFiles(3_000), MemoryIndex()
+    everything = [(NOON + at // 3, body_of(at)) for at in range(200)]
+    tail = MemoryTail(everything, data.draw(st.sampled_from([0, 30, 120])))
+    end = 0
+    for minute in range(data.draw(st.integers(0, 5))):
+        start = max(0, end + data.draw(st.sampled_from([-10, 0, 0, 0, 20])))
+        end = min(start + data.draw(st.integers(1, 40)), 190)
+        if start < end:
+            made = capture_file(records(range(start, end)), block_bytes=data.draw(st.sampled_from([1, 2_000])))
+            cut = data.draw(st.sampled_from([0, 0, 0, 1, 200]))
+            files.add(made[: len(made) - cut], minute)
+    for skip in (False, True):
+        index = ArchiveIndex(HubHistory(files, tail, skip=skip), blobs)
+        for until in (None, *data.draw(st.lists(st.integers(-1, 70), max_size=2))):
+            until_s = None if until is None else NOON + until
+            for user_id in LISTENERS[:2]:
+                found = await outcome(index.listener_events(user_id, until_s))
+                read = await outcome(scanned(files, user_id, until_s, tail, skip=skip))
+                if read is DamagedFileError and found is not read:
+                    # Other files have all that is asked for.
+                    read = await scanned(MemoryFiles(), user_id, until_s, MemoryTail(everything))
+                assert found == read
+
+
+async def outcome(asked: Awaitable[list[ListenerEvent]]) -> list[ListenerEvent] | type[HistoryError]:
+    try:
+        return await asked
+    except HistoryError as error:
+        return type(error)
+
+
+async def test_of_an_archive_that_was_turned_on_late_only_the_beginning_is_read() -> None:
+    files, blobs = MemoryFiles(), MemoryIndex()
+    tail = MemoryTail([(NOON + at // 3, body_of(at)) for at in range(430)])
+    paths = [
+        files.add(capture_file(records(range(30 + 20 * minute, 50 + 20 * minute))), minute) for minute in range(20)
+    ]
+    index = ArchiveIndex(HubHistory(files, tail), blobs)
+    await index.listener_events("ann")
+    files.downloads.clear()
+    tail.readings = 0
+    found = await index.listener_events("ann", NOON + 100)
+    # Those that a reading downloads ahead of what it needs.
+    assert set(files.downloads) <= set(paths[: AHEAD_FILES + 1])
+    assert tail.readings == 1
+    assert found == await scanned(files, "ann", NOON + 100, tail)
 
 
 async def test_two_processes_make_one_index() -> None:

@@ -1,12 +1,22 @@
 """What the doctor says of the archive."""
 
+from collections.abc import Container
+
+import msgspec
 import pytest
 
+from songline.doctor.ages import age_text
 from songline.doctor.archive import LATE_S, archive_findings
 from songline.doctor.facts import ArchiveFacts, FailedQuestion
 from songline.doctor.finding import Finding
+from songline.doctor.known_files import LookedAtFiles
+from songline.processors.history.archive.history import HubHistory
+from tests.support.archive_files import MemoryFiles
+from tests.support.capture_files import NOON, capture_file, record
 
-WELL = ArchiveFacts("archive", True, True, files=5_760, size_bytes=1_250_000_000, day_files=96, day_bytes=24_000_000)
+WELL = ArchiveFacts(
+    "archive", True, True, files=5_760, size_bytes=1_250_000_000, day_files=96, day_bytes=24_000_000, looked_at=5_760
+)
 
 
 def finding(facts: ArchiveFacts | FailedQuestion, check: str = "archive of music-events") -> Finding:
@@ -48,7 +58,47 @@ def test_events_that_wait_for_too_long_are_told_with_what_mends_it() -> None:
 
 def test_size_and_growth_are_told() -> None:
     seen = "1.2 GB in 5,760 files, of which 24.0 MB in 96 came in the last 24 hours"
-    assert finding(WELL, "size of the archive").seen.startswith(seen)
+    found = finding(WELL, "size of the archive")
+    assert found.seen == f"{seen}; all were looked at for holes and damage"
+    assert not found.mend
+
+
+def test_how_much_was_looked_at_is_told() -> None:
+    some = finding(msgspec.structs.replace(WELL, looked_at=80), "size of the archive")
+    assert some.seen.endswith(
+        "; 80 were, the newest of each partition and those in the index, looked at for holes and damage"
+    )
+    assert "--every-file" in some.mend
+
+
+async def test_a_hole_is_told_where_no_other_file_may_have_the_events() -> None:
+    """Of 60 files, two are not there: one among the newest, one among those that only the index knows, or nothing."""
+    files = MemoryFiles()
+    for minute in (*range(5), *range(6, 50), *range(51, 60)):
+        files.add(capture_file([record(10 * minute + at, NOON + 10 * minute + at) for at in range(10)]), minute)
+    listed = await files.list()
+    assert listed is not None
+
+    async def holes(known: Container[tuple[str, str]], *, every: bool = False) -> list[int]:
+        looked_at = LookedAtFiles(files, listed, known, every=every)
+        extent = await HubHistory(looked_at, skip=True).extent("0")
+        return [one.first for one in extent.holes if looked_at.is_sure(one)]
+
+    assert await holes(()) == [500]
+    assert await holes((), every=True) == [50, 500]
+    keys = [(one.path, one.etag) for one in listed]
+    assert await holes(keys[:20]) == [50, 500]
+    # Another one may lie in the first hole.
+    assert await holes([*keys[:5], *keys[6:20]]) == [500]
+    assert await holes([*keys[1:20]]) == [50, 500]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (119, "119 s"), (1_201, "20 min"), (7_200, "2 h"), (9_000, "2.5 h"), (172_800, "2 days")],
+)
+def test_an_age_is_told_in_one_unit(seconds: float, text: str) -> None:
+    assert age_text(seconds) == text
 
 
 def test_holes_and_damaged_files_fail() -> None:

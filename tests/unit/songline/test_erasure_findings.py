@@ -28,8 +28,8 @@ def erasure(state: Any, due_h: float, begun_h: float | None = None, lease_h: flo
     ("found", "status", "text"),
     [
         (erasure("waiting", -3), "ok", "waits for its undo window, until 2026-11-28 15:00 UTC"),
-        (erasure("waiting", 3), "warn", "was due 3 hours ago and has not begun"),
-        (erasure("running", 3, 0.5), "ok", "began 30 minutes ago and is at archive"),
+        (erasure("waiting", 3), "warn", "was due 3 h ago and has not begun"),
+        (erasure("running", 3, 0.5), "ok", "began 30 min ago and is at archive"),
         (erasure("running", 3, 0.5, why=WHY), "ok", f"waits at archive: {WHY}"),
         (erasure("running", 90, 72, why=WHY), "warn", f"began 3 days ago and waits at archive: {WHY}"),
         (erasure("running", 90, 72, 50), "warn", "is at archive, and no worker has had it for 2 days"),
