@@ -19,7 +19,7 @@ from songline.processors.history.archive.opening import open_history
 from songline.processors.history.erasure.listener_export import MANIFEST, ExportManifest, export_listener
 from songline.processors.history.erasure.opening import open_parts
 from songline.processors.history.erasure.places.captured_files import DAMAGED
-from songline.sending.exits import ExitCode
+from songline.sending.exits import CommandError, ExitCode
 
 
 @click.command(epilog=EXIT_CODES)
@@ -72,6 +72,8 @@ def _export_events(folder: Path, *, skip: bool) -> None:
         raise SystemExit(ExitCode.UNREACHABLE) from None
     except (SettingError, HistoryError) as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f"{error.filename or folder}: {error.strerror or error}", ExitCode.OUTPUT) from None
 
 
 def _show_day(day: date, events: int, invalid: int) -> None:

@@ -81,8 +81,9 @@ class ErasureParts:
 
     @property
     def places(self) -> tuple[HoldingPlace, ...]:
-        """All places that can be asked what they hold."""
-        return (*self._documents, self._archive, self._tail)
+        """All places that can be asked what they hold. The hub comes before the archive: what Capture writes while both
+        are read is then in one of them at least."""
+        return (*self._documents, self._tail, self._archive)
 
     @property
     def _documents(self) -> tuple[HoldingPlace, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from songline.cloud.settings import read_cosmos, read_eventhubs, read_servicebus
 from songline.doctor.archive_reading import read_archive_facts
 from songline.doctor.erasures import ask_erasures
 from songline.schemas.channels import ARCHIVE_BLOBS
-from tests.support.erasure import ErasureSystem, events_of
+from songline.schemas.envelope import decode
+from tests.support.capture_files import capture_file, record
+from tests.support.erasure import ErasureSystem, events_of, read_hub
 from tests.support.localcloud import LocalCloud, nobody
 
 USER = "dora-5"
@@ -69,9 +72,32 @@ async def test_a_listener_is_exported_and_an_erasure_asked_for_and_taken_back(
     assert "1 files of the archive can't be read" in said
     counts = json.loads((folder / "manifest.json").read_text())["counts"]["archive"]
     assert (counts["damaged file"], counts["foreign file"]) == (1, 1)
-    seen = await read_archive_facts(environ, read_eventhubs(environ), read_servicebus(environ), datetime.now(UTC))
+    services = read_eventhubs(environ), read_servicebus(environ)
+    seen = await read_archive_facts(environ, *services, datetime.now(UTC), every_file=False)
     assert seen.others == ("more.txt", "notes.txt")
     assert '"why":"it begins with b\'Obj ' in (folder / "archive.jsonl").read_text()
+
+
+async def test_what_the_hub_has_and_the_archive_lacks_is_exported(system: ErasureSystem, tmp_path: Path) -> None:
+    """Capture was turned on late, and turned off again: it has the events in the middle."""
+    await system.tell(*events_of("late-1"))
+    hub = await read_hub(system.app)
+    ids = {one.id for one in events_of("late-1")}
+    (partition,) = (name for name, records in hub.items() if any(b"late-1-0" in one.body for one in records))
+    captured = [one for one in hub[partition] if b'"late-1' in one.body][2:5]
+    name = f"ns/music-events/{partition}/2026/11/22/13/00/00.avro"
+    body = capture_file([record(one.position, int(time.time()), one.body) for one in captured])
+    await system.app.blobs.get_blob_client(ARCHIVE_BLOBS, name).upload_blob(body)
+    folder = tmp_path / "export"
+    await songline(system, "export", "late-1", "-o", str(folder))
+
+    def exported(place: str) -> set[str]:
+        records = map(json.loads, (folder / f"{place}.jsonl").read_text().splitlines())
+        return {json.loads(one["value"]["body"])["id"] for one in records if "event" in one["kind"]}
+
+    assert exported("archive") >= {decode(one.body).id for one in captured}
+    assert exported("archive") | exported("hub") == ids
+    assert not exported("hub") & {decode(one.body).id for one in captured}
 
 
 TAIL = (("archive", "event"), ("hub", "event of the hub"))

@@ -107,21 +107,22 @@ class CapturedFiles:
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
                 if await self._download(blob.name, file) is None:
                     continue
-                try:
-                    for record in files.records_naming(file, user_id):
-                        position = record.get("SequenceNumber")
-                        value = {
-                            "file": blob.name,
-                            "position": position,
-                            "enqueuedAt": str(record.get("EnqueuedTimeUtc")),
-                            "body": files.body_of(record).decode("utf-8", "replace"),
-                        }
-                        yield HeldRecord(place=self.name, kind="event", id=f"{blob.name}:{position}", value=value)
-                except CaptureFileError as error:
-                    is_ours = self._partition_of(blob.name) is not None
-                    if is_ours or await asyncio.to_thread(_names_in_clear, file, user_id):
-                        kind, value = DAMAGED if is_ours else FOREIGN, {"file": blob.name, "why": str(error)}
-                        yield HeldRecord(place=self.name, kind=kind, id=blob.name, value=value)
+                records, error = await asyncio.to_thread(_records_naming, files, file, user_id)
+                for record in records:
+                    position = record.get("SequenceNumber")
+                    value = {
+                        "file": blob.name,
+                        "position": position,
+                        "enqueuedAt": str(record.get("EnqueuedTimeUtc")),
+                        "body": files.body_of(record).decode("utf-8", "replace"),
+                    }
+                    yield HeldRecord(place=self.name, kind="event", id=f"{blob.name}:{position}", value=value)
+                if error is None:
+                    continue
+                is_ours = self._partition_of(blob.name) is not None
+                if is_ours or await asyncio.to_thread(_names_in_clear, file, user_id):
+                    kind, value = DAMAGED if is_ours else FOREIGN, {"file": blob.name, "why": str(error)}
+                    yield HeldRecord(place=self.name, kind=kind, id=blob.name, value=value)
 
     async def _names_in_clear(self, name: str, user_id: str) -> bool:
         with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
@@ -186,6 +187,18 @@ class CapturedFiles:
     async def _blobs(self) -> AsyncIterator[BlobProperties]:
         async for blob in self._container.list_blobs():
             yield blob
+
+
+def _records_naming(
+    files: Any, file: IO[bytes], user_id: str
+) -> tuple[list[Mapping[str, Any]], CaptureFileError | None]:
+    """The records of a file that are of the listener or name them, and why there are no more, None at its end."""
+    found: list[Mapping[str, Any]] = []
+    try:
+        found.extend(files.records_naming(file, user_id))
+    except CaptureFileError as error:
+        return found, error
+    return found, None
 
 
 def _names_in_clear(file: IO[bytes], user_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""The tail of the hub: the listener's events that the archive does not have yet."""
+"""The hub: the listener's events that the archive does not have."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -9,11 +9,10 @@ from songline.processors.history.erasure.capture_progress import EXTRA
 from songline.processors.history.erasure.job import HeldRecord
 from songline.processors.history.erasure.rename import renamed_body
 from songline.schemas.forgotten import ForgottenNames
-from songline.schemas.progress import split_position
 
 
 class HubTailEvents:
-    """The end of the hub `music-events` that `environ` names. It goes by itself."""
+    """What the hub `music-events` that `environ` names has and its archive lacks. It goes by itself."""
 
     name = "hub"
 
@@ -21,18 +20,17 @@ class HubTailEvents:
         self._environ = environ
 
     async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
-        """The listener's events behind the end of the archive, which are not forgotten yet."""
+        """The listener's events which no whole file has, and which are not forgotten yet: before an archive that was
+        turned on late, between its files, and behind its end."""
         opening: Any = load("songline.processors.history.archive.opening", EXTRA)
         names = ForgottenNames(bytes(32))
         async with opening.open_history(self._environ, skip=True) as history:
             for partition in await history.partitions():
-                extent = await history.extent(partition)
-                after = -1 if extent.last is None else extent.last
-                async with aclosing(history.read(partition, after)) as batches:
-                    async for batch in batches:
-                        for position, body in zip(batch.positions, batch.bodies, strict=True):
+                async with aclosing(history.read_only_in_hub(partition)) as found:
+                    async for records in found:
+                        for position, body in zip(records.positions, records.bodies, strict=True):
                             if renamed_body(body, user_id, names, 0)[0] is body:
                                 continue
-                            key = f"{partition}:{split_position(position)[1]}"
+                            key = f"{partition}:{position}"
                             value = {"body": body.decode("utf-8", "replace")}
                             yield HeldRecord(place=self.name, kind="event of the hub", id=key, value=value)
