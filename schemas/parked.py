@@ -140,6 +140,18 @@ def parked_event(
     )
 
 
+def with_words(parked: ParkedEvent, reader: str, body: bytes, detail: str) -> ParkedEvent:
+    """The document with other words in what is kept of its body, and in the detail of a reader."""
+    failure = structs.replace(parked.readers[reader], detail=_line(detail))
+    return structs.replace(
+        parked,
+        body=b64encode(body[:BODY_LIMIT_BYTES]).decode(),
+        body_bytes=len(body) if parked.complete else parked.body_bytes,
+        complete=parked.complete and len(body) <= BODY_LIMIT_BYTES,
+        readers={**parked.readers, reader: failure},
+    )
+
+
 def is_same_record(one: ParkedEvent, other: ParkedEvent) -> bool:
     """Whether both are of one record. A hub that was made anew gives its positions to other records.
 

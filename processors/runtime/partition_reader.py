@@ -166,7 +166,7 @@ class PartitionReader:
     async def process(self, records: Sequence[HubRecord]) -> None:
         """Process records, the first of which is at `next_position`. Raises FoldCrashedError and
         ParkingStoppedError."""
-        records = self._shared.renaming.renamed(self.partition, records)
+        records = await self._shared.renaming.renamed(self.partition, records)
         if self._plan is not None:
             records = await self._fold_in_pieces(records, self._plan, parks_crashes=True)
             if records:

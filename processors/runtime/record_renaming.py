@@ -16,7 +16,7 @@ class RecordRenaming(Protocol):
     async def refresh(self) -> None:
         """Return once everybody is known who was forgotten by now. Raises AzureError and EventHubError."""
 
-    def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
+    async def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
         """The records of a partition, where those of forgotten listeners have their names; `records` itself where
         there are none. Positions are sequence numbers."""
 
@@ -31,7 +31,7 @@ class RecordsAsWritten:
     async def refresh(self) -> None:
         """Nothing is to be known."""
 
-    def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
+    async def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
         """`records` itself."""
         return records
 

@@ -19,6 +19,7 @@ from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
+from songline.processors.runtime.record_renaming import RecordRenaming
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.processors.trending.allocator import release_free_memory
 from songline.processors.trending.cells.hour_store import HourStore
@@ -90,7 +91,8 @@ OBSERVE_S = 1.0
 class TrendingServices(Struct, frozen=True):
     """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
     a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts, `version` is
-    that of the state, and so of the charts; `plays_version` is that of the songs' days in `plays`."""
+    that of the state, and so of the charts; `plays_version` is that of the songs' days in `plays`. `renaming` knows
+    who was forgotten."""
 
     charts: ContainerProxy
     plays: ContainerProxy
@@ -100,6 +102,7 @@ class TrendingServices(Struct, frozen=True):
     hours: ContainerClient | None
     key: IdentityKey
     policy: ChartPolicy
+    renaming: RecordRenaming
     version: StateVersion = FIRST
     plays_version: int = FIRST_VERSION
 
@@ -134,7 +137,7 @@ def build_app(
         known = app.consumer.topic_partitions(MUSIC_EVENTS) or 0
         return StageLimits(shards, max(partitions[MUSIC_EVENTS], known), wall_clock_ms())
 
-    parking = ParkingQueue(ParkedStore(services.parked), lambda: datetime.now(UTC))
+    parking = ParkingQueue(ParkedStore(services.parked), services.renaming, lambda: datetime.now(UTC))
     isolation = CrashIsolation(AttemptStore(services.attempts), ParkingBound(), parking, app.crash)
     guards = {hub: FoldGuard(hub, isolation) for hub in batched}
 

@@ -9,14 +9,19 @@ from itertools import islice
 from time import monotonic
 
 from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
 from msgspec import Struct
 
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.parked_store import ParkedStore
+from songline.processors.runtime.record_renaming import RecordRenaming
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.spans import READER
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
-from songline.schemas.parked import ParkedEvent, parked_event
+from songline.schemas.parked import ParkedEvent, parked_event, with_words
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +52,17 @@ def unapplied_record(why: PoisonError, batch: Batch, index: int) -> UnappliedRec
 class ParkingQueue:
     """The records that wait to be parked, by hub and partition. `now` returns aware moments.
 
-    `last_error` says why the last record could not be parked, None once one could.
+    Those of MUSIC_EVENTS are parked under the names that `renaming` has for listeners who were forgotten: charts fold
+    no id, and nothing else of this worker keeps one. `last_error` says why the last record could not be parked, None
+    once one could.
     """
 
-    def __init__(self, store: ParkedStore, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: ParkedStore, renaming: RecordRenaming, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._renaming = renaming
         self._now = now
         self._waiting: dict[tuple[str, int], dict[int, ParkedEvent]] = defaultdict(dict)
-        self.last_error: AzureError | None = None
+        self.last_error: AzureError | EventHubError | None = None
 
     def add(self, hub: str, partition: int, record: UnappliedRecord) -> None:
         """Let the record wait; a record of its position that waits already stays as it is."""
@@ -86,20 +94,29 @@ class ParkingQueue:
         waiting = self._waiting[hub, partition]
         if not waiting:
             return True
-        first, count, end_s = next(iter(waiting.values())), len(waiting), monotonic() + ROUND_S
-        while waiting and monotonic() < end_s:
-            some = list(islice(waiting.items(), IN_FLIGHT))
-            results = await asyncio.gather(*[self._write(parked) for _, parked in some])
-            for (position, _), error in zip(some, results, strict=True):
-                if error is None:
-                    waiting.pop(position, None)
-            if failures := [error for error in results if error is not None]:
-                self.last_error = failures[0]
-                log.warning(
-                    "%s/%d: %d records not parked, trying again: %s", hub, partition, len(waiting), self.last_error
-                )
-                return False
+        count, end_s = len(waiting), monotonic() + ROUND_S
+        first: ParkedEvent | None = None
+        try:
+            if hub == MUSIC_EVENTS:
+                await self._renaming.refresh()
+            while waiting and monotonic() < end_s:
+                some = list(islice(waiting.values(), IN_FLIGHT))
+                named = [await self._named(parked) for parked in some] if hub == MUSIC_EVENTS else some
+                first = first or named[0]
+                results = await asyncio.gather(*[self._write(parked) for parked in named])
+                for parked, error in zip(named, results, strict=True):
+                    if error is None:
+                        waiting.pop(parked.position, None)
+                if failures := [error for error in results if error is not None]:
+                    raise failures[0]
+        except (AzureError, EventHubError) as error:
+            self.last_error = error
+            log.warning("%s/%d: %d records not parked, trying again: %s", hub, partition, len(waiting), error)
+            return False
         self.last_error = None
+        if first is None:
+            # What waited was given up meanwhile.
+            return not waiting
         why = first.readers[READER]
         log.warning(
             "%s/%d: %d of %d records parked, the first at %d: %s, %s",
@@ -113,6 +130,16 @@ class ParkingQueue:
             if await self.park(hub, partition):
                 return
             await asyncio.sleep(PAUSE_S)
+
+    async def _named(self, parked: ParkedEvent) -> ParkedEvent:
+        """The record without listeners who were forgotten."""
+        words = [parked.body_beginning, parked.readers[READER].detail.encode()]
+        records = [HubRecord(parked.position, parked.enqueued_at, one) for one in words]
+        found = await self._renaming.renamed(parked.partition, records)
+        if found is records:
+            return parked
+        body, detail = (one.body for one in found)
+        return with_words(parked, READER, body, read_text(detail))
 
     async def _write(self, parked: ParkedEvent) -> AzureError | None:
         try:

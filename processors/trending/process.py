@@ -16,8 +16,10 @@ from msgspec import structs
 
 from songline.cloud import blobs, cosmos, eventhubs
 from songline.cloud.settings import CloudSettings, EventHubsSettings, names_blobs, read_blobs
+from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.runtime import live_version
 from songline.processors.runtime.health import serve_health
+from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.live_version import LiveVersionWatch, VersionChangedError
 from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file, running_machine
 from songline.processors.runtime.partition_processor import FoldCrashedError
@@ -90,6 +92,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         # Each question to the hub is tried again soon: the SDK's own pauses would outlast an outage by half a minute.
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
         await stack.enter_async_context(hub)
+        renaming = await stack.enter_async_context(watch_forgotten(database, HubMetadata(hub)))
         data = environ.get(DATA)
         owners = stack.enter_context(hold_owner_file(Path(data, OWNERS) if data else None, READER, running_machine()))
         partitions: dict[str, int] = {}
@@ -115,6 +118,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 hours=None,
                 key=await readiness.wait_for(partial(read_identity_key, attempts)),
                 policy=await readiness.wait_for(partial(read_policy, projections, version)),
+                renaming=renaming,
                 version=StateVersion(version),
                 plays_version=live[PLAYS].version,
             )

@@ -39,12 +39,14 @@ class ForgottenWatch:
             return
         self._known = ForgottenListeners(erasures, (await self._hub.describe()).created_at)
 
-    def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
+    async def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
         """The records, where those of forgotten listeners have their names; `records` itself where there are none."""
         if not records or not self._known.may_name(partition, records[0].position):
             return records
         bodies = [record.body for record in records]
-        after = self._known.renamed(
+        # A thread: a large body that is no event has thousands of words, each hashed under the key of each erasure.
+        after = await asyncio.to_thread(
+            self._known.renamed,
             partition,
             [record.position for record in records],
             [0 if one.enqueued_at is None else int(one.enqueued_at.timestamp()) for one in records],

@@ -1,6 +1,5 @@
 """Workers that read again what a listener did before they were forgotten give them the names of the archive."""
 
-from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -19,12 +18,14 @@ from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.schemas.channels import DATABASE, ERASURES, PARKED, SONGS
 from songline.schemas.erasures import Erasure, listener_hash
 from songline.schemas.forgotten import ForgottenNames
+from songline.schemas.parked import ParkedEvent
 from tests.support.catalog import Catalog, CatalogWorker
 from tests.support.erasure import events_of
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.localcloud import LocalCloud
 from tests.support.projection import Projection
 from tests.support.waiting import wait_for_async
+from tests.support.worker import TrendingWorker
 
 USER, OTHER = "anna-2", "anna-2:b"
 KEY = bytes(range(32))
@@ -55,7 +56,11 @@ async def test_workers_that_read_the_hub_from_its_beginning_do_not_bring_them_ba
     song_cloud: LocalCloud, account: CosmosClient, tmp_path: Path
 ) -> None:
     database = account.get_database_client(DATABASE)
-    workers = LibraryWorker(song_cloud, tmp_path / "library.log"), CatalogWorker(song_cloud, tmp_path / "catalog.log")
+    workers = (
+        LibraryWorker(song_cloud, tmp_path / "library.log"),
+        CatalogWorker(song_cloud, tmp_path / "catalog.log"),
+        TrendingWorker(song_cloud, tmp_path / "trending.log"),
+    )
     async with libraries_on(song_cloud) as libraries, AsyncExitStack() as stack:
         catalog = Catalog(libraries.producer, cosmos.container(account, DATABASE, SONGS))
         await libraries.tell(*events_of(USER), BROKEN, *events_of(OTHER), partition="1")
@@ -75,9 +80,15 @@ async def test_workers_that_read_the_hub_from_its_beginning_do_not_bring_them_ba
             **{f"{one}-of-{OTHER[::-1]}": OTHER for one in ("kept", "gone")},
         }
         parked = database.get_container_client(PARKED)
-        bodies = [b64decode(item["body"]) async for item in parked.query_items("SELECT c.body FROM c")]
-        assert bodies
-        assert not [body for body in bodies if USER.encode() in body]
+
+        async def all_parked() -> bool:
+            found = [msgspec.convert(item, ParkedEvent) async for item in parked.query_items("SELECT * FROM c")]
+            return [{*one.readers} for one in found] == [{"library", "catalog", "trending"}]
+
+        await wait_for_async(all_parked, "every worker to park the broken record", 120)
+        (broken,) = [msgspec.convert(item, ParkedEvent) async for item in parked.query_items("SELECT * FROM c")]
+        assert b"forgotten:" in broken.body_beginning
+        assert USER not in msgspec.json.encode([broken.body_beginning.decode(), broken.readers]).decode()
         for worker in workers:
             assert worker.stop() == 0, worker.said
 
