@@ -103,7 +103,7 @@ async def _measured(
     except CosmosResourceNotFoundError:
         return version
     usage = _SIZE.search(found.get_response_headers().get(_USAGE, ""))
-    watermarks = await projection.watermarks(container)
+    watermarks = await projection.watermarks(account, version.version)
     measured = await lag.measure(watermarks)
     return structs.replace(
         version,

@@ -4,26 +4,29 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store
 from songline.processors.history.charts.trending_state import remove_charts_state
 from songline.processors.library import shelf_store
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.processors.trending.containers import CHARTS_CONTAINER, PLAYS_CONTAINER
-from songline.schemas.channels import CHARTS, LIBRARY, PLAYS, SONGS
+from songline.processors.trending.state_version import StateVersion
+from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, LIBRARY, PLAYS, SONGS
 from songline.schemas.decoding import convert
 from songline.schemas.plays import SHARDS_KEY, ShardProgressDocument
 from songline.schemas.progress import PROGRESS, Freshness, Watermark
+from songline.schemas.projections import container_of
 
-ReadWatermarks = Callable[[ContainerProxy], Awaitable[Mapping[str, Watermark]]]
+ReadWatermarks = Callable[[CosmosClient, int], Awaitable[Mapping[str, Watermark]]]
 RemoveRest = Callable[[int, CosmosClient, Mapping[str, str]], Awaitable[None]]
 
 
 class VersionedProjection(Struct, frozen=True):
-    """A projection whose versions are containers like `container`. `watermarks` reads how far a version is, from its
-    container; of none where that is not there. `worker` writes the live version."""
+    """A projection whose versions are containers like `container`. `watermarks` reads how far a version is, in an
+    account; of none where that is not there. `worker` writes the live version."""
 
     name: str
     worker: str
@@ -32,27 +35,34 @@ class VersionedProjection(Struct, frozen=True):
     remove_rest: RemoveRest | None = None
 
 
-def _stored(key: str) -> ReadWatermarks:
-    async def read(container: ContainerProxy) -> Mapping[str, Watermark]:
-        return await WatermarkStore(container, key).read_all()
+def _stored(projection: str, key: str) -> ReadWatermarks:
+    async def read(account: CosmosClient, version: int) -> Mapping[str, Watermark]:
+        return await WatermarkStore(_container(account, projection, version), key).read_all()
 
     return read
 
 
-async def _of_charts(container: ContainerProxy) -> Mapping[str, Watermark]:
+async def _of_charts(account: CosmosClient, version: int) -> Mapping[str, Watermark]:
+    """The positions are those of the charts. Of which hub they are, its worker has noted beside its state."""
+    noted = WatermarkStore(cosmos.container(account, DATABASE, ATTEMPTS), document=StateVersion(version).positions)
     try:
-        fresh = convert(dict(await container.read_item(PROGRESS, PROGRESS)), Freshness)
+        found = await _container(account, CHARTS, version).read_item(PROGRESS, PROGRESS)
     except CosmosResourceNotFoundError:
         return {}
+    fresh, known, nothing = (
+        convert(dict(found), Freshness),
+        await noted.read_all(),
+        Watermark(position=-1, through=None),
+    )
     return {
-        partition: Watermark(position=position, through=fresh.complete_through)
+        partition: structs.replace(known.get(partition, nothing), position=position, through=fresh.complete_through)
         for partition, position in fresh.position.items()
     }
 
 
-async def _of_plays(container: ContainerProxy) -> Mapping[str, Watermark]:
+async def _of_plays(account: CosmosClient, version: int) -> Mapping[str, Watermark]:
     """The least of all shards; nothing before each of them has said how far it is."""
-    items = container.query_items("SELECT * FROM c", partition_key=SHARDS_KEY)
+    items = _container(account, PLAYS, version).query_items("SELECT * FROM c", partition_key=SHARDS_KEY)
     try:
         shards = [convert(dict(item), ShardProgressDocument) async for item in items]
     except CosmosResourceNotFoundError:
@@ -67,12 +77,16 @@ async def _of_plays(container: ContainerProxy) -> Mapping[str, Watermark]:
     }
 
 
+def _container(account: CosmosClient, projection: str, version: int) -> ContainerProxy:
+    return cosmos.container(account, DATABASE, container_of(projection, version))
+
+
 VERSIONED: Mapping[str, VersionedProjection] = {
     one.name: one
     for one in (
         VersionedProjection(CHARTS, "trending", CHARTS_CONTAINER, _of_charts, remove_charts_state),
         VersionedProjection(PLAYS, "trending", PLAYS_CONTAINER, _of_plays),
-        VersionedProjection(LIBRARY, "library", shelf_store.CONTAINER, _stored("shelf")),
-        VersionedProjection(SONGS, "catalog", song_store.CONTAINER, _stored("id")),
+        VersionedProjection(LIBRARY, "library", shelf_store.CONTAINER, _stored(LIBRARY, "shelf")),
+        VersionedProjection(SONGS, "catalog", song_store.CONTAINER, _stored(SONGS, "id")),
     )
 }

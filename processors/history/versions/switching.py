@@ -69,7 +69,7 @@ class VersionSwitcher:
 
     async def watermarks(self, version: int) -> Mapping[str, Watermark]:
         """How far a version is."""
-        return await self._projection.watermarks(self.container(version))
+        return await self._projection.watermarks(self._account, version)
 
     async def switch(self, version: int | None, *, force: bool) -> VersionSwitch:
         """Make `version` live; None: the newest one that is ready. With `force` also where it is behind, is not ready,

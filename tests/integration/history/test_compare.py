@@ -14,12 +14,16 @@ from songline.processors.catalog.fold import parse_songs
 from songline.processors.catalog.song_store import SongStore
 from songline.processors.history.charts.chart_documents import STATE
 from songline.processors.history.compare.compare import ComparedVersion, compare
+from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.library.tree import TreeCapacity
 from songline.processors.runtime.hub_record import HubRecord
-from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
+from songline.processors.trending.state_version import StateVersion
+from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, LIBRARY, SONGS
 from songline.schemas.library.action import UserAction
 from songline.schemas.library.shelf import shelf_key, shelf_of
+from songline.schemas.progress import PROGRESS, Freshness, Watermark, WatermarkDocument
+from songline.schemas.projections import container_of
 from tests.integration.catalog.test_worker import NOON, uploaded
 from tests.support.localcloud import LocalCloud
 
@@ -120,3 +124,19 @@ async def test_of_charts_what_a_rebuild_notes_for_itself_is_not_compared(account
     found = await compare(CHARTS, *versions)
     assert (found.equal, found.differing, found.missing) == (229, 1, {})
     assert found.documents == {"1": 230, "2": 230}
+
+
+async def test_of_charts_it_is_known_of_which_hub_they_are(account: CosmosClient) -> None:
+    """What says how far they are has the positions alone; the hub's creation is noted beside the worker's state."""
+    charts = await container(account, container_of(CHARTS, 7), "/chart")
+    attempts = await container(account, ATTEMPTS, "/id")
+    at = Freshness(as_of=NOON, complete_through=NOON, position={"0": 41, "1": -1})
+    await charts.upsert_item({**msgspec.to_builtins(at), "id": PROGRESS, "chart": PROGRESS})
+    noted = Watermark(position=30, through=NOON, created_at=NOON, generation=2, resets=3, lost=1)
+    document = WatermarkDocument(id=StateVersion(7).positions, partitions={"0": noted})
+    await attempts.upsert_item(msgspec.to_builtins(document))
+    assert await VERSIONED[CHARTS].watermarks(account, 7) == {
+        "0": msgspec.structs.replace(noted, position=41),
+        "1": Watermark(position=-1, through=NOON),
+    }
+    assert await VERSIONED[CHARTS].watermarks(account, 8) == {}
