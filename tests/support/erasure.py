@@ -160,7 +160,7 @@ class ErasureSystem:
 
     async def ingest(self, user_id: str, ingestion_id: str, body: bytes) -> None:
         """Upload a file, as the ingestion worker does it."""
-        await self.runner.carry_out(_ingest(user_id, ingestion_id, body), [body])
+        await self.runner.carry_out(_ingest(user_id, ingestion_id, body, self.now()), [body])
 
     async def leave_traces(self, user_id: str) -> None:
         """Have something of a listener in every place."""
@@ -280,7 +280,7 @@ async def _read(consumer: EventHubConsumerClient, partition: str) -> list[HubRec
     return found
 
 
-def _ingest(user_id: str, ingestion_id: str, body: bytes) -> Command:
+def _ingest(user_id: str, ingestion_id: str, body: bytes, now: datetime) -> Command:
     upload = Upload(sha256=hashlib.sha256(body).hexdigest(), size=len(body), content_type="application/octet-stream")
     order = IngestSong(user_id=user_id, upload=upload, file_name=f"{user_id}.wav")
-    return Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=order)
+    return Command(id=ingestion_id, source="/tests", time=now, data=order)

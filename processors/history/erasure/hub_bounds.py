@@ -33,10 +33,11 @@ async def read_ends(producer: EventHubProducerClient) -> HubEndState:
 
 
 class SettledUploads(Struct, frozen=True):
-    """How much was withdrawn now, and what is left, by id."""
+    """How much was withdrawn now, and what is left, by id; `recent` are the ids of the last day."""
 
     withdrawn: int
     left: Mapping[str, str]
+    recent: tuple[str, ...] = ()
 
 
 class ListenersSongs(Protocol):
@@ -79,7 +80,9 @@ class HubBounds:
         until = job.now() + self._retention
 
         def fixed(erasure: Erasure) -> Erasure:
-            return structs.replace(erasure, bounds=bounds, hub_created_at=hub.created_at, tail_until=until)
+            return structs.replace(
+                erasure, bounds=bounds, hub_created_at=hub.created_at, tail_until=until, uploads=after.recent
+            )
 
         await job.change(fixed)
         return StepResult({}, f"its tail ends by itself, at the latest at {until:%Y-%m-%d %H:%M:%S} UTC")

@@ -174,9 +174,17 @@ async def test_songs_uploaded_while_it_runs_are_withdrawn_up_to_the_bounds(syste
     user_id = "gina-2"
     await system.tell(*events_of(user_id)[:1])
     erasure = await system.request(user_id, "remove")
+
+    async def ingest(step: str, skew: timedelta) -> None:
+        """Of a worker whose clock is another one."""
+        system.ahead += skew
+        await system.ingest(user_id, f"before-{step}", audio.song("wav", 0.2, pitch=500 + len(step)))
+        system.ahead -= skew
+
+    hour = timedelta(hours=1)
     what: dict[str, Callable[[], Awaitable[None]]] = {
-        step: partial(system.ingest, user_id, f"before-{step}", audio.song("wav", 0.2, pitch=500 + len(step)))
-        for step in ("hub", "libraries")
+        "hub": partial(ingest, "hub", hour),
+        "libraries": partial(ingest, "libraries", -hour),
     }
     await finish(system, erasure.id, lambda worker: system.eraser(worker, lambda step: Before(step, what)).round())
     assert not what

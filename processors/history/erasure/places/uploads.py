@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -31,6 +31,9 @@ from songline.schemas.ingestions import Ingestion
 
 SOURCE = "/processors/history/erasure"
 PEEKED = 20
+
+CLOCKS = timedelta(days=1)
+"""Two machines' clocks differ by less. Which uploads of the last day came before the bounds is noted, not reckoned."""
 WAIT_S = 2.0
 
 _OF_USER = "SELECT * FROM c WHERE c.userId = @user"
@@ -98,11 +101,13 @@ class Uploads:
     async def settle(self, job: ErasureJob) -> SettledUploads:
         """Withdraw what came since. Raises NotYetError."""
         withdrawn = sum((await self.withdraw(job)).counts.values())
-        left = {
-            item["id"]: f"{item['state']} {item.get('removedAt')} {len(item.get('outbox', ()))}"
-            async for item in self._documents(job.user_id)
-        }
-        return SettledUploads(withdrawn, left)
+        since, left, recent = job.now() - CLOCKS, dict[str, str](), list[str]()
+        async for item in self._documents(job.user_id):
+            ingestion = msgspec.convert(item, Ingestion)
+            left[ingestion.id] = f"{ingestion.state} {ingestion.removed_at} {len(ingestion.outbox)}"
+            if ingestion.received_at > since:
+                recent.append(ingestion.id)
+        return SettledUploads(withdrawn, left, tuple(recent))
 
     async def behind(self, bounds: Mapping[str, int]) -> str:
         """Why it is not known yet which songs are theirs up to `bounds`, as a sentence; empty where it is."""
@@ -111,11 +116,10 @@ class Uploads:
     async def run(self, job: ErasureJob) -> StepResult:
         """Delete the listener's ingestions with what they stored; those of songs that stay become nobody's. What they
         uploaded after the bounds were fixed is of a listener who began anew."""
-        fixed = job.erasure.step("hub")
         counts = {"ingestions": 0, "ingestions kept without an owner": 0, "songs' files": 0}
         async for item in self._documents(job.user_id):
             ingestion, etag = msgspec.convert(item, Ingestion), str(item["_etag"])
-            if fixed is not None and ingestion.received_at > fixed.done_at:
+            if _is_later(ingestion, job):
                 continue
             if not ingestion.settled and ingestion.state != "dead":
                 raise NotYetError(f"upload {ingestion.id} is {ingestion.state}")
@@ -133,6 +137,8 @@ class Uploads:
                 counts["ingestions"] += 1
             except OVERTAKEN:
                 raise NotYetError(f"upload {ingestion.id} is being changed") from None
+        # Those that are left came later.
+        await job.change(lambda before: structs.replace(before, uploads=()))
         return StepResult(counts)
 
     async def _documents(self, user_id: str) -> AsyncIterator[dict[str, Any]]:
@@ -192,6 +198,17 @@ class Uploads:
         if sub_queue is None:
             return self._bus.get_queue_receiver(SONG_COMMANDS)
         return self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=sub_queue)
+
+
+def _is_later(ingestion: Ingestion, job: ErasureJob) -> bool:
+    """Whether an upload came after the bounds were fixed. What received it and what fixed them have two clocks."""
+    fixed, noted = job.erasure.step("hub"), job.erasure.uploads
+    if fixed is None:
+        return False
+    if noted is None:
+        # The bounds were fixed by a release that noted none.
+        return ingestion.received_at > fixed.done_at
+    return ingestion.received_at > fixed.done_at - CLOCKS and ingestion.id not in noted
 
 
 def _command(message: ServiceBusReceivedMessage) -> Command | None:
