@@ -1,7 +1,7 @@
 """Answers of the event database, written as a table, CSV or JSON lines."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -24,7 +24,8 @@ def write(reader: Any, form: str, file: TextIO) -> None:
     """Write the batches of `reader` to `file`; `json` is an object a line."""
     names = reader.schema.names
     if form == "json":
-        lines = (msgspec.json.encode(dict(zip(names, row, strict=True)), enc_hook=str) for row in _rows(reader))
+        keys = _distinct(names)
+        lines = (msgspec.json.encode(dict(zip(keys, row, strict=True)), enc_hook=str) for row in _rows(reader))
         file.writelines(str(line, "utf-8") + "\n" for line in lines)
     elif form == "csv":
         writer = csv.writer(file, lineterminator="\n")
@@ -32,6 +33,17 @@ def write(reader: Any, form: str, file: TextIO) -> None:
         writer.writerows([_text(value, "") for value in row] for row in _rows(reader))
     else:
         _write_table(names, _rows(reader), file)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, where one that comes again has a number behind it: an object has each name once."""
+    found: list[str] = []
+    for name in names:
+        number = 0
+        while (key := f"{name}_{number}" if number else name) in found:
+            number += 1
+        found.append(key)
+    return found
 
 
 def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:

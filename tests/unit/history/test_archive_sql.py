@@ -209,3 +209,7 @@ def test_a_statement_that_fails_as_it_runs_says_so_in_a_sentence(tmp_path: Path,
     with pytest.raises(QueryError, match=r"^[^\n]+$"):
         asked(database, sql, form)
     database.close()
+
+
+def test_columns_of_one_name_are_all_in_an_object(database: EventDatabase) -> None:
+    assert asked(database, "select 1 as a, 2 as a, 3 as a_1, 4 as a", "json") == '{"a":1,"a_1":2,"a_1_1":3,"a_2":4}\n'
