@@ -18,7 +18,7 @@ CHART_SIZE = 100
 CURRENT = "current"
 
 
-class ChartEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+class ChartEntry(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """One line of a chart: counts are those of the window, `score` is what the chart ranks by.
 
     `previous_rank` is the rank in the snapshot that the chart is compared with, None for a song that is not in it;

@@ -70,7 +70,12 @@ def reset_watermark(stored: Watermark | None, hub: HubState) -> Watermark:
         return after
     if found.cause is NotReadyCause.RETENTION_PASSED:
         return structs.replace(after, lost=before.lost + hub.first - before.position - 1)
-    return structs.replace(after, generation=resets, lost=before.lost + hub.first)
+    return structs.replace(after, generation=next_generation(before), lost=before.lost + hub.first)
+
+
+def next_generation(before: Watermark) -> int:
+    """The generation of the positions of a hub that was made anew: above that of `before`, and of all of its resets."""
+    return max(before.resets, before.generation) + 1
 
 
 def missing_partitions(stored: Mapping[str, Watermark], partitions: Set[str], hub: str) -> dict[str, HubMismatch]:

@@ -18,7 +18,7 @@ from songline.processors.trending.cells.wire import CountSection
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.shards.song_facts import decode_facts
-from songline.processors.trending.shards.state import Shard, ShardHead, decode_section, encode_head
+from songline.processors.trending.shards.state import ShardHead, decode_section, encode_head
 from songline.processors.trending.song_index import shard_of
 from songline.processors.trending.watermark import position_at
 from songline.schemas.moments import milliseconds
@@ -64,26 +64,28 @@ def sealed_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield pack_block(group)
 
 
-def shard_values(shard: Shard, sources: Mapping[int, Watermark]) -> SavedValues:
-    """What is to be saved of a shard, by key, in this order: what changed since the last call, and how far it is.
+def with_positions(values: SavedValues, sources: Mapping[int, Watermark]) -> SavedValues:
+    """What is to be saved of a shard (`Shard.flush`), by its last owner and those before, with how far it is as the
+    worker has it.
 
     `sources`: how far each partition of `music-events` is applied. Positions get the level at which workers count them,
     which is twice the generation.
     """
-    values = shard.flush()
-    head = next(key for key in values if key.endswith(_HEAD))
-    values[head] = encode_head(
+    heads = [key for key in values if key.endswith(_HEAD)]
+    kept = {key: value for key, value in values.items() if key not in heads}
+    # Those of the owners before are no further.
+    kept[heads[-1]] = encode_head(
         ShardHead(
             {number: position_at(2 * one.generation, one.position) for number, one in sources.items()},
             {number: None if one.through is None else milliseconds(one.through) for number, one in sources.items()},
             waiting=True,
         )
     )
-    return values
+    return kept
 
 
 def split_values(values: SavedValues, shards: int) -> dict[int, SavedValues]:
-    """What one shard that counts all songs saves (`shard_values`), as so many shards would have saved it."""
+    """What one shard that counts all songs saves, as so many shards would have saved it."""
     found: dict[int, SavedValues] = {number: {} for number in range(shards)}
     for key, value in values.items():
         name = key.partition("/")[2]

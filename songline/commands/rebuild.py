@@ -1,5 +1,6 @@
 """`songline rebuild`: builds a projection's next version from the archive and the hub."""
 
+import gc
 import logging
 import os
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from songline.schemas.channels import CHARTS, PLAYS
 from songline.schemas.projections import VersionDocument
 from songline.versioning import EXIT_CODES, PROJECTION, MomentOption, run_with_versions
 
+GC_THRESHOLD = 200_000
 SWITCH_TRIES = 3
 """So often what came in meanwhile is folded before a switch that is refused is given up."""
 
@@ -78,6 +80,8 @@ def command(
             await services.switcher(VERSIONED[projection]).drop(switched.before)
             _say(f"version {switched.before} of {projection} is dropped")
 
+    # A fold makes millions of short-lived objects, for which the collector would run without finding anything.
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
     run_with_versions(work)
 
 

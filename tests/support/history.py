@@ -12,6 +12,8 @@ from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload
 from songline.schemas.moments import moment_at
 
+HOUR_S, DAY_S, WEEK_HOURS = 3_600, 86_400, 7 * 24
+
 
 class HistoryEvent(Struct, frozen=True):
     """An event at a position of a partition, and the second at which the hub took it."""
@@ -57,6 +59,17 @@ def random_history(
 def partition_of(found: Sequence[HistoryEvent], event: Event) -> int:
     """The partition in which an event is."""
     return next(one.partition for one in found if one.event is event)
+
+
+def in_time(history: Iterable[HistoryEvent], until_s: int) -> list[tuple[int, int, Event]]:
+    """The events that the hub had taken in the second `until_s` or before, and before the hour in which their day was
+    over for a week: the hours of a day count while any of them may be in a window of a week."""
+    found = []
+    for one in history:
+        day = int(one.event.time.timestamp()) // DAY_S
+        if one.second <= until_s and one.second // HOUR_S < (day + 1) * DAY_S // HOUR_S + WEEK_HOURS:
+            found.append((one.partition, one.position, one.event))
+    return found
 
 
 async def batches(random: Random, events: Iterable[HistoryEvent], partition: int) -> AsyncIterator[HistoryBatch]:

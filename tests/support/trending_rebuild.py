@@ -15,7 +15,7 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.cells.source_partition import SourcePartition, first_counted_hour
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.handover import shard_values
+from songline.processors.trending.handover import with_positions
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.state_version import StateVersion
@@ -77,5 +77,5 @@ async def hand_over(
     }
     async with open_state_writer(version, settings.eventhubs, hours, attempts) as writer:
         await writer.write_chunks(chunks)
-        await writer.finish({shard.number: shard_values(shard, sources) for shard in shards}, sources)
+        await writer.finish({shard.number: with_positions(shard.flush(), sources) for shard in shards}, sources)
     return positions

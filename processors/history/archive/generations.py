@@ -7,13 +7,14 @@ that overlaps another, have the same events at the same moments.
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from datetime import datetime
 
 from msgspec import Struct
 
 from songline.processors.history.archive.blob_files import ArchiveFile
 from songline.processors.history.archive.errors import Damage
 from songline.processors.history.archive.file_facts import FileFacts, FileRange
-from songline.schemas.progress import lasting_position
+from songline.schemas.progress import lasting_position, split_position
 
 
 class PlacedFile(Struct, frozen=True):
@@ -52,6 +53,16 @@ def placed_files(facts: Iterable[FileFacts]) -> list[PlacedFile]:
         placed.append(PlacedFile(one.file, generation, base + found.first, base + found.last, found, one.damage))
     placed += _unreadable(by_name, placed)
     return sorted(placed, key=lambda one: (one.first, one.last))
+
+
+def hub_generation(placed: Iterable[PlacedFile], created_at: datetime, expected: int) -> int:
+    """The generation of the events of the hub that was created at `created_at`, after these files and after those that
+    were read before the lasting position `expected`: a hub that is younger than the last files was made anew."""
+    ranged = [one for one in placed if one.range is not None]
+    last = max((one.generation for one in ranged), default=0)
+    seconds = [one.range.first_s for one in ranged if one.generation == last and one.range is not None]
+    made_anew = bool(seconds) and min(seconds) < int(created_at.timestamp() // 1)
+    return max(last + made_anew, split_position(expected)[0])
 
 
 def _begin(one: FileFacts) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -11,7 +12,7 @@ from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import ArchiveHoleError, Damage, DamagedFileError, Hole
 from songline.processors.history.archive.extent import PartitionExtent, extent_of, only_in_hub
 from songline.processors.history.archive.file_facts import FileFacts, read_facts
-from songline.processors.history.archive.generations import PlacedFile, placed_files
+from songline.processors.history.archive.generations import PlacedFile, hub_generation, placed_files
 from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.merge import FileMerge
 from songline.processors.runtime.resume_point import HubState
@@ -131,6 +132,11 @@ class HubHistory:
             # One service, and most often one cause: callers know its errors, and no groups.
             raise next(leaves(errors)) from None
         return placed_files(self._facts[key] for key in keys)
+
+    async def hub_generation(self, partition: str, created_at: datetime, after: int) -> int:
+        """The generation of a partition's events in the hub that was created at `created_at`, for a reader that has all
+        up to the lasting position `after`."""
+        return hub_generation(await self.placed(partition), created_at, after + 1)
 
     async def position_before(self, partition: str, since_s: int) -> int:
         """A lasting position up to which all events that the archive has are of seconds before `since_s`; -1 for none.
@@ -290,10 +296,7 @@ class _Reading:
 
     def _base(self, state: HubState) -> int:
         """What is added to the hub's positions: it may have been made anew after the last event of the archive."""
-        last = max((one.generation for one in self._placed), default=0)
-        seconds = [one.range.first_s for one in self._placed if one.generation == last and one.range is not None]
-        made_anew = bool(seconds) and min(seconds) < int(state.created_at.timestamp() // 1)
-        return lasting_position(max(last + made_anew, split_position(self._expected)[0]), 0)
+        return lasting_position(hub_generation(self._placed, state.created_at, self._expected), 0)
 
     def _pass_over(self, found: int) -> None:
         """Go on at the lasting position `found`: nobody has what is before. Raises ArchiveHoleError."""

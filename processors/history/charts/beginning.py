@@ -9,6 +9,7 @@ from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.charts.hub_hours import HOUR_S, PartitionEvents
 from songline.processors.history.charts.readable import EventsRead, FileSpan, FirstEvent, ReadableHistory
 from songline.processors.history.charts.replay import ChartReplay
+from songline.processors.history.charts.saved_replay import SavedReplay
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.schemas.moments import moment_at
@@ -119,6 +120,16 @@ async def begin_replay(
             replay.pass_over(int(partition), start)
         starts[int(partition)] = start
     return BegunReplay(replay, starts)
+
+
+async def resume_replay(
+    history: ReadableHistory, saved: SavedReplay, policy: ChartPolicy, key: IdentityKey, owner: str
+) -> ChartReplay:
+    """The replay that was saved. Raises what reading the history raises."""
+    partitions = {*map(int, await history.partitions()), *saved.state.positions}
+    replay = ChartReplay(sorted(partitions), policy, key, saved.state.first_hour, owner, keeps_chunks=True)
+    replay.restore(saved)
+    return replay
 
 
 def events_after(history: ReadableHistory, positions: Mapping[int, int], second: int) -> dict[int, PartitionEvents]:

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import structs
 
 from songline.cloud.service_fault import ServiceFault, fault_of
@@ -19,7 +18,7 @@ from songline.schemas.progress import PROGRESS, Freshness
 IN_FLIGHT = 16
 
 STATE = "@rebuild"
-"""The id of the document that says up to which hour a rebuild has written all, in a partition of its own."""
+"""The id and partition key of a document in which former releases kept how far a rebuild was."""
 
 WAITING_MAX = 2_000
 """Snapshots that wait to be written together: some 15 KB each."""
@@ -44,18 +43,8 @@ class RebuiltDocuments:
         """Write documents, IN_FLIGHT requests at a time."""
         await self._write_groups([one] for one in documents)
 
-    async def read_hour(self) -> int | None:
-        """The hour up to which an earlier rebuild has written all; None for none."""
-        try:
-            found = await self._container.read_item(STATE, STATE)
-        except CosmosResourceNotFoundError:
-            return None
-        hour = found.get("hour")
-        return hour if isinstance(hour, int) else None
-
-    async def save_hour(self, hour: int) -> None:
-        """Write what waits, and that all is written up to an hour (UTC hours since 1970)."""
-        await self._put({"id": STATE, self._key: STATE, "hour": hour})
+    async def flush(self) -> None:
+        """Write what waits to be written together with more."""
 
     async def _write_groups(self, groups: Iterable[Sequence[Document]]) -> None:
         """Write documents in groups of one partition key each."""
@@ -108,7 +97,7 @@ class ChartDocuments(RebuiltDocuments):
             self._waiting.setdefault(key, []).append(chart)
         self._waiting_count += len(charts)
         if self._waiting_count >= WAITING_MAX:
-            await self._write_waiting()
+            await self.flush()
 
     async def write_current(self, charts: Mapping[str, Chart], empty: Chart) -> None:
         """Write the current charts, and how fresh they are; those that are there and not among `charts` are `empty`."""
@@ -124,12 +113,8 @@ class ChartDocuments(RebuiltDocuments):
         fresh = Freshness(as_of=empty.as_of, complete_through=empty.complete_through, position=empty.position)
         await self.write([{**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}])
 
-    async def save_hour(self, hour: int) -> None:
-        """Write the snapshots that wait, and that all is written up to an hour (UTC hours since 1970)."""
-        await self._write_waiting()
-        await super().save_hour(hour)
-
-    async def _write_waiting(self) -> None:
+    async def flush(self) -> None:
+        """Write the snapshots that wait."""
         await self._write_groups(
             [_document(key, chart, snapshot_id(chart.as_of)) for chart in charts[start : start + BATCH]]
             for key, charts in self._waiting.items()

@@ -1,12 +1,13 @@
 """The rebuild of the charts: every hour's snapshot over the whole history, the current charts, and the hand-over to the
 trending worker."""
 
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_eventhubs
 from songline.processors.history.charts.chart_documents import ChartDocuments
+from songline.processors.history.charts.checkpoints import CheckpointBlobs, open_checkpoints
 from songline.processors.history.charts.rebuilding import ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.trending_state import open_hours
@@ -16,7 +17,7 @@ from songline.processors.runtime import live_version
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.containers import CHARTS_CONTAINER
-from songline.processors.trending.handover import shard_values, split_values
+from songline.processors.trending.handover import split_values, with_positions
 from songline.processors.trending.prerequisites import partitions_by_hub
 from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import open_state_writer
@@ -30,38 +31,32 @@ from songline.schemas.channels import (
     TRENDING_SHARDS_CHANGELOG,
 )
 from songline.schemas.documents import GLOBAL, chart_key
-from songline.schemas.moments import moment_at
 from songline.schemas.policy import ChartPolicy
-from songline.schemas.progress import Watermark, split_position
+from songline.schemas.progress import Watermark
 
-HandOver = Callable[[ChartReplay, int], Awaitable[None]]
+HandOver = Callable[[ChartReplay, Mapping[int, Watermark]], Awaitable[None]]
 
 
 class ChartsWriter:
     """Writes all hourly snapshots of a version of the charts and the current charts into `documents`, and its worker's
     state by `hand_over`. `key` is that of the worker's sets."""
 
-    def __init__(self, documents: ChartDocuments, key: IdentityKey, hand_over: HandOver) -> None:
+    def __init__(
+        self, documents: ChartDocuments, key: IdentityKey, checkpoints: CheckpointBlobs, hand_over: HandOver
+    ) -> None:
         self.documents = documents
         self.key = key
+        self.checkpoints = checkpoints
         self._hand_over = hand_over
-        # A name of this replay alone.
-        self.owner = f"rebuild-{uuid.uuid4().hex}"
-        self._written_from = 0
 
-    async def hand_over(self, replay: ChartReplay, second: int) -> None:
-        """Write what the version's worker needs to go on after a second."""
-        await self._hand_over(replay, second)
-
-    def go_on(self, replay: ChartReplay, hour: int) -> None:
-        """Write the snapshots of this hour and later ones; the one before is only compared with."""
-        self._written_from = hour
+    async def hand_over(self, replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
+        """Write what the version's worker needs to go on after these watermarks."""
+        await self._hand_over(replay, sources)
 
     async def write_hour(self, replay: ChartReplay, hour: int) -> bool:
         """Write the snapshot of an hour; return whether it has any chart."""
         charts = replay.snapshot(hour)
-        if hour >= self._written_from:
-            await self.documents.write_snapshots(charts)
+        await self.documents.write_snapshots(charts)
         return bool(charts)
 
     async def write_end(self, replay: ChartReplay, second: int) -> None:
@@ -85,34 +80,33 @@ async def _write_policy(parts: RebuildParts, policy: ChartPolicy) -> None:
         )
 
 
-async def _hand_over(parts: RebuildParts, environ: Mapping[str, str], replay: ChartReplay, second: int) -> None:
+async def _hand_over(
+    parts: RebuildParts, environ: Mapping[str, str], replay: ChartReplay, sources: Mapping[int, Watermark]
+) -> None:
     """Write what the version's worker finds at its start. A hand-over that was cut off is done again as a whole."""
     settings = read_eventhubs(environ)
-    created_at = (await parts.hub.describe()).created_at
-    sources = {}
-    for number, lasting in replay.positions.items():
-        generation, position = split_position(lasting)
-        through = moment_at(second * 1_000)
-        sources[number] = Watermark(position=position, generation=generation, through=through, created_at=created_at)
     hubs = await partitions_by_hub(settings)
     shards = min(hubs[TRENDING_PARTIALS], hubs[TRENDING_SHARDS_CHANGELOG])
     attempts = cosmos.container(parts.account, DATABASE, ATTEMPTS)
     version = StateVersion(parts.version.version)
     async with open_hours(environ) as hours, open_state_writer(version, settings, hours, attempts) as writer:
-        await writer.write_chunks(replay.take_chunks())
-        await writer.finish(split_values(shard_values(replay.shard, sources), shards), sources)
+        values, chunks = replay.take_handed_over()
+        await writer.write_chunks(chunks)
+        await writer.finish(split_values(with_positions(values, sources), shards), sources)
 
 
 def charts_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltProjection:
     """How versions of the charts are made under a policy. `environ` names the services."""
 
-    async def open_writer(parts: RebuildParts) -> ChartsWriter:
+    @asynccontextmanager
+    async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
         await _write_policy(parts, policy)
         key = await read_identity_key(cosmos.container(parts.account, DATABASE, ATTEMPTS))
 
-        async def hand_over(replay: ChartReplay, second: int) -> None:
-            await _hand_over(parts, environ, replay, second)
+        async def hand_over(replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
+            await _hand_over(parts, environ, replay, sources)
 
-        return ChartsWriter(ChartDocuments(parts.container), key, hand_over)
+        async with open_checkpoints(environ, CHARTS, parts.version.version) as checkpoints:
+            yield ChartsWriter(ChartDocuments(parts.container), key, checkpoints, hand_over)
 
     return RebuiltProjection(CHARTS, CHARTS_CONTAINER, "chart", ReplayRebuild(policy, open_writer).rebuild)

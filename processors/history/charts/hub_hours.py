@@ -2,7 +2,8 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from itertools import accumulate
 
 from msgspec import Struct
@@ -40,13 +41,16 @@ class PartitionEvents:
             self._latest_s = self._enqueued_s[-1] if self._enqueued_s else self._latest_s
         return self._enqueued_s[self._at]
 
-    async def apply_before(self, second: int, partition: int, replay: ChartReplay) -> None:
-        """Apply all events of seconds before this one."""
+    async def apply_before(
+        self, second: int, partition: int, replay: ChartReplay, applied: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Apply all events of seconds before this one. `applied` is called after each batch."""
         while (first := await self.next_s()) is not None and first < second:
             end = bisect_left(self._enqueued_s, second, self._at)
             part = slice(self._at, end)
             replay.apply(partition, self._positions[part], self._enqueued_s[part], self._bodies[part])
             self._at = end
+            await applied()
             # The loop has others to serve, also where no event has to be waited for.
             await asyncio.sleep(0)
 
@@ -58,16 +62,28 @@ class HourSnapshot(Struct, frozen=True):
     charts: dict[str, Chart]
 
 
+async def _nothing(hour: int) -> None:
+    """Nothing is saved on the way."""
+
+
 class HubHours:
-    """All partitions in the order of the hub's hours, from `first_hour` on, up to the second `until_s`."""
+    """All partitions in the order of the hub's hours, from `first_hour` on, up to the second `until_s`.
+
+    `applied` is called after each batch, with the hour before which it came."""
 
     def __init__(
-        self, replay: ChartReplay, partitions: Mapping[int, PartitionEvents], until_s: int, first_hour: int
+        self,
+        replay: ChartReplay,
+        partitions: Mapping[int, PartitionEvents],
+        until_s: int,
+        first_hour: int,
+        applied: Callable[[int], Awaitable[None]] = _nothing,
     ) -> None:
         self._replay = replay
         self._partitions = partitions
         self._until_s = until_s
         self._hour = first_hour
+        self._applied = applied
 
     async def next_hour(self, *, pass_over_quiet: bool) -> int | None:
         """Apply all events before the next hour, and return it; None where that is not over by the last second.
@@ -83,16 +99,18 @@ class HubHours:
             self._hour = max(self._hour, min(starts) // HOUR_S + 1)
         if self._hour * HOUR_S > self._until_s:
             return None
-        for number, one in self._partitions.items():
-            await one.apply_before(self._hour * HOUR_S, number, self._replay)
+        await self._apply_before(self._hour * HOUR_S)
         self._hour += 1
         return self._hour - 1
 
     async def apply_rest(self) -> None:
         """Apply what is left up to the last second."""
         await self._open()
+        await self._apply_before(self._until_s + 1)
+
+    async def _apply_before(self, second: int) -> None:
         for number, one in self._partitions.items():
-            await one.apply_before(self._until_s + 1, number, self._replay)
+            await one.apply_before(second, number, self._replay, partial(self._applied, self._hour))
 
     async def _open(self) -> None:
         """Have all partitions wait at once for what they read next."""

@@ -1,21 +1,26 @@
 """The rebuild of songs' days: each is written once it is over, and those that are not, at the end."""
 
-import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import msgspec
 
+from songline.cloud import cosmos
 from songline.processors.history.charts.chart_documents import RebuiltDocuments
+from songline.processors.history.charts.checkpoints import CheckpointBlobs, open_checkpoints
 from songline.processors.history.charts.rebuilding import ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
-from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.cells.source_partition import first_counted_hour
 from songline.processors.trending.containers import PLAYS_CONTAINER
 from songline.processors.trending.plays.writer import shard_reached
 from songline.processors.trending.spans import HOUR_MS
-from songline.schemas.channels import PLAYS
+from songline.schemas.channels import ATTEMPTS, DATABASE, PLAYS
 from songline.schemas.plays import HOURS
 from songline.schemas.policy import ChartPolicy
+from songline.schemas.progress import Watermark
 
 ALL_DAYS = 1 << 40
 
@@ -23,16 +28,10 @@ ALL_DAYS = 1 << 40
 class DaysWriter:
     """Writes all songs' days of a version into `documents`. Nothing is handed over."""
 
-    owner = ""
-
-    def __init__(self, documents: RebuiltDocuments) -> None:
+    def __init__(self, documents: RebuiltDocuments, key: IdentityKey, checkpoints: CheckpointBlobs) -> None:
         self.documents = documents
-        # None of the sets is kept, so any key will do.
-        self.key = IdentityKey(os.urandom(KEY_BYTES))
-
-    def go_on(self, replay: ChartReplay, hour: int) -> None:
-        """Count nothing of days that were over at an hour: they are written, and only a part of them is read again."""
-        replay.advance(hour * HOUR_MS)
+        self.key = key
+        self.checkpoints = checkpoints
 
     async def write_hour(self, replay: ChartReplay, hour: int) -> bool:
         """Write the days that are over at an hour; hours without events make nothing."""
@@ -46,7 +45,7 @@ class DaysWriter:
         shard = replay.shard
         await self.documents.write([msgspec.to_builtins(shard_reached(0, 1, shard.watermark(second * 1_000)))])
 
-    async def hand_over(self, replay: ChartReplay, second: int) -> None:
+    async def hand_over(self, replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
         """The worker that writes songs' days has all of it."""
 
     async def _advance(self, replay: ChartReplay, now_ms: int) -> None:
@@ -59,10 +58,14 @@ class DaysWriter:
         await self.documents.write(map(msgspec.to_builtins, replay.shard.days.take_before(day)))
 
 
-def plays_rebuilt(policy: ChartPolicy) -> RebuiltProjection:
-    """How versions of songs' days are made, which are counted by a policy of the charts."""
+def plays_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltProjection:
+    """How versions of songs' days are made, which are counted by a policy of the charts. `environ` names the
+    services."""
 
-    async def open_writer(parts: RebuildParts) -> DaysWriter:
-        return DaysWriter(RebuiltDocuments(parts.container, "songId"))
+    @asynccontextmanager
+    async def open_writer(parts: RebuildParts) -> AsyncIterator[DaysWriter]:
+        key = await read_identity_key(cosmos.container(parts.account, DATABASE, ATTEMPTS))
+        async with open_checkpoints(environ, PLAYS, parts.version.version) as checkpoints:
+            yield DaysWriter(RebuiltDocuments(parts.container, "songId"), key, checkpoints)
 
     return RebuiltProjection(PLAYS, PLAYS_CONTAINER, "songId", ReplayRebuild(policy, open_writer).rebuild)

@@ -1,31 +1,29 @@
 """The rebuild of a version by a replay: where it begins, its passes, and how far it is.
 
-What was folded is in memory. What was written is saved, with the hour up to which it is whole. A rebuild that was
-killed reads again what the hub took in the eight days before that hour, and writes from there on.
+What was folded is in memory, and is saved in checkpoints, each of which fits what was written before. A rebuild that
+was killed goes on from the last one.
 """
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from songline.processors.history.charts.beginning import SpannedHistory, begin_replay, events_after
+from songline.processors.history.charts.beginning import SpannedHistory, begin_replay, events_after, resume_replay
+from songline.processors.history.charts.checkpoints import ReplayCheckpoints
 from songline.processors.history.charts.hub_hours import HOUR_S, HubHours
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.replay_writer import OpenWriter, ReplayWriter
+from songline.processors.history.charts.saved_replay import ReplayPlace
 from songline.processors.history.charts.song_events import SongEventStore
-from songline.processors.history.rebuild.passes import repeat_passes
+from songline.processors.history.rebuild.hub_life import HubLife
+from songline.processors.history.rebuild.passes import ask_ends, repeat_passes
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts
-from songline.processors.trending.spans import WEEK_HOURS
-from songline.schemas.plays import HOURS
+from songline.schemas.moments import moment_at
 from songline.schemas.policy import ChartPolicy
-from songline.schemas.progress import lasting_position, split_position
-
-HOURS_READ = WEEK_HOURS + HOURS + 1
-"""Hours before the one at which a rebuild goes on: a day of which any hour is in a week, and one hour by which events
-are ahead."""
 
 SETTLED_S = 2
 """What the hub takes in a second may be read so long after it."""
@@ -35,7 +33,7 @@ COUNT_S = 0.5
 
 class ReplayRebuild:
     """The rebuild of a version by a replay under `policy`, written by what `open_writer` opens. `now_s` is the time of
-    day in Unix seconds. What is written is saved every `save_s` seconds.
+    day in Unix seconds. What was folded is saved every SAVE_S seconds of the clock `steady`.
 
     `rebuild` may be called again: what was folded before is still there.
     """
@@ -45,93 +43,140 @@ class ReplayRebuild:
         policy: ChartPolicy,
         open_writer: OpenWriter,
         now_s: Callable[[], float] = time.time,
-        save_s: float = SAVE_S,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._open_writer = open_writer
-        self._save_s = save_s
         self._now_s = now_s
-        self._next_hour = 0
-        self._goes_on = False
-        self._saved_s = 0.0
-        self._counted = 0
-        self._begun: tuple[ReplayWriter, ChartReplay] | None = None
+        self._steady = steady
+        self._replay: SavedRebuild | None = None
 
     async def rebuild(self, parts: RebuildParts) -> None:
         """Fold the history behind what the version has, to the hub's end or to `until_s`, and write what comes of it.
 
-        Raises NoHistoryError, ItemRefusedError, what opening the writer raises, and what reading the history raises.
+        Raises NoHistoryError, HubMadeAnewError, ItemRefusedError, what opening the writer raises, and what reading the
+        history raises.
         """
+        async with self._open_writer(parts) as writer:
+            found = self._replay = self._replay or await self._begin(parts, writer)
+            found.writer = writer
+            # What was folded behind the last checkpoint is folded again.
+            parts.count.before = (found.replay.events, found.replay.unapplied)
+            life = HubLife(parts.hub, parts.version)
+            until_s = 0
+
+            async def fold() -> None:
+                nonlocal until_s
+                until_s = int(self._now_s()) - SETTLED_S if parts.until_s is None else parts.until_s - 1
+                await found.enter(life, parts)
+                await found.fold(parts, until_s)
+
+            async with _counting(parts, found):
+                await repeat_passes(partial(ask_ends, parts), fold, once=parts.until_s is not None)
+            through, positions = moment_at(until_s * 1_000), found.replay.positions
+            sources = {number: life.watermark(str(number), one, through) for number, one in positions.items()}
+            await writer.hand_over(found.replay, sources)
+
+    async def _begin(self, parts: RebuildParts, writer: ReplayWriter) -> "SavedRebuild":
         history = SpannedHistory(parts.history)
-        if self._begun is None:
-            self._begun = await self._begin(history, await self._open_writer(parts))
-        writer, replay = self._begun
-        until_s = 0
+        checkpoints = ReplayCheckpoints(writer.checkpoints)
+        # A name that no replay had before: what this one takes over is saved under that of the one before.
+        owner = f"rebuild-{uuid.uuid4().hex}"
+        saved = await checkpoints.read()
+        if saved is None or saved.state.key != writer.key.id:
+            begun = await begin_replay(history, SongEventStore(None), 0, self._policy, writer.key, owner)
+            found = SavedRebuild(begun.replay, checkpoints, ReplayPlace(0, False, None), writer, self._steady)
+        else:
+            replay = await resume_replay(history, saved, self._policy, writer.key, owner)
+            found = SavedRebuild(replay, checkpoints, saved.state.place, writer, self._steady)
+        return found
 
-        async def fold() -> None:
-            nonlocal until_s
-            until_s = int(self._now_s()) - SETTLED_S if parts.until_s is None else parts.until_s - 1
-            await self._fold(history, replay, writer, until_s)
 
-        async with self._counting(parts, replay, writer):
-            await repeat_passes(partial(self._ask_ends, parts, replay), fold, once=parts.until_s is not None)
-        await writer.hand_over(replay, until_s)
+class SavedRebuild:
+    """A replay that is at a `place` of its history, and is saved by `checkpoints` as it goes."""
 
-    async def _begin(self, history: SpannedHistory, writer: ReplayWriter) -> tuple[ReplayWriter, ChartReplay]:
-        hour = await writer.documents.read_hour()
-        begin_s = 0 if hour is None else (hour - HOURS_READ) * HOUR_S
-        begun = await begin_replay(history, SongEventStore(None), begin_s, self._policy, writer.key, writer.owner)
-        if hour is not None:
-            # The hour before is not written again: what it is compared with is not read.
-            self._next_hour = hour - 1
-            writer.go_on(begun.replay, hour)
-        self._counted = begun.replay.events
-        return writer, begun.replay
+    def __init__(
+        self,
+        replay: ChartReplay,
+        checkpoints: ReplayCheckpoints,
+        place: ReplayPlace,
+        writer: ReplayWriter,
+        steady: Callable[[], float],
+    ) -> None:
+        self.replay = replay
+        self.writer = writer
+        self._checkpoints = checkpoints
+        self._place = place
+        self._steady = steady
+        self._saved_s = steady()
+        self._life: HubLife
 
-    async def _fold(self, history: SpannedHistory, replay: ChartReplay, writer: ReplayWriter, until_s: int) -> None:
-        hours = HubHours(replay, events_after(history, replay.positions, until_s), until_s, self._next_hour)
-        while (hour := await hours.next_hour(pass_over_quiet=not self._goes_on)) is not None:
-            self._goes_on = await writer.write_hour(replay, hour)
-            if time.monotonic() - self._saved_s >= self._save_s:
-                await writer.documents.save_hour(hour)
-                self._saved_s = time.monotonic()
+    async def enter(self, life: HubLife, parts: RebuildParts) -> None:
+        """Begin a pass over the hub as it is now. Raises HubMadeAnewError."""
+        self._life = life
+        await life.begin()
+        for number, position in self.replay.positions.items():
+            await life.enter(parts.history, str(number), position, self._place.created_at)
+
+    async def fold(self, parts: RebuildParts, until_s: int) -> None:
+        """Fold what is behind the place, up to a second, and write what comes of it."""
+        replay, writer, place = self.replay, self.writer, self._place
+        events = events_after(SpannedHistory(parts.history), replay.positions, until_s)
+        hours = HubHours(replay, events, until_s, place.hour, self._save_if_due)
+        goes_on = place.goes_on
+        while (hour := await hours.next_hour(pass_over_quiet=not goes_on)) is not None:
+            goes_on = await writer.write_hour(replay, hour)
+            await self._save_if_due(hour + 1, goes_on=goes_on)
         await hours.apply_rest()
+        await self._life.check()
         await writer.write_end(replay, until_s)
-        self._next_hour = until_s // HOUR_S + 1
-        # Also if nothing more comes in before it: what was folded makes its snapshot.
-        self._goes_on = True
-        await writer.documents.save_hour(until_s // HOUR_S)
-
-    @asynccontextmanager
-    async def _counting(self, parts: RebuildParts, replay: ChartReplay, writer: ReplayWriter) -> AsyncIterator[None]:
-        """Say how far the replay is, while it goes on and at its end."""
-        retries = writer.documents.retries
-
-        def count() -> None:
-            parts.count.events += replay.events - self._counted
-            self._counted = replay.events
-            parts.count.unreadable = replay.unapplied
-            parts.count.trouble = retries.trouble if retries.failing_for_s() else ""
+        if parts.until_s is None:
             for number, position in replay.positions.items():
-                parts.count.partitions.setdefault(str(number), PartitionFoldCount(position)).position = position
+                if (end := self._life.at_end(str(number), position)) > position:
+                    replay.pass_over(number, end)
+        # Also if nothing more comes in before the next hour: what was folded makes its snapshot.
+        await self._save(until_s // HOUR_S + 1, goes_on=True)
 
-        async def keep_counting() -> None:
-            while True:
-                count()
-                await asyncio.sleep(COUNT_S)
+    async def _save_if_due(self, hour: int, *, goes_on: bool = True) -> None:
+        """Save that an hour is made next; without `goes_on`, only where something comes in before it."""
+        if self._steady() - self._saved_s >= SAVE_S:
+            await self._save(hour, goes_on=goes_on)
 
-        task = asyncio.create_task(keep_counting())
-        try:
-            yield
-        finally:
-            task.cancel()
-            count()
+    async def _save(self, hour: int, *, goes_on: bool) -> None:
+        # Nothing of two hubs may be saved as of one.
+        await self._life.check()
+        documents = self.writer.documents
+        await documents.flush()
+        self._place = ReplayPlace(hour, goes_on, self._life.created_at)
+        changes = self.replay.take_changes(self._place)
+        save = partial(
+            self._checkpoints.save, changes, partial(self.replay.whole, self._place), self.replay.saved_bytes
+        )
+        await documents.retries.run(save)
+        self._saved_s = self._steady()
 
-    async def _ask_ends(self, parts: RebuildParts, replay: ChartReplay) -> None:
-        described = await parts.hub.describe()
+
+@asynccontextmanager
+async def _counting(parts: RebuildParts, found: SavedRebuild) -> AsyncIterator[None]:
+    """Say how far the replay is, while it goes on and at its end."""
+    replay, retries = found.replay, found.writer.documents.retries
+    assert parts.count.before is not None
+    events, unapplied = parts.count.before
+
+    def count() -> None:
+        parts.count.events, parts.count.unreadable = replay.events - events, replay.unapplied - unapplied
+        parts.count.trouble = retries.trouble if retries.failing_for_s() else ""
         for number, position in replay.positions.items():
-            end = position
-            if str(number) in described.partitions:
-                _, last = await parts.hub.read_ends(str(number))
-                end = max(position, lasting_position(split_position(position)[0], last))
-            parts.count.partitions[str(number)] = PartitionFoldCount(position, end)
+            parts.count.partitions.setdefault(str(number), PartitionFoldCount(position)).position = position
+
+    async def keep_counting() -> None:
+        while True:
+            count()
+            await asyncio.sleep(COUNT_S)
+
+    task = asyncio.create_task(keep_counting())
+    try:
+        yield
+    finally:
+        task.cancel()
+        count()

@@ -1,7 +1,7 @@
 """The charts of a history: trending's pure stages in one process, with the hub's time as the clock.
 
 The stages are those of the live worker (`processors.trending`), so charts are decided by one piece of code. What is
-different: nothing is saved on the way, every hour's first moment is met exactly, and no event is ahead of the clock.
+different: every hour's first moment is met exactly, and no event is ahead of the clock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,15 @@ from datetime import datetime
 
 from msgspec import structs
 
-from songline.processors.history.charts.saved_chunks import SavedChunks
+from songline.processors.history.charts.saved_replay import (
+    CHECKPOINT,
+    WORKER,
+    ReplayPlace,
+    ReplayState,
+    SavedChunks,
+    SavedReplay,
+    SavedShard,
+)
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells.chunks import decode_chunk
 from songline.processors.trending.cells.identity_key import IdentityKey
@@ -19,6 +27,7 @@ from songline.processors.trending.cells.source_partition import (
     first_counted_hour,
 )
 from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.handover import SavedValues
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import ReportPart
@@ -65,7 +74,12 @@ class ChartReplay:
             for number in partitions
         }
         self._policy = policy
+        self._key = key
         self._chunks = SavedChunks() if keeps_chunks else None
+        self._saved = SavedShard()
+        self._now_ms = 0
+        self._hour_ms = 0
+        """When the hour began in which events were applied last."""
         self._waiting = 0
         self._first_day = 0
         self._ranks: dict[int, Ranks] = {}
@@ -93,13 +107,60 @@ class ChartReplay:
         self.unapplied += len(source.take_unapplied())
         self.events += len(bodies)
         self._waiting += len(bodies)
+        self._hour_ms = logged_ms[0] // HOUR_MS * HOUR_MS
         if self._waiting >= MAX_WAITING:
             # An earlier moment than that of any chart to come leaves out no minute that one of them shows.
-            self.flush(logged_ms[0] // HOUR_MS * HOUR_MS)
+            self.flush(self._hour_ms)
 
-    def take_chunks(self) -> dict[str, bytes | None]:
-        """The chunks of sets, by key, that are new since the last call."""
-        return {} if self._chunks is None else self._chunks.take_new()
+    def take_changes(self, place: ReplayPlace) -> SavedReplay:
+        """What has changed since the last call, and where the rebuild is."""
+        self._save()
+        return SavedReplay(self._state(place), self._saved.take_new(CHECKPOINT), self._kept.take_new(CHECKPOINT))
+
+    def whole(self, place: ReplayPlace) -> SavedReplay:
+        """All that the last call of `take_changes` had, and all before."""
+        return SavedReplay(self._state(place), self._saved.all(), self._kept.all())
+
+    @property
+    def saved_bytes(self) -> int:
+        """The size of `whole`."""
+        return self._saved.size_bytes + self._kept.all_bytes
+
+    def take_handed_over(self) -> tuple[SavedValues, SavedValues]:
+        """What a version's worker needs of the shard and of the sets, by key, that is new since the last call."""
+        self._save()
+        return self._saved.take_new(WORKER), self._kept.take_new(WORKER)
+
+    def restore(self, saved: SavedReplay) -> None:
+        """Go on where another replay was, of the same policy and key; `saved` is all of it."""
+        state = saved.state
+        self._now_ms, self._ranks, self._first_hour = state.now_ms, dict(state.ranks), state.first_hour
+        self.events, self.unapplied = state.events, state.unapplied
+        if state.now_ms:
+            self.shard.advance(state.now_ms)
+        self._saved.restore(saved.values)
+        self._kept.restore(saved.chunks)
+        self.shard.restore((key, value) for key, value in saved.values.items() if value is not None)
+        for number, position in state.positions.items():
+            self.pass_over(number, position)
+            self.shard.advance_source(number, position, None)
+
+    @property
+    def _kept(self) -> SavedChunks:
+        assert self._chunks is not None, "only a replay that keeps its chunks is saved"
+        return self._chunks
+
+    def _save(self) -> None:
+        """Have all that was applied in what is saved."""
+        # The last hour began no later than any chart to come.
+        self.flush(max(self._now_ms, self._hour_ms))
+        self._saved.add(self.shard.flush())
+
+    def _state(self, place: ReplayPlace) -> ReplayState:
+        ranks = {hour: {key: dict(of) for key, of in known.items()} for hour, known in self._ranks.items()}
+        return ReplayState(
+            place, self._key.id, self._now_ms, self.positions, self.events, self.unapplied, self._first_hour, ranks
+        )
 
     def pass_over(self, partition: int, position: int) -> None:
         """Take the events of a partition up to this position for applied: they are of no matter for charts to come."""
@@ -114,6 +175,7 @@ class ChartReplay:
             source.at_end(now_ms + AT_END_MARGIN_MS)
         self.flush(now_ms)
         self.shard.advance(now_ms)
+        self._now_ms = now_ms
         day = first_counted_hour(now_ms) // HOURS
         if day > self._first_day:
             # Of the days before the hours are dropped: nothing is known of them any more.

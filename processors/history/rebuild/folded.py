@@ -8,9 +8,10 @@ from azure.cosmos.aio import ContainerProxy
 from songline.processors.catalog import song_store
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
+from songline.processors.history.rebuild.hub_life import HubLife
 from songline.processors.history.rebuild.partition_fold import FoldParts, PartitionFold
-from songline.processors.history.rebuild.passes import repeat_passes
-from songline.processors.history.rebuild.progress import PartitionFoldCount
+from songline.processors.history.rebuild.passes import ask_ends, repeat_passes
+from songline.processors.history.rebuild.progress import events_between
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.library import shelf_store
 from songline.processors.library.config import LibraryConfig
@@ -19,44 +20,32 @@ from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import LIBRARY, SONGS
-from songline.schemas.progress import lasting_position, split_position
 from songline.schemas.projections import VersionDocument
 
 
 async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProcessor) -> None:
     """Fold all partitions at once until they are at the hub's end, or have all from before `until_s`."""
-    hub = await parts.hub.describe()
+    life = HubLife(parts.hub, parts.version)
+    hub = await life.begin()
     watermarks = WatermarkStore(parts.container, key)
-    await watermarks.add(sorted(hub.partitions), hub.created_at)
-    shared = FoldParts(open_processor, watermarks, hub.created_at, parts.count)
     partitions = sorted({*await parts.history.partitions(), *hub.partitions}, key=int)
+    await watermarks.add(sorted(hub.partitions), hub.created_at)
+    shared = FoldParts(open_processor, watermarks, life, parts.count)
     folds = [PartitionFold(partition, shared) for partition in partitions]
     for fold in folds:
         await fold.resume()
     for partition, count in parts.count.partitions.items():
         # A write of the rebuild before may have been under way when the version's positions were read.
-        parts.count.events += max(0, count.position - parts.version.positions.get(partition, -1))
+        parts.count.events += events_between(parts.version.positions.get(partition, -1), count.position)
 
     async def fold_all() -> None:
+        await life.begin()
         async with asyncio.TaskGroup() as group:
             for fold in folds:
                 group.create_task(fold.run(parts.history, parts.until_s))
 
     # Of live traffic more comes in while the last partition is folded.
-    await repeat_passes(partial(_ask_ends, parts), fold_all, once=parts.until_s is not None)
-
-
-async def _ask_ends(parts: RebuildParts) -> None:
-    """Note where the hub ends, for the time that is left."""
-    there = (await parts.hub.describe()).partitions
-
-    async def ask(partition: str, count: PartitionFoldCount) -> None:
-        count.end = count.position
-        if partition in there:
-            _, last = await parts.hub.read_ends(partition)
-            count.end = lasting_position(split_position(count.position)[0], last)
-
-    await asyncio.gather(*(ask(partition, count) for partition, count in parts.count.partitions.items()))
+    await repeat_passes(partial(ask_ends, parts), fold_all, once=parts.until_s is not None)
 
 
 def open_libraries(container: ContainerProxy, version: VersionDocument) -> OpenProcessor:

@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 
 from msgspec import Struct, structs
 
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
+from songline.processors.history.rebuild.hub_life import HubLife
 from songline.processors.history.rebuild.progress import PartitionFoldCount, RebuildCount
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.service_errors import is_item_refusal, last_line
-from songline.processors.runtime.watermark_store import WatermarkStore
-from songline.schemas.progress import Watermark, lasting_position, split_position
+from songline.processors.runtime.watermark_store import PositionResetError, WatermarkStore
+from songline.schemas.progress import Watermark, lasting_position
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +33,11 @@ SAVE_S = 5.0
 
 
 class FoldParts(Struct, frozen=True):
-    """What the folds of a version's partitions share. `created_at`: when the hub was made."""
+    """What the folds of a version's partitions share."""
 
     open: OpenProcessor
     watermarks: WatermarkStore
-    created_at: datetime | None
+    life: HubLife
     count: RebuildCount
     steady: Callable[[], float] = time.monotonic
 
@@ -51,7 +53,7 @@ class PartitionFold:
         self._partition = partition
         self._parts = parts
         self._retries = PersistentRetry(f"partition {partition}")
-        self._watermark = Watermark(position=-1, through=None, created_at=parts.created_at)
+        self._stored: Watermark | None = None
         self._applied = -1
         self._processor: PartitionProcessor
         self._saved_s = 0.0
@@ -61,14 +63,16 @@ class PartitionFold:
     async def resume(self) -> None:
         """Go on from the watermark that is stored. Raises AzureError."""
         stored = await self._parts.watermarks.read(self._partition)
-        if stored is not None and stored.position >= 0:
-            self._watermark = stored
+        self._stored = stored
+        if stored is not None:
             self._applied = lasting_position(stored.generation, stored.position)
         self._parts.count.partitions[self._partition] = PartitionFoldCount(self._applied)
 
     async def run(self, history: HubHistory, until_s: int | None) -> int:
         """Fold what is after the watermark, up to the hub's end as it is then, or to what it took at `until_s`; return
-        how many events that were. Raises FoldFailedError, PositionResetError, and what the history raises."""
+        how many events that were. Raises FoldFailedError, PositionResetError, HubMadeAnewError, and what the history
+        raises."""
+        await self._parts.life.enter(history, self._partition, self._applied, self._created_at)
         folded = 0
         self._processor = self._open()
         self._saved_s = self._parts.steady()
@@ -83,6 +87,8 @@ class PartitionFold:
             await self._save()
         finally:
             self._processor.close()
+        if until_s is None and (at_end := self._parts.life.at_end(self._partition, self._applied)) > self._applied:
+            await self._retries.run(partial(self._move, at_end, None))
         return folded
 
     async def _take(self, records: Sequence[HubRecord]) -> None:
@@ -108,23 +114,31 @@ class PartitionFold:
         self._saved_s = self._parts.steady()
         if not self._unwritten:
             return
+        await self._parts.life.check()
         try:
             await self._processor.flush()
         except Exception as error:  # noqa: BLE001  # as above
             await self._recover(error)
         last, count = self._unwritten[-1], self._parts.count
-        generation, position = split_position(last.position)
-        self._watermark = structs.replace(
-            self._watermark, position=position, generation=generation, through=last.enqueued_at
-        )
-        await self._retries.run(self._write_watermark)
-        self._applied = count.partitions[self._partition].position = last.position
+        await self._retries.run(partial(self._move, last.position, last.enqueued_at))
         count.events += len(self._unwritten)
         count.trouble = ""
         self._unwritten, self._unwritten_bytes = [], 0
 
-    async def _write_watermark(self) -> None:
-        await self._parts.watermarks.advance(self._partition, self._watermark)
+    async def _move(self, applied: int, through: datetime | None) -> None:
+        """Write the watermark of a lasting position."""
+        before, moved = self._stored, self._parts.life.watermark(self._partition, applied, through)
+        if before is None or moved.generation == before.generation:
+            moved = structs.replace(moved, resets=moved.resets if before is None else before.resets)
+            await self._parts.watermarks.advance(self._partition, moved)
+        elif (
+            not await self._parts.watermarks.reset(self._partition, before, moved)
+            # An answer that was lost is no other hand.
+            and await self._parts.watermarks.read(self._partition) != moved
+        ):
+            raise PositionResetError(f"partition {self._partition}: the position was set by hand")
+        self._stored = moved
+        self._applied = self._parts.count.partitions[self._partition].position = applied
 
     async def _recover(self, error: Exception) -> None:
         """Fold what is not written record by record as far as that is needed, where a store refused an item of it, and
@@ -149,6 +163,11 @@ class PartitionFold:
             raise FoldFailedError(f"partition {self._partition}, at {record.position}: {last_line(error)}") from error
         log.error("partition %s: the store refuses the event at %d: %s", self._partition, record.position, error)
         self._parts.count.refused.append(f"{self._partition}:{record.position}")
+
+    @property
+    def _created_at(self) -> datetime | None:
+        """When the hub was created in which the last event is that is applied."""
+        return None if self._stored is None else self._stored.created_at
 
     def _open(self) -> PartitionProcessor:
         return self._parts.open(self._partition, self._retries)

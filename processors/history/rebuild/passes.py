@@ -1,7 +1,12 @@
 """The passes of a rebuild under live traffic, until it has reached the hub's end."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+
+from songline.processors.history.rebuild.progress import PartitionFoldCount
+from songline.processors.history.rebuild.projection import RebuildParts
+from songline.schemas.progress import lasting_position, split_position
 
 NEAR_S = 5.0
 """A pass that took no longer has reached the end, as far as that can be reached."""
@@ -17,6 +22,19 @@ def is_near(pass_s: float, before_s: float | None) -> bool:
     for the first), as on a machine that is busy, more passes come no nearer: the switch says whether it is near enough.
     """
     return pass_s <= NEAR_S or (before_s is not None and pass_s > SHORTER * before_s)
+
+
+async def ask_ends(parts: RebuildParts) -> None:
+    """Note where the hub ends, for the time that is left. Raises EventHubError."""
+    there = (await parts.hub.describe()).partitions
+
+    async def ask(partition: str, count: PartitionFoldCount) -> None:
+        count.end = count.position
+        if partition in there:
+            _, last = await parts.hub.read_ends(partition)
+            count.end = max(count.position, lasting_position(split_position(count.position)[0], last))
+
+    await asyncio.gather(*(ask(partition, count) for partition, count in parts.count.partitions.items()))
 
 
 async def repeat_passes(

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from songline.schemas.progress import split_position
+
 
 class PartitionFoldCount(Struct):
     """A partition: the lasting `position` of its last event that is written, and of the last one that there is to fold
@@ -15,12 +17,14 @@ class RebuildCount(Struct):
     """What a rebuild has done. Its folds change it; what shows it only reads it.
 
     `events` were folded since it began or went on, `unreadable` of them could not be decoded, and `refused` were
-    refused by the store. `trouble` is what is waited out at the moment, empty for nothing.
+    refused by the store. `before`: how many were folded and could not be decoded by the rebuilds before, as far as that
+    holds; None where it is as they recorded. `trouble` is what is waited out at the moment, empty for nothing.
     """
 
     partitions: dict[str, PartitionFoldCount] = {}
     events: int = 0
     unreadable: int = 0
+    before: tuple[int, int] | None = None
     refused: list[str] = []
     trouble: str = ""
 
@@ -44,6 +48,13 @@ class RebuildCount(Struct):
         if self.refused:
             text += f"; {len(self.refused):,} were refused by the store"
         return f"{text}; waits: {self.trouble}" if self.trouble else text
+
+
+def events_between(before: int, after: int) -> int:
+    """How many events there are behind the lasting position `before`, up to `after`. Of a hub that was made anew
+    between them, nothing is known of the one before."""
+    (generation, position), (later, last) = split_position(before), split_position(after)
+    return max(0, last - (position if generation == later else -1))
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from songline.cloud import cosmos
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefusedError, own_name
-from songline.processors.history.rebuild.progress import RebuildCount
+from songline.processors.history.rebuild.progress import RebuildCount, events_between
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.history.versions.version_store import StoredVersion, VersionOvertakenError, VersionStore
 from songline.processors.runtime.hub_metadata import HubMetadata
@@ -146,24 +146,22 @@ async def _build(
 
 def lasting(watermarks: Mapping[str, Watermark]) -> dict[str, int]:
     """The lasting positions of watermarks, by partition."""
-    return {
-        partition: -1 if one.position < 0 else lasting_position(one.generation, one.position)
-        for partition, one in sorted(watermarks.items())
-    }
+    return {partition: lasting_position(one.generation, one.position) for partition, one in sorted(watermarks.items())}
 
 
 def _recovered(document: VersionDocument, positions: Mapping[str, int]) -> VersionDocument:
     """The document with the events that an earlier rebuild folded after it had recorded its count the last time."""
-    more = sum(max(0, at - document.positions.get(partition, -1)) for partition, at in positions.items())
+    more = sum(events_between(document.positions.get(partition, -1), at) for partition, at in positions.items())
     return structs.replace(document, events=document.events + more, positions=dict(positions))
 
 
 def _counted(document: VersionDocument, before: VersionDocument, count: RebuildCount, missing: int) -> VersionDocument:
     positions = {partition: one.position for partition, one in count.partitions.items()}
+    events, unreadable = count.before or (before.events, before.unreadable)
     return structs.replace(
         document,
-        events=before.events + count.events,
-        unreadable=before.unreadable + count.unreadable,
+        events=events + count.events,
+        unreadable=unreadable + count.unreadable,
         missing=before.missing + missing,
         positions={**before.positions, **positions},
     )

@@ -44,5 +44,5 @@ async def choose_rebuild(
         )
     chosen = policy or live
     if projection == PLAYS:
-        return ChosenRebuild(plays_rebuilt(chosen), chosen.label)
+        return ChosenRebuild(plays_rebuilt(chosen, environ), chosen.label)
     return ChosenRebuild(charts_rebuilt(chosen, environ), chosen.label)

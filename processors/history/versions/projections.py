@@ -8,7 +8,9 @@ from msgspec import Struct, structs
 
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
+from songline.cloud.settings import names_blobs
 from songline.processors.catalog import song_store
+from songline.processors.history.charts.checkpoints import remove_checkpoints
 from songline.processors.history.charts.trending_state import remove_charts_state
 from songline.processors.library import shelf_store
 from songline.processors.runtime.watermark_store import WatermarkStore
@@ -24,15 +26,21 @@ ReadWatermarks = Callable[[CosmosClient, int], Awaitable[Mapping[str, Watermark]
 RemoveRest = Callable[[int, CosmosClient, Mapping[str, str]], Awaitable[None]]
 
 
+async def _nothing(version: int, account: CosmosClient, environ: Mapping[str, str]) -> None:
+    """A version has nothing of the kind."""
+
+
 class VersionedProjection(Struct, frozen=True):
-    """A projection whose versions are containers like `container`. `watermarks` reads how far a version is, in an
-    account; of none where that is not there. `worker` writes the live version."""
+    """A projection whose versions are containers like `container`. `watermarks` reads how far a version is; nothing
+    where its container is not there. `worker` writes the live version. `remove_rest` removes what a version has beside
+    its container, and `remove_checkpoints` what a rebuild has left that is not gone on with."""
 
     name: str
     worker: str
     container: Container
     watermarks: ReadWatermarks
-    remove_rest: RemoveRest | None = None
+    remove_rest: RemoveRest = _nothing
+    remove_checkpoints: RemoveRest = _nothing
 
 
 def _stored(projection: str, key: str) -> ReadWatermarks:
@@ -62,7 +70,8 @@ async def _of_charts(account: CosmosClient, version: int) -> Mapping[str, Waterm
 
 async def _of_plays(account: CosmosClient, version: int) -> Mapping[str, Watermark]:
     """The least of all shards; nothing before each of them has said how far it is."""
-    items = _container(account, PLAYS, version).query_items("SELECT * FROM c", partition_key=SHARDS_KEY)
+    container = _container(account, PLAYS, version)
+    items = container.query_items("SELECT * FROM c", partition_key=SHARDS_KEY)
     try:
         shards = [convert(dict(item), ShardProgressDocument) async for item in items]
     except CosmosResourceNotFoundError:
@@ -81,11 +90,25 @@ def _container(account: CosmosClient, projection: str, version: int) -> Containe
     return cosmos.container(account, DATABASE, container_of(projection, version))
 
 
+async def _remove_checkpoints_of_charts(version: int, account: CosmosClient, environ: Mapping[str, str]) -> None:
+    if names_blobs(environ):
+        await remove_checkpoints(environ, CHARTS, version)
+
+
+async def _remove_checkpoints_of_plays(version: int, account: CosmosClient, environ: Mapping[str, str]) -> None:
+    if names_blobs(environ):
+        await remove_checkpoints(environ, PLAYS, version)
+
+
 VERSIONED: Mapping[str, VersionedProjection] = {
     one.name: one
     for one in (
-        VersionedProjection(CHARTS, "trending", CHARTS_CONTAINER, _of_charts, remove_charts_state),
-        VersionedProjection(PLAYS, "trending", PLAYS_CONTAINER, _of_plays),
+        VersionedProjection(
+            CHARTS, "trending", CHARTS_CONTAINER, _of_charts, remove_charts_state, _remove_checkpoints_of_charts
+        ),
+        VersionedProjection(
+            PLAYS, "trending", PLAYS_CONTAINER, _of_plays, remove_checkpoints=_remove_checkpoints_of_plays
+        ),
         VersionedProjection(LIBRARY, "library", shelf_store.CONTAINER, _stored(LIBRARY, "shelf")),
         VersionedProjection(SONGS, "catalog", song_store.CONTAINER, _stored(SONGS, "id")),
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct, structs
@@ -121,8 +122,8 @@ class VersionSwitcher:
             if (await self._store.live(self._name)).version == version:
                 await self._store.replace(marked, document)
                 raise SwitchRefusedError(f"version {version} of {self._name} became live meanwhile: look again")
-        if self._projection.remove_rest is not None:
-            await self._projection.remove_rest(version, self._account, self._environ)
+        await self._projection.remove_rest(version, self._account, self._environ)
+        await self._projection.remove_checkpoints(version, self._account, self._environ)
         # Last: while it is there, not all is removed, and the command can be repeated.
         with suppress(CosmosResourceNotFoundError):
             await self._account.get_database_client(DATABASE).delete_container(container_of(self._name, version))
@@ -201,6 +202,9 @@ class VersionSwitcher:
         # Measuring takes seconds, in which it may have been dropped, or a rebuild begun.
         self._check_unbuilt(self._of(await self._versions(live), document.version))
         await self._store.make_live(live, document)
+        with suppress(AzureError):
+            # No rebuild goes on with it any more. What is left then goes with the version.
+            await self._projection.remove_checkpoints(document.version, self._account, self._environ)
         stored = await self._store.read(self._name, document.version)
         return VersionSwitch(
             None if live is None else live.version, document if stored is None else stored.document, lag

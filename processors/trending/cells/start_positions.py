@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from msgspec import Struct, structs
 
 from songline.processors.runtime.hub_metadata import HubDescription, HubMetadata
-from songline.processors.runtime.resume_point import HubMismatch, HubState, resume_point, same_hub
+from songline.processors.runtime.resume_point import HubMismatch, HubState, next_generation, resume_point, same_hub
 from songline.processors.runtime.watermark_store import PositionResetError, WatermarkStore
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.progress import Watermark
@@ -69,8 +69,7 @@ class StartPositions:
             await self._positions.add([name], state.created_at)
         elif noted.created_at is not None and not same_hub(noted.created_at, state.created_at):
             # Nothing of the hub before was noted; shards may have applied some of it.
-            resets = noted.resets + 1
-            reached = structs.replace(reached, resets=resets, generation=resets)
+            reached = structs.replace(reached, resets=noted.resets + 1, generation=next_generation(noted))
             if not await self._positions.reset(name, noted, reached):
                 raise PositionResetError(f"partition {name} was set by hand")
         return StartPosition(reached, found.next_position)

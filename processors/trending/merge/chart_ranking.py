@@ -9,7 +9,7 @@ from songline.schemas.documents import CHART_SIZE, ChartEntry, Kind
 from songline.schemas.policy import SCALE_BITS
 
 
-class RankedSong(Struct, frozen=True):
+class RankedSong(Struct, frozen=True, gc=False):
     """A song in a shard's list; `value` ranks it (see `TopK`)."""
 
     label: SongLabel

@@ -53,7 +53,7 @@ async def test_charts_of_long_titles_are_written_one_by_one(shared_localcloud: L
                 entries=entries,
             )
             await documents.write_snapshots({KEY: chart})
-        await documents.save_hour(BATCH)
+        await documents.flush()
         stored = {item["id"] async for item in container.query_items("SELECT c.id FROM c", partition_key=KEY)}
         assert stored == {snapshot_id(moment) for moment in moments}
         await account.get_database_client(DATABASE).delete_container(place.name)

@@ -24,7 +24,6 @@ from songline.processors.trending.state_writer import remove_state
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, PLAYS
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
-from songline.schemas.envelope import Event
 from songline.schemas.moments import moment_at
 from songline.schemas.plays import SongDay
 from songline.schemas.policy import V1, policy_text
@@ -32,7 +31,7 @@ from songline.schemas.projections import container_of
 from tests.chaos.test_trending_killed import batched, complete, lasting, minute, publish, simulated
 from tests.chaos.test_trending_killed import lines as lines_of
 from tests.integration.history.test_as_of import numbered, write_archive
-from tests.support.history import HistoryEvent, random_history
+from tests.support.history import HistoryEvent, in_time, random_history
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours
 from tests.support.versions import Operator, kill_midway
@@ -121,17 +120,6 @@ async def test_rebuilt_charts_and_days_are_those_of_the_rules(
     query = "SELECT * FROM c WHERE IS_DEFINED(c.total)"
     found = [msgspec.convert(dict(one), SongDay) async for one in days.query_items(query)]
     assert hours(found) == reference.plays(in_time(history, until_s))
-
-
-def in_time(history: Sequence[HistoryEvent], until_s: int) -> list[tuple[int, int, Event]]:
-    """The events that came by then, and not after the week behind their day."""
-    found = []
-    for one in history:
-        day_s = int(one.event.time.timestamp()) // DAY_S * DAY_S
-        # The hours of a day count while any of them may be in a window of a week.
-        if one.second <= until_s and one.second // HOUR_S < (day_s + DAY_S) // HOUR_S + 7 * 24:
-            found.append((one.partition, one.position, one.event))
-    return found
 
 
 async def test_a_switched_version_goes_on_where_the_rebuild_ended(

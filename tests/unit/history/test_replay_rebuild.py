@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 
 from songline.audit import chart_reference as reference
-from songline.audit.chart_reference import USUAL
+from songline.processors.history.charts import checkpoints as module
 from songline.processors.history.charts.chart_documents import ChartDocuments
-from songline.processors.history.charts.charts_rebuild import ChartsWriter, HandOver
+from songline.processors.history.charts.charts_rebuild import ChartsWriter
+from songline.processors.history.charts.checkpoints import ReplayCheckpoints
 from songline.processors.history.charts.plays_rebuild import DaysWriter
-from songline.processors.history.charts.rebuilding import ReplayRebuild
+from songline.processors.history.charts.rebuilding import SAVE_S, ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
+from songline.processors.history.charts.saved_replay import ReplayPlace, ReplayState, SavedReplay
 from songline.processors.history.rebuild import passes
 from songline.processors.history.rebuild.passes import is_near
 from songline.processors.history.rebuild.progress import RebuildCount
@@ -24,30 +29,73 @@ from songline.processors.history.rebuild.projection import RebuildParts
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.plays import SongDay
 from songline.schemas.policy import V1, ChartPolicy
-from tests.support.history import HistoryInFiles, random_history
+from songline.schemas.progress import Watermark
+from tests.support.history import HistoryInFiles, in_time, random_history
 from tests.support.trending import KEY, hours
 from tests.unit.history.test_chart_replay import BEGIN_S, act, random_policy, seeds
 from tests.unit.trending.test_pipeline import PARTITIONS
 
 Stored = dict[tuple[str, str], Mapping[str, Any]]
-STATE = "@rebuild"
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class KilledError(Exception):
     """The process ends here."""
 
 
-class StoredDocuments(ChartDocuments):
-    """Documents in memory, by partition key and id. The process ends instead of the write `dies_at`, None for never."""
+class Life:
+    """The life of a process that ends instead of the write `dies_at`, None for never."""
 
-    def __init__(self, stored: Stored, key: str, dies_at: int | None) -> None:
-        self.stored = stored
-        self._key = key
+    def __init__(self, dies_at: int | None = None) -> None:
         self._left = dies_at
+
+    def write(self) -> None:
+        if self._left == 0:
+            raise KilledError
+        if self._left is not None:
+            self._left -= 1
+
+
+class BlobsInMemory:
+    """Checkpoints in memory."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[int, bytes] = {}
+        self.life = Life()
+
+    async def numbers(self) -> list[int]:
+        return list(self.blobs)
+
+    async def read(self, number: int) -> bytes:
+        return self.blobs[number]
+
+    async def write(self, number: int, data: bytes) -> None:
+        self.life.write()
+        self.blobs[number] = data
+
+    async def remove(self, number: int) -> None:
+        self.life.write()
+        del self.blobs[number]
+
+
+class StoredDocuments(ChartDocuments):
+    """Documents in memory, by partition key and id, and the checkpoints beside them."""
+
+    def __init__(self, stored: Stored, key: str, dies_at: int | None, blobs: BlobsInMemory | None = None) -> None:
+        self.stored = stored
+        self.blobs = blobs or BlobsInMemory()
+        self._asked = 0
+        self._key = key
+        self._life = self.blobs.life = Life(dies_at)
         self._waiting = {}
         self._waiting_count = 0
         self._container = cast(Any, self)
         self.retries = PersistentRetry("a test")
+
+    def steady(self) -> float:
+        """A clock by which a checkpoint is due with every fourth question."""
+        self._asked += 1
+        return self._asked * SAVE_S / 4
 
     async def query_items(self, query: str, **options: object) -> AsyncIterator[str]:
         """The keys of the current charts."""
@@ -55,48 +103,39 @@ class StoredDocuments(ChartDocuments):
             if name == "current":
                 yield key
 
-    async def read_hour(self) -> int | None:
-        state = self.stored.get((STATE, STATE))
-        return None if state is None else int(state["hour"])
-
     async def _put_all(self, documents: Sequence[Mapping[str, Any]]) -> None:
         for document in documents:
             await self._put(document)
 
     async def _put(self, document: Mapping[str, Any]) -> None:
-        if self._left == 0:
-            raise KilledError
-        if self._left is not None:
-            self._left -= 1
+        self._life.write()
         self.stored[str(document[self._key]), str(document["id"])] = document
 
 
-async def hand_over(replay: ChartReplay, second: int) -> None:
+async def hand_over(replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
     """What would be handed over, which nobody takes over."""
-    chunks = replay.take_chunks()
-    assert bool(chunks) or not any(day for day in replay.shard.days.backlog.oldest(1))
+    values, _ = replay.take_handed_over()
+    assert values
 
 
-async def keep(replay: ChartReplay, second: int) -> None:
-    """Nothing is handed over."""
-
-
-def charts(policy: ChartPolicy, documents: StoredDocuments, hand_over: HandOver = hand_over) -> ReplayRebuild:
+def charts(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
     """Charts into memory."""
 
-    async def open_writer(parts: RebuildParts) -> ChartsWriter:
-        return ChartsWriter(documents, KEY, hand_over)
+    @asynccontextmanager
+    async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
+        yield ChartsWriter(documents, KEY, documents.blobs, hand_over)
 
-    return ReplayRebuild(policy, open_writer, save_s=0)
+    return ReplayRebuild(policy, open_writer, steady=documents.steady)
 
 
 def days(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
     """Songs' days into memory."""
 
-    async def open_writer(parts: RebuildParts) -> DaysWriter:
-        return DaysWriter(documents)
+    @asynccontextmanager
+    async def open_writer(parts: RebuildParts) -> AsyncIterator[DaysWriter]:
+        yield DaysWriter(documents, KEY, documents.blobs)
 
-    return ReplayRebuild(policy, open_writer, save_s=0)
+    return ReplayRebuild(policy, open_writer, steady=documents.steady)
 
 
 def parts_of(history: HistoryInFiles, until_s: int | None) -> RebuildParts:
@@ -111,10 +150,17 @@ def parts_of(history: HistoryInFiles, until_s: int | None) -> RebuildParts:
         ]
 
     async def describe() -> object:
-        return SimpleNamespace(partitions=frozenset(), created_at=None)
+        return SimpleNamespace(partitions=frozenset(), created_at=CREATED_AT)
+
+    async def hub_generation(partition: str, created_at: datetime, after: int) -> int:
+        return 0
 
     read = SimpleNamespace(
-        read=history.read, partitions=history.partitions, placed=placed, passing_over=lambda: history
+        read=history.read,
+        partitions=history.partitions,
+        placed=placed,
+        passing_over=lambda: history,
+        hub_generation=hub_generation,
     )
     hub = SimpleNamespace(describe=describe)
     nothing = cast(Any, None)
@@ -137,22 +183,19 @@ def test_a_rebuild_that_is_killed_ends_as_one_that_is_not(
     whole: Stored = {}
     asyncio.run(kind(policy, StoredDocuments(whole, key, None)).rebuild(parts_of(history, until_s)))
     stored: Stored = {}
+    blobs = BlobsInMemory()
     for _ in range(5):
         dies_at = random.randrange(len(whole) + 1)
         try:
-            rebuild = kind(policy, StoredDocuments(stored, key, dies_at))
+            rebuild = kind(policy, StoredDocuments(stored, key, dies_at, blobs))
             asyncio.run(rebuild.rebuild(parts_of(history, until_s)))
         except KilledError:
             pass
-    asyncio.run(kind(policy, StoredDocuments(stored, key, None)).rebuild(parts_of(history, until_s)))
+    asyncio.run(kind(policy, StoredDocuments(stored, key, None, blobs)).rebuild(parts_of(history, until_s)))
     assert stored == whole
     if kind is days:
-        prefix = [(one.partition, one.position, one.event) for one in events if one.second < until_s]
-        # Exactly as late as the longest window is long, it is over once it is counted, or is not: by when that is done.
-        late = any((one.second - one.event.time.timestamp()) >= 7 * 86_400 for one in events)
-        if not late and rules == USUAL:
-            found = [msgspec.convert(dict(document), SongDay) for document in stored.values() if "total" in document]
-            assert hours(found) == reference.plays(prefix)
+        found = [msgspec.convert(dict(document), SongDay) for document in stored.values() if "total" in document]
+        assert hours(found) == reference.plays(in_time(events, until_s - 1), rules)
 
 
 @settings(max_examples=15, deadline=None)
@@ -169,7 +212,7 @@ def test_a_rebuild_in_two_passes_has_the_snapshots_of_one(seed: int) -> None:
     found = []
     for ends in ([until_s], [first_s, until_s]):
         stored: Stored = {}
-        rebuild = charts(V1, StoredDocuments(stored, "chart", None), keep)
+        rebuild = charts(V1, StoredDocuments(stored, "chart", None))
 
         async def run(rebuild: ReplayRebuild = rebuild, ends: list[int] = ends) -> None:
             for end_s in ends:
@@ -217,11 +260,75 @@ def test_a_rebuild_to_the_hubs_end_ends_on_a_machine_on_which_no_pass_is_short(m
     events = random_history(random, BEGIN_S, 20, act)
     until_s = events[-1].second + 3
     stored: Stored = {}
+    documents = StoredDocuments(stored, "chart", None)
 
-    async def open_writer(parts: RebuildParts) -> ChartsWriter:
-        return ChartsWriter(StoredDocuments(stored, "chart", None), KEY, keep)
+    @asynccontextmanager
+    async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
+        yield ChartsWriter(documents, KEY, documents.blobs, hand_over)
 
     parts = parts_of(HistoryInFiles(random, events, PARTITIONS), None)
     rebuild = ReplayRebuild(V1, open_writer, now_s=lambda: until_s)
     asyncio.run(asyncio.wait_for(rebuild.rebuild(parts), 120))
     assert stored
+
+
+def test_a_rebuild_that_is_killed_reads_no_event_again_that_a_checkpoint_has() -> None:
+    """Nor any at its end, with a history of two days of which eight would be read again."""
+    random = Random(3)
+    events = random_history(random, BEGIN_S, 40, act)
+    until_s = events[-1].second + 3
+    for kind, key in ((charts, "chart"), (days, "songId")):
+        history = HistoryInFiles(random, events, PARTITIONS)
+        stored: Stored = {}
+        blobs = BlobsInMemory()
+        asyncio.run(kind(V1, StoredDocuments(stored, key, None, blobs)).rebuild(parts_of(history, until_s)))
+        read = history.reads
+        assert read >= len(events)
+        parts = parts_of(history, until_s)
+        asyncio.run(kind(V1, StoredDocuments(stored, key, None, blobs)).rebuild(parts))
+        assert history.reads == read
+        assert parts.count.before is not None
+        assert parts.count.before[0] + parts.count.events == len(events)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_a_checkpoint_is_what_was_saved_last_wherever_the_process_was_killed(seed: int) -> None:
+    random = Random(seed)
+    blobs = BlobsInMemory()
+    held: dict[str, bytes] = {}
+    number = 0
+    checkpoints = ReplayCheckpoints(blobs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PART_BYTES", random.choice([1, 300, 5_000]))
+        patch.setattr(module, "SLACK_BYTES", random.choice([0, 500, 10_000]))
+        for _ in range(12):
+            changes: dict[str, bytes | None] = {
+                f"key-{random.randrange(6)}": random.choice([None, bytes(random.randrange(400))])
+                for _ in range(random.randrange(5))
+            }
+            after = {key: one for key, one in {**held, **changes}.items() if one is not None}
+            place = ReplayPlace(number + 1, True, CREATED_AT)
+            state = ReplayState(place, b"key", 0, {0: number + 1}, 0, 0, None, {})
+            size_bytes = sum(map(len, after.values()))
+            blobs.life = Life(random.choice([None, None, 0, 1, 2, 3]))
+            try:
+                asyncio.run(
+                    checkpoints.save(
+                        SavedReplay(state, changes, {}), partial(SavedReplay, state, dict(after), {}), size_bytes
+                    )
+                )
+                number, held = number + 1, after
+            except KilledError:
+                blobs.life = Life()
+                checkpoints = ReplayCheckpoints(blobs)
+                found = asyncio.run(checkpoints.read())
+                # Killed after the last part was written, and before what it replaces was removed, it is saved.
+                if found is not None and found.state.place.hour == number + 1:
+                    number, held = number + 1, after
+                assert (found is None) == (number == 0)
+            blobs.life = Life()
+            found = asyncio.run(ReplayCheckpoints(blobs).read())
+            if number:
+                assert found is not None
+                assert (found.state.place.hour, found.values) == (number, held)
