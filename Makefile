@@ -41,12 +41,13 @@ fuzz: $(VENV)/.dev      ## the random tests by new seeds for FUZZ_SECONDS, or fr
 
 chaos: $(VENV)/.dev $(AZURITE)   ## libraries, rebuilds and switches at their full size
 	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)
-	SONGLINE_REBUILD_EVENTS=200000 SONGLINE_REBUILD_KILLS=5 SONGLINE_REBUILD_RATE=1000 $(BIN)/pytest --timeout 3600 tests/integration/history/test_rebuild.py $(ARGS)
+	SONGLINE_REBUILD_EVENTS=200000 SONGLINE_REBUILD_KILLS=5 SONGLINE_REBUILD_RATE=1000 SONGLINE_REBUILD_MINUTES=$(or $(MINUTES),10) $(BIN)/pytest -s tests/chaos/test_rebuilds.py $(ARGS)
 	SONGLINE_SWITCH_READS=200 SONGLINE_SWITCHES=20 $(BIN)/pytest tests/integration/projections/test_version_switch.py $(ARGS)
 
-rebuilds: $(VENV)/.dev $(AZURITE)   ## one rebuild of 2,000,000 events, and 20 of 200,000, each killed five times
-	SONGLINE_REBUILD_EVENTS=2000000 SONGLINE_REBUILD_KILLS=5 $(BIN)/pytest --timeout 36000 tests/integration/history/test_rebuild.py -k killed $(ARGS)
-	for round in $$(seq 20); do SONGLINE_REBUILD_EVENTS=200000 SONGLINE_REBUILD_KILLS=5 $(BIN)/pytest --timeout 7200 tests/integration/history/test_rebuild.py -k killed $(ARGS) || exit 1; done
+REBUILD := SONGLINE_REBUILD_KILLS=5 SONGLINE_REBUILD_RATE=1000 $(BIN)/pytest -s tests/chaos/test_rebuilds.py -k killed
+rebuilds: $(VENV)/.dev $(AZURITE)   ## one rebuild of 2,000,000 events, and ROUNDS (20) of 200,000, each killed five times
+	SONGLINE_REBUILD_EVENTS=2000000 $(REBUILD) $(ARGS)
+	for round in $$(seq $(or $(ROUNDS),20)); do SONGLINE_REBUILD_EVENTS=200000 $(REBUILD) $(ARGS) || exit 1; done
 
 check: $(VENV)/.dev $(DASHBOARD)
 	$(BIN)/ruff format --check .
