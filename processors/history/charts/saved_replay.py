@@ -54,6 +54,8 @@ class SavedShard:
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
         self._new: dict[str, dict[str, None]] = {reader: {} for reader in READERS}
+        self._taken: dict[str, set[str]] = {reader: set() for reader in READERS}
+        """The keys that each reader has."""
 
     def add(self, changes: SavedValues) -> None:
         """Take in what a flush returned."""
@@ -62,15 +64,16 @@ class SavedShard:
                 self._values.pop(key, None)
             else:
                 self._values[key] = value
-            for new in self._new.values():
-                # In the order of the last flush that had it.
+            for reader, new in self._new.items():
+                # In the order of the last flush that had it. What a reader never had, it has not to delete.
                 new.pop(key, None)
-                new[key] = None
+                if value is not None or key in self._taken[reader]:
+                    new[key] = None
 
     def restore(self, values: SavedValues) -> None:
         """Take in what is saved already: it is new for the worker alone."""
         self.add(values)
-        self._new[CHECKPOINT].clear()
+        self.take_new(CHECKPOINT)
 
     def all(self) -> SavedValues:
         """All that holds."""
@@ -83,7 +86,11 @@ class SavedShard:
     def take_new(self, reader: str) -> SavedValues:
         """What has changed since the reader took it, in the order in which it is to be saved."""
         new, self._new[reader] = self._new[reader], {}
-        return {key: self._values.get(key) for key in new}
+        found = {key: self._values.get(key) for key in new}
+        taken = self._taken[reader]
+        taken.update(found)
+        taken.difference_update(key for key, value in found.items() if value is None)
+        return found
 
 
 class SavedChunks:
