@@ -8,6 +8,7 @@ switched lives on for SONGLINE_REBUILD_MINUTES. Here all of that is little, for 
 import asyncio
 import os
 import random
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from msgspec import Struct, structs
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.processors.history.compare.comparison import VersionComparison
+from songline.processors.history.versions.switching import FAR_S
 from songline.processors.runtime.process import VERSION_CHANGED
 from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, LIBRARY_SHELVES, MUSIC_EVENTS, PLAYS, SONGS
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
@@ -179,6 +181,14 @@ async def test_rebuilds_that_are_killed_equal_the_live_versions(
             assert ready.events == sum(ends.values()) + len(ends)
             await compare_documents(system, projection)
             say(f"{projection} is equal")
+
+        await system.traffic.send(40)
+        await asyncio.sleep(FAR_S + 1)
+        for projection in PROJECTIONS:
+            refused = await system.operator.run("projection", "switch", projection, "2")
+            assert refused.code == 2, projection
+            behind = r"is too far behind: [0-9]+ events behind, the oldest [0-9]+ s old\. .*, or switch with --force"
+            assert re.search(behind, refused.said), refused.said
 
 
 async def compare_documents(system: LiveSystem, projection: str, versions: tuple[int, int] = (1, 2)) -> None:
