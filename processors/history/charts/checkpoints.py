@@ -48,19 +48,19 @@ class ReplayCheckpoints:
     """The checkpoints of one version, which one process writes. Methods raise AzureError."""
 
     def __init__(self, stored: CheckpointBlobs) -> None:
-        self._stored = stored
+        self.stored = stored
         self._first = 0
         self._next = 0
         self._size_bytes = 0
 
     async def read(self) -> SavedReplay | None:
         """The last checkpoint as a whole; None where there is none, or none that this release understands."""
-        numbers = sorted(await self._stored.numbers())
+        numbers = sorted(await self.stored.numbers())
         parts: list[CheckpointPart] = []
         first = end = 0
         with suppress(PoisonError):
             for number in reversed(numbers):
-                part = _decode(await self._stored.read(number))
+                part = _decode(await self.stored.read(number))
                 if not parts and part.state is None:
                     continue
                 if not parts:
@@ -72,7 +72,7 @@ class ReplayCheckpoints:
             parts, first, end = [], 0, 0
         for number in numbers:
             if not first <= number < end:
-                await self._stored.remove(number)
+                await self.stored.remove(number)
         self._first, self._next = first, end
         self._size_bytes = sum(_size_bytes(part.values, part.chunks) for part in parts)
         if not parts or parts[-1].state is None:
@@ -89,9 +89,9 @@ class ReplayCheckpoints:
         parts = [CheckpointPart(values, chunks) for values, chunks in _split(saved)]
         parts[-1] = msgspec.structs.replace(parts[-1], state=saved.state, first=first)
         for number, part in enumerate(parts, self._next):
-            await self._stored.write(number, _encode(part))
+            await self.stored.write(number, _encode(part))
         for number in range(self._first, first):
-            await self._stored.remove(number)
+            await self.stored.remove(number)
         self._first, self._next, self._size_bytes = first, self._next + len(parts), size_bytes
 
 

@@ -59,7 +59,7 @@ class ReplayRebuild:
         """
         async with self._open_writer(parts) as writer:
             found = self._replay = self._replay or await self._begin(parts, writer)
-            found.writer = writer
+            found.use(writer)
             # What was folded behind the last checkpoint is folded again.
             parts.count.before = (found.replay.events, found.replay.unapplied)
             life = HubLife(parts.hub, parts.version)
@@ -110,6 +110,11 @@ class SavedRebuild:
         self._steady = steady
         self._saved_s = steady()
         self._life: HubLife
+
+    def use(self, writer: ReplayWriter) -> None:
+        """Write by this writer from now on: that of the call before is closed."""
+        self.writer = writer
+        self._checkpoints.stored = writer.checkpoints
 
     async def enter(self, life: HubLife, parts: RebuildParts) -> None:
         """Begin a pass over the hub as it is now. Raises HubMadeAnewError."""

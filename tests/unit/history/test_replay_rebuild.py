@@ -69,6 +69,15 @@ class BlobsInMemory:
     def __init__(self) -> None:
         self.blobs: dict[int, bytes] = {}
         self.life = Life()
+        self.is_closed = False
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["BlobsInMemory"]:
+        """The same, for one call of a rebuild."""
+        found = BlobsInMemory()
+        found.blobs, found.life = self.blobs, self.life
+        yield found
+        found.is_closed = True
 
     async def numbers(self) -> list[int]:
         return list(self.blobs)
@@ -77,6 +86,7 @@ class BlobsInMemory:
         return self.blobs[number]
 
     async def write(self, number: int, data: bytes) -> None:
+        assert not self.is_closed
         self.life.write()
         self.blobs[number] = data
 
@@ -130,7 +140,8 @@ def charts(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
-        yield ChartsWriter(documents, KEY, documents.blobs, hand_over)
+        async with documents.blobs.opened() as blobs:
+            yield ChartsWriter(documents, KEY, blobs, hand_over)
 
     return ReplayRebuild(policy, open_writer, steady=documents.steady)
 
@@ -140,7 +151,8 @@ def days(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[DaysWriter]:
-        yield DaysWriter(documents, KEY, documents.blobs)
+        async with documents.blobs.opened() as blobs:
+            yield DaysWriter(documents, KEY, blobs)
 
     return ReplayRebuild(policy, open_writer, steady=documents.steady)
 
