@@ -146,13 +146,13 @@ async def test_a_hub_that_is_made_anew_while_it_is_read_stops_the_rebuild(
             asked += 1
             if asked == at:
                 cloud.remake_hub(MUSIC_EVENTS)
-                await tell(cloud, range(200, 200 + EACH), range(PARTITIONS))
             await check(life)
 
         with monkeypatch.context() as patch:
             patch.setattr(HubLife, "check", made_anew)
             with pytest.raises(HubMadeAnewError, match=r"while its events were read.*Repeat the command"):
                 await raised_alone(build(services, cloud.environment, projection))
+        await tell(cloud, range(200, 200 + EACH), range(PARTITIONS))
         await asyncio.sleep(SETTLED_S + 1)
         await build(services, cloud.environment, projection)
         await check_built(services, projection, 2, [*before, *await places(cloud)])
