@@ -22,6 +22,8 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct, structs
 
+from songline.audit import chart_reference as reference
+from songline.audit.library_reference import libraries
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.processors.history.compare.comparison import VersionComparison
@@ -33,10 +35,8 @@ from songline.schemas.plays import SHARDS_KEY
 from songline.schemas.projections import container_of
 from tests.chaos.test_trending_killed import complete, lasting, lines, minute
 from tests.integration.history.test_charts_rebuild import documents
-from tests.support import reference
 from tests.support.catalog import CatalogWorker
 from tests.support.library import Libraries, LibraryWorker
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 from tests.support.projection import Projection, told
