@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError
 from msgspec import structs
-from tests.support.traffic import Inventor, Traffic
 
 from songline.audit.library_reference import libraries
 from songline.cloud import cosmos
@@ -36,6 +35,7 @@ from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS, SONGS
 from songline.schemas.projections import LiveVersionDocument, VersionDocument, container_of
 from tests.support.library import Libraries, libraries_on
 from tests.support.localcloud import LocalCloud
+from tests.support.traffic import Inventor, Traffic
 from tests.support.waiting import wait_for_async
 from tests.support.worker import read_hub, told_apart
 
