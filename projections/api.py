@@ -62,6 +62,7 @@ from songline.schemas.erasures import ErasureAnswer
 from songline.schemas.ingestions import IngestionAnswer
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.plays import SongPlays
+from songline.schemas.session import SessionAnswer
 from songline.schemas.songs import SongAnswer, SongsAnswer
 from songline.schemas.types import PATTERNS
 
@@ -80,6 +81,7 @@ SERVED = (
     ParkedAnswer,
     Problem,
     Recent,
+    SessionAnswer,
     SongAnswer,
     SongHistory,
     SongPlays,

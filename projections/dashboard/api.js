@@ -1,5 +1,7 @@
 // The API client: JSON of the API, by the paths and types of its OpenAPI document.
 
+import { session } from "./session.js";
+
 /** @import { GetAnswers, ParameterNames } from "./types.d.ts" */
 
 /** The API answered with another status than 200, or not at all (status 0). The message is the problem's own. */
@@ -48,8 +50,34 @@ export async function getJson(href) {
     throw new ApiError(0, "The API can't be reached.");
   }
   if (response.ok) return response.json();
+  throw await errorOf(response);
+}
+
+/**
+ * Sends a write without a body, as the user who is signed in. Throws an ApiError.
+ * @param {"PUT" | "DELETE"} method
+ * @param {string} path
+ * @param {Record<string, string>} parameters
+ */
+export async function send(method, path, parameters) {
+  let response;
+  try {
+    response = await fetch(address(path, parameters, {}), { method, headers: session.writeHeaders });
+  } catch {
+    throw new ApiError(0, "The API can't be reached.");
+  }
+  if (!response.ok) throw await errorOf(response);
+}
+
+/**
+ * What the API says of a request that it refuses.
+ * @param {Response} response
+ */
+async function errorOf(response) {
+  // The session may have ended, which the page shows then.
+  if (response.status === 401) session.refresh();
   const problem = await response.json().catch(() => ({ detail: response.statusText }));
-  throw new ApiError(response.status, problem.detail);
+  return new ApiError(response.status, problem.detail);
 }
 
 /**

@@ -306,6 +306,14 @@ export interface RecentListen {
   msPlayed: number;
 }
 
+export interface SessionAnswer {
+  signIn: boolean;
+  subject: string | null;
+  scopes: string[];
+  open: string[];
+  csrf: string | null;
+}
+
 export interface SongAnswer {
   asOf: string;
   completeThrough: string | null;
@@ -397,6 +405,7 @@ export interface GetAnswers {
   "/v1/ingestions/{ingestion_id}": IngestionAnswer;
   "/v1/parked": ParkedAnswer;
   "/v1/erasures/{erasure_id}": ErasureAnswer;
+  "/v1/session": SessionAnswer;
 }
 
 export interface PostAnswers {

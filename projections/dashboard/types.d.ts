@@ -23,7 +23,18 @@ export type ParkedRecords = GetAnswers["/v1/parked"];
 export type ParkedRecord = ParkedRecords["records"][number];
 export type Projection = Live["projections"][number];
 export type NowPlaying = Live["playing"][number];
+export type PageSession = GetAnswers["/v1/session"];
 export type EventKinds = NonNullable<Live["kinds"]>;
+
+/** What a token allows: docs/identity.md. */
+export type Scope =
+  | "events:write"
+  | "events:write:any"
+  | "songs:write"
+  | "library:read"
+  | "library:read:any"
+  | "charts:read"
+  | "admin";
 
 /** The parameters in a path of the OpenAPI document: `song_id` in `/v1/songs/{song_id}`. */
 export type ParameterNames<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
@@ -43,7 +54,7 @@ export type LiveMessage =
 export type TabMessage = Exclude<LiveMessage, { type: "chart" }> | { type: "chart"; detail: Chart | null };
 
 /** What a tab tells the shared worker. `follow` is the name of a chart; null means none. */
-export type WorkerRequest = { follow: string | null } | { here: true } | { bye: true };
+export type WorkerRequest = { follow: string | null } | { here: true } | { bye: true } | { user: string | null };
 
 export type ConnectionState = "waiting" | "live" | "lost";
 

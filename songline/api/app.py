@@ -15,6 +15,7 @@ from songline.api.guard_settings import AUTH, GuardSettings
 from songline.api.past_folds import past_reader
 from songline.api.refusals import refusal
 from songline.api.serving import read_head, serve
+from songline.api.session.settings import PageSettings
 from songline.cloud.extras import load
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -61,7 +62,8 @@ class ApiSettings(Struct, frozen=True):
     `writing` is None without Blob Storage: uploads need it. `events` is None without an outbox: the API then takes no
     events. Without `hubs` the API has no rates, without `bus` no dead letters. A projection older than `stale_s`
     seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name. `erasures` is the
-    environment where erasure and access are offered, else None. `guard` is None where the API asks for no tokens.
+    environment where erasure and access are offered, else None. `guard` is None where the API asks for no tokens,
+    `page` where nobody can sign in to the page.
     """
 
     reading: CosmosSettings
@@ -75,6 +77,7 @@ class ApiSettings(Struct, frozen=True):
     workers: Mapping[str, str] = {}
     erasures: Mapping[str, str] | None = None
     guard: GuardSettings | None = None
+    page: PageSettings | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
@@ -85,10 +88,13 @@ class ApiSettings(Struct, frozen=True):
         events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         erasures, guard = erasure_setting.read(environ), GuardSettings.read(environ)
-        if not names_blobs(environ):
-            return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers, erasures, guard)
-        writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers, erasures, guard)
+        # Where no tokens are asked for, there is nothing to sign in for.
+        page = None if guard is None else PageSettings.read(environ)
+        writing, limits = None, UploadLimits()
+        if names_blobs(environ):
+            writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
+            limits = read_limits(environ)
+        return cls(reading, writing, limits, hubs, bus, stale_s, events, front, workers, erasures, guard, page)
 
 
 def read_limits(environ: Mapping[str, str]) -> UploadLimits:
@@ -153,7 +159,7 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
         )
     else:
         openapi_security.describe(app, settings.guard.open)
-    layers.install(app, settings.guard, takes_events=settings.events is not None)
+    layers.install(app, settings.guard, settings.page, takes_events=settings.events is not None)
     return app
 
 

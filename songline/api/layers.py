@@ -6,16 +6,19 @@ from starlette.middleware import Middleware
 from songline.api import guard
 from songline.api.guard_settings import GuardSettings
 from songline.api.refusals import refusal
+from songline.api.session import composition as session
+from songline.api.session.settings import PageSettings
 from songline.producers.http.direct_events import DirectEvents
 
 
-def install(app: FastAPI, guarding: GuardSettings | None, takes_events: bool) -> None:
+def install(app: FastAPI, guarding: GuardSettings | None, page: PageSettings | None, takes_events: bool) -> None:
     """Put the layers before the routes of `app`, which has all of them by now.
 
-    From the outermost on: hosts, origins and methods (`songline.projections.http.front`, installed already); the guard;
-    and the way of events around the router. A session goes before the guard, limits go behind it.
+    From the outermost on: hosts, origins and methods (`songline.projections.http.front`, installed already); the
+    page's session, which brings the guard a token; the guard; and the way of events around the router. Limits go behind
+    the guard.
     """
-    layers: list[Middleware] = []
+    layers: list[Middleware] = session.layers(app, page, None if guarding is None else guarding.open)
     if guarding is not None:
         layers.append(guard.layer(app, guarding))
     if takes_events:

@@ -44,5 +44,7 @@ def describe(app: FastAPI, opened: frozenset[Group]) -> None:
 
 def _security(operation: Operation, opened: frozenset[Group]) -> list[dict[str, list[str]]]:
     """Alternatives, of which one has to be met; an empty one needs no token (OpenAPI 3.1, security requirement)."""
+    if operation.is_open:
+        return []
     needed = [{SCHEME: [str(scope)]} for scope in operation.scopes] or [{SCHEME: list[str]()}]
     return [{}, *needed] if operation.group in opened else needed

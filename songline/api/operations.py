@@ -59,6 +59,7 @@ _OF_LISTENER = Operation((Scope.EVENTS_WRITE, Scope.EVENTS_WRITE_ANY), SubjectRu
 _UPLOADS = Operation((Scope.SONGS_WRITE, Scope.ADMIN), SubjectRule.REQUEST)
 _ADMIN = Operation((Scope.ADMIN,))
 _HEALTH = Operation(is_open=True, is_unchecked=True)
+_SIGN_IN = Operation(is_open=True, is_unchecked=True)
 
 OPERATIONS: OperationTable = {
     ("GET", "/v1/charts"): _CHARTS,
@@ -99,6 +100,10 @@ OPERATIONS: OperationTable = {
     ("GET", "/docs/assets/{path:path}"): _DOCS,
     ("GET", "/openapi.json"): _DOCS,
     ("GET", "/asyncapi.json"): _DOCS,
+    ("GET", "/v1/session"): _SIGN_IN,
+    ("GET", "/v1/session/sign-in"): _SIGN_IN,
+    ("GET", "/v1/session/callback"): _SIGN_IN,
+    ("POST", "/v1/session/sign-out"): _SIGN_IN,
     ("GET", "/health/live"): _HEALTH,
     ("GET", "/health/ready"): _HEALTH,
     ("GET", "/health/progress"): _HEALTH,

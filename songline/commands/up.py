@@ -37,6 +37,7 @@ from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
+from songline.processes.page_client import page_settings, trust_link, write_page_client
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
@@ -190,6 +191,7 @@ def environment(
         CLIENT_SECRET_FILE: str(data.resolve() / "identity" / "secrets" / LOCAL_CLIENT),
         # Its clients fetch no tokens yet.
         AUTH: "off",
+        **page_settings(data, f"http://{HOST}:{here['SONGLINE_PORT']}"),
         CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
         OUTBOX: str(data / "outbox.db"),
         "SONGLINE_RATE": f"{rate:g}",
@@ -229,7 +231,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
     if contained:
         # The emulators' management is served over HTTP, and the SDK takes HTTPS only. The issuer is localcloud's.
         missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE, ISSUER, JWKS, AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE)
-        environ = {**environ, **dict.fromkeys(missing, "")}
+        environ = {**environ, **dict.fromkeys((*missing, *page_settings(data, "")), "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in SHARED}
@@ -239,6 +241,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
         saved: Path | None = None
         try:
             if not contained:
+                write_page_client(data, environ[API])
                 supervisor.start(found["localcloud"])
                 _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
                 _complete(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health")
@@ -257,7 +260,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 # The simulator is healthy when its events appear in the charts.
                 rate = f"{environ['SONGLINE_RATE']} events a second"
                 _healthy(supervisor, "simulator", rate, _grows(environ[API]))
-            _say(_where(data, environ[API], time.monotonic() - began))
+            _say(_where(data, environ[API], time.monotonic() - began, trust_link(data, environ[ISSUER])))
             supervisor.watch()
         except StopError as reason:
             _say(f"\n{reason}: stopping. All data stays in {data}.")
@@ -348,11 +351,12 @@ def _procfile() -> Path:
     return Path(__file__).parent.parent / "Procfile"
 
 
-def _where(data: Path, api: str, took: float) -> str:
+def _where(data: Path, api: str, took: float, sign_in: str | None) -> str:
+    trust = "" if sign_in is None else f"\n  sign in   {sign_in}   (once in each browser)"
     prefix = "" if data == DEFAULT_DATA else f"{DATA}={data} "
     return f"""
 Songline is up, after {took:.1f} s.
-  look      {api}/
+  look      {api}/{trust}
   a chart   {api}/v1/charts/top/1h
   the API   {api}/docs
   upload    {prefix}songline upload song.mp3

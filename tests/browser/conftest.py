@@ -15,9 +15,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from songline.api.guard_settings import AUTH
+from songline.api.guard_settings import AUTH, OPEN
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
+from songline.processes.page_client import page_settings, trust_link, write_page_client
+from songline.processes.ports import kept, settle
 from songline.schemas.channels import BLOB_CONTAINERS
 from tests.support.api import ApiProcess
 from tests.support.catalog import CatalogWorker
@@ -52,16 +54,19 @@ class System:
     """All that `songline up` runs except simulated listeners, for the tests of a module."""
 
     def __init__(self, folder: Path) -> None:
-        self.cloud = LocalCloud(folder / "cloud", ["--blobs"])
+        # The issuer has to know the address of the page that signs in before it starts.
+        self._closed_port = settle({"--port": 0})["--port"]
+        declared = write_page_client(folder, f"http://127.0.0.1:{self._closed_port}")
+        self.cloud = LocalCloud(folder / "cloud", ["--blobs", f"--identity-config={declared}"])
         self._folder = folder
 
     def start(self, stack: ExitStack) -> None:
+        stack.enter_context(kept([self._closed_port]))
         self.cloud.start()
         stack.callback(self.cloud.stop)
         asyncio.run(self._make())
-        environment = {
+        environment = self._environment = {
             **self.cloud.environment,
-            # The page signs nobody in yet.
             AUTH: "off",
             "SONGLINE_STALE": str(STALE_S),
             "SONGLINE_OUTBOX": str(self._folder / "outbox.sqlite"),
@@ -94,6 +99,26 @@ class System:
             body = {"userId": listener, "playedMs": 60_000, "durationMs": 180_000, "region": "DE"}
             answer = httpx.post(f"{self.address}/v1/songs/{song}/plays", json=body, timeout=60)
             assert answer.is_success, answer.text
+
+    def start_closed(self) -> ApiProcess:
+        """Another process of the API, which asks for tokens, except for charts, songs and the page."""
+        address = f"http://127.0.0.1:{self._closed_port}"
+        settings = {
+            **self._environment,
+            **page_settings(self.cloud.data, address),
+            AUTH: "on",
+            OPEN: "charts,songs,page",
+            "SONGLINE_DATA": str(self._folder),
+            "SONGLINE_OUTBOX": str(self._folder / "closed-outbox.sqlite"),
+        }
+        return ApiProcess(settings, self._folder / "closed-api.log").start(self._closed_port)
+
+    @property
+    def trust_link(self) -> str:
+        """What `songline up` prints: the address that lets a browser sign in, once."""
+        link = trust_link(self.cloud.data, self.cloud.issuer)
+        assert link is not None
+        return link
 
     def begin(self, listener: str, song: str) -> None:
         """The listener begins to play the song."""

@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FilePayload, expect
 
 from tests.browser.conftest import System, Visit
+from tests.support.api import ApiProcess
 from tests.support.audio import song
 from tests.support.waiting import wait_for
 
@@ -239,6 +240,68 @@ def test_an_invalid_chart_does_not_take_the_stream_from_other_tabs(visit: Visit,
     expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
     other.page.close()
     third.page.close()
+
+
+@pytest.fixture(scope="module")
+def closed(system: System) -> Iterator[ApiProcess]:
+    """The API as it is by default: it asks for tokens."""
+    api = system.start_closed()
+    yield api
+    api.kill()
+
+
+@pytest.mark.parametrize("visit", [{"viewport": NARROW}], indirect=True)
+def test_a_visitor_signs_in_acts_as_themselves_and_signs_out(visit: Visit, system: System, closed: ApiProcess) -> None:
+    visit.address = closed.address
+    visit.go("/songs")
+    enter = visit.page.get_by_role("banner").get_by_role("link", name="Sign in")
+    expect(enter).to_be_visible()
+    expect(visit.page.get_by_text("Sign in to upload songs of your own.")).to_be_visible()
+    expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    visit.go("/system")
+    expect(visit.page.get_by_role("heading", name="Uploads by state")).to_be_visible()
+    assert visit.page.get_by_role("heading", name="Dead letters").count() == 0
+    visit.go("/listeners/user-8")
+    expect(visit.page.get_by_text("Only this listener sees their library")).to_be_visible()
+    _check_accessible(visit, "a visitor's")
+
+    # The link that `songline up` prints, and one click.
+    visit.page.goto(system.trust_link)
+    visit.page.get_by_role("button", name="user-7").click()
+    out = visit.page.get_by_role("button", name="Sign out")
+    expect(out).to_be_visible()
+    other = Visit(visit.page.context.new_page(), closed.address)
+    other.go("/listeners")
+    expect(other.page.get_by_role("heading", level=1)).to_have_text("user-7")
+
+    visit.go("/songs")
+    assert visit.page.get_by_label("Upload as").count() == 0
+    tags = {"title": "High Tide", "artist": "Mira Okafor"}
+    file = FilePayload(name="high-tide.flac", mimeType="audio/flac", buffer=song("flac", 2, tags=tags))
+    visit.page.set_input_files("#files", [file])
+    expect(visit.page.locator(".way").locator(".badge")).to_have_text("Ready")
+    visit.page.locator(".way").get_by_role("link", name="Go to the song").click()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("High Tide")
+    expect(visit.page.locator(".lead").get_by_role("link", name="user-7")).to_be_visible()
+    visit.page.get_by_role("button", name="Like").click()
+    expect(visit.page.get_by_role("button", name="Liked")).to_be_visible()
+    _check_accessible(visit, "a song, signed in")
+
+    def is_in_the_library() -> bool:
+        other.page.reload()
+        other.page.locator(".loading").first.wait_for(state="detached")
+        row = other.page.get_by_role("row").filter(has_text="High Tide")
+        return row.filter(has_text="liked").filter(has_text="uploaded").count() == 1
+
+    wait_for(is_in_the_library, "what user-7 likes and uploaded in their library")
+    out.click()
+    for tab in (visit, other):
+        expect(tab.page.get_by_role("banner").get_by_role("link", name="Sign in")).to_be_visible()
+    expect(other.page.get_by_text("Sign in to see what you heard, liked and uploaded.")).to_be_visible()
+    assert visit.page.context.cookies() == [one for one in visit.page.context.cookies() if "browser" in one["name"]]
+    assert other.console_errors == []
+    own = {urlsplit(address).netloc for address in (closed.address, system.cloud.issuer)}
+    visit.requests[:] = [url for url in visit.requests if urlsplit(url).netloc not in own]
 
 
 def test_an_age_that_is_not_known_is_not_shown_as_zero(visit: Visit) -> None:

@@ -45,6 +45,13 @@ export class LiveSource {
     this.#open();
   }
 
+  /** Opens the stream again, as another user. */
+  reopen() {
+    if (this.#source === null) return;
+    this.stop();
+    this.#open();
+  }
+
   stop() {
     clearTimeout(this.#timer);
     this.#source?.close();

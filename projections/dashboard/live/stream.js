@@ -10,7 +10,7 @@ import { chartName, LiveSource } from "./source.js";
  * @property {(state: ConnectionState) => void} onState
  */
 
-/** @typedef {{ follow(name: string | null): void }} Transport */
+/** @typedef {{ follow(name: string | null): void, changeUser(user: string | null): void }} Transport */
 
 const SIGN_OF_LIFE_MS = 20_000;
 
@@ -43,6 +43,14 @@ export class LiveStream {
   }
 
   /**
+   * Tells who is signed in: what another user may see comes by another stream.
+   * @param {string | null} user
+   */
+  changeUser(user) {
+    this.#transport.changeUser(user);
+  }
+
+  /**
    * One stream for all tabs of this browser.
    * @returns {Transport}
    */
@@ -64,7 +72,7 @@ export class LiveStream {
       this.#transport.follow(this.#name);
     });
     /** @type {Transport} */
-    const transport = { follow: (name) => send({ follow: name }) };
+    const transport = { follow: (name) => send({ follow: name }), changeUser: (user) => send({ user }) };
     setInterval(() => this.#transport === transport && send({ here: true }), SIGN_OF_LIFE_MS);
     addEventListener("pagehide", () => send({ bye: true }));
     addEventListener("pageshow", (event) => event.persisted && this.#transport.follow(this.#name));
@@ -81,7 +89,7 @@ export class LiveStream {
     );
     const follow = () => (document.hidden ? source.stop() : source.follow(this.#name ? [this.#name] : []));
     addEventListener("visibilitychange", follow);
-    return { follow };
+    return { follow, changeUser: () => source.reopen() };
   }
 
   /** @param {TabMessage} message */

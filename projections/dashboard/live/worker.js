@@ -9,6 +9,9 @@ import { LiveSource } from "./source.js";
 const MAX_ABSENCE_MS = 180_000; // A browser may hold a tab in the background to one turn a minute.
 const CHECK_MS = 30_000;
 
+/** @type {string | null | undefined} the user whose session the stream was opened with */
+let user;
+
 /** @type {Map<MessagePort, Tab>} */
 const tabs = new Map();
 
@@ -56,6 +59,11 @@ function add(port) {
 function answer(port, request) {
   if ("bye" in request) {
     forget(port);
+    return;
+  }
+  if ("user" in request) {
+    if (user !== undefined && user !== request.user) source.reopen();
+    user = request.user;
     return;
   }
   const tab = tabs.get(port) ?? add(port);

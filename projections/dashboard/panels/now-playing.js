@@ -2,7 +2,8 @@
 import { h, setAttribute, setText } from "../dom.js";
 import { formatDuration } from "../format.js";
 import { KeyedRows } from "../keyed-rows.js";
-import { listenerLink, songLink } from "../links.js";
+import { songLink } from "../links.js";
+import { listenerName } from "./listener-name.js";
 
 /** @import { Live, NowPlaying, Row } from "../types.d.ts" */
 
@@ -32,7 +33,7 @@ export function nowPlaying() {
 function playingRow({ playing }) {
   const song = h("a", { href: songLink(playing.songId) });
   const artist = h("span");
-  const listener = h("a", { href: listenerLink(playing.userId) }, playing.userId);
+  const listener = listenerName(playing.userId);
   const ago = h("span", { class: "ago" });
   const element = h("li", {}, song, h("span", { class: "who" }, artist, listener), ago);
   return {

@@ -1,5 +1,7 @@
 // Songs in by drag and drop.
 import { h } from "../dom.js";
+import { notAllowed } from "../panels/account.js";
+import { session } from "../session.js";
 import { MAX_UPLOADS } from "./slots.js";
 import { Upload } from "./upload.js";
 
@@ -9,6 +11,10 @@ const FORMATS = "MP3, FLAC, Ogg, Opus, M4A, WAV or AIFF, up to 500 MB each";
 
 /** @param {(songId: string) => void} onReady called when an upload has become a song */
 export function uploadForm(onReady) {
+  if (!session.may("songs:write")) {
+    return h("section", { "aria-label": "Upload" }, notAllowed("Upload songs", "Sign in to upload songs of your own."));
+  }
+  const own = session.subject;
   /** @type {Upload[]} */
   const waiting = [];
   let running = 0;
@@ -34,13 +40,13 @@ export function uploadForm(onReady) {
 
   /** @param {FileList | null | undefined} files */
   function add(files) {
-    const userId = user.value.trim();
+    const userId = own ?? user.value.trim();
     for (const file of files ?? []) {
       const upload = new Upload(file, userId || DEFAULT_USER, enqueue);
       list.prepend(upload.element);
       enqueue(upload);
     }
-    storeUser(userId);
+    if (own === null) storeUser(userId);
   }
 
   /** @param {Upload} upload */
@@ -65,7 +71,7 @@ export function uploadForm(onReady) {
   const drop = dropZone(
     add,
     h("div", { class: "words" }, h("strong", {}, "Drop songs here"), h("p", { class: "quiet small" }, FORMATS)),
-    h("label", { class: "field", for: "uploader" }, "Upload as", user),
+    own === null && h("label", { class: "field", for: "uploader" }, "Upload as", user),
     h("div", {}, input, h("label", { class: "button main", for: "files" }, "Choose files")),
   );
   return h("section", { "aria-label": "Upload" }, drop, list);
@@ -73,7 +79,7 @@ export function uploadForm(onReady) {
 
 /**
  * @param {(files: FileList | undefined) => void} onFiles
- * @param {...HTMLElement} children
+ * @param {...(HTMLElement | false)} children
  */
 function dropZone(onFiles, ...children) {
   const element = h(

@@ -4,13 +4,14 @@ import { announce, h, setText } from "../dom.js";
 import { formatBytes } from "../format.js";
 import { FINAL_STATES, STATES } from "../labels.js";
 import { songLink } from "../links.js";
+import { session } from "../session.js";
 import { inSlot } from "./slots.js";
 
 /** @import { Ingestion, IngestionState, PostAnswers } from "../types.d.ts" */
 
 const POLL_MS = 700;
 const KEY_BYTES = 16;
-const RETRIABLE = [408, 503];
+const RETRIABLE = [401, 403, 408, 429, 503];
 /** @type {Partial<Record<IngestionState, string>>} */
 const EXPLANATIONS = { queued: "Accepted: it can't be lost any more", processing: "Checked and stored" };
 
@@ -42,6 +43,8 @@ export class Upload {
   async send() {
     const request = await inSlot(() => this.#post());
     if (request?.status === 202) return this.#follow(JSON.parse(request.responseText));
+    // The session may have ended meanwhile, which the page shows then.
+    if (request && [401, 403].includes(request.status)) session.refresh();
     if (request === null) this.#fail("The connection broke before the upload was accepted.", true);
     else this.#fail(problemOf(request), RETRIABLE.includes(request.status));
     return null;
@@ -64,6 +67,7 @@ export class Upload {
       request.addEventListener("error", () => resolve(null));
       request.open("POST", "/v1/songs");
       request.setRequestHeader("Idempotency-Key", this.#key);
+      for (const [name, value] of Object.entries(session.writeHeaders)) request.setRequestHeader(name, value);
       request.send(form);
     });
   }

@@ -3,7 +3,9 @@ import { ApiError, get } from "../api.js";
 import { emptyState, h, placeholder, viewHead } from "../dom.js";
 import { formatDateTime, formatHours, formatLength, formatNumber } from "../format.js";
 import { listenerLink, songLink } from "../links.js";
+import { notAllowed } from "../panels/account.js";
 import { nowPlaying } from "../panels/now-playing.js";
+import { session } from "../session.js";
 import { songCell, table } from "../table.js";
 
 /** @import { LibraryEntry, LibrarySummary, RecentListen, Route, View } from "../types.d.ts" */
@@ -11,6 +13,7 @@ import { songCell, table } from "../table.js";
 const UNKNOWN = "Nothing is known of this listener";
 const UNKNOWN_TEXT = "A listener appears here a moment after they hear, like or upload a song. Ids are case-sensitive.";
 const ASK_TEXT = "The user id of an event finds what that listener heard, liked and uploaded.";
+const CLOSED_TEXT = "Sign in to see what you heard, liked and uploaded. Each listener sees their own.";
 const RECENT_ROWS = 10;
 const RECENT_COLUMNS = [
   { text: "Song", class: "song" },
@@ -27,7 +30,10 @@ const LIBRARY_COLUMNS = [
  * @param {Route} route
  * @returns {View}
  */
-export function listener({ values: [id] }) {
+export function listener({ values: [named] }) {
+  const id = named ?? session.subject ?? undefined;
+  const isAnyAllowed = session.may("library:read:any");
+  const isOwn = id !== undefined && id === session.subject;
   const content = h("div", { class: "stack" });
   const playing = nowPlaying();
   let left = false;
@@ -62,27 +68,44 @@ export function listener({ values: [id] }) {
     }
   }
 
-  if (id === undefined) content.append(emptyState("Whose library?", ASK_TEXT), playing.element);
-  else load(id);
+  if (id === undefined && isAnyAllowed) content.append(emptyState("Whose library?", ASK_TEXT), playing.element);
+  else if (id === undefined) content.append(notAllowed("Your library", CLOSED_TEXT), playing.element);
+  else if (session.mayReadLibraryOf(id)) load(id);
+  else content.append(closed(id));
 
-  const lead = id ? "What this listener heard, liked and uploaded." : "A listener's library, by id.";
+  const lead = leadOf(id, isOwn);
   return {
     title: id ? `Library of ${id}` : "Listeners",
     element: h(
       "div",
       { class: "stack" },
       viewHead(id ?? "Listeners", h("p", { class: "lead" }, lead)),
-      listenerForm(id),
+      isAnyAllowed && listenerForm(id),
       content,
     ),
     onLive: playing.onLive,
     onRecovery() {
-      if (failed && id !== undefined) load(id);
+      if (failed && id !== undefined && session.mayReadLibraryOf(id)) load(id);
     },
     onLeave() {
       left = true;
     },
   };
+}
+
+/**
+ * @param {string | undefined} id
+ * @param {boolean} isOwn
+ */
+function leadOf(id, isOwn) {
+  if (isOwn) return "What you heard, liked and uploaded.";
+  return id ? "What this listener heard, liked and uploaded." : "A listener's library, by id.";
+}
+
+/** @param {string} id */
+function closed(id) {
+  if (session.subject === null) return notAllowed("Only this listener sees their library", CLOSED_TEXT);
+  return notAllowed("This is another listener's library", `You are signed in as ${session.subject}, who is not ${id}.`);
 }
 
 /** @param {string | undefined} id */

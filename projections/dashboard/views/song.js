@@ -3,8 +3,10 @@ import { ApiError, get } from "../api.js";
 import { emptyState, h, placeholder, viewHead } from "../dom.js";
 import { formatBytes, formatCount, formatDateTime, formatLength } from "../format.js";
 import { WINDOW_SPANS } from "../labels.js";
-import { listenerLink } from "../links.js";
+import { likeButton } from "../panels/like-button.js";
+import { listenerName } from "../panels/listener-name.js";
 import { playsByHour } from "../panels/plays-by-hour.js";
+import { session } from "../session.js";
 
 /** @import { Plot, Route, Song, Standing, View } from "../types.d.ts" */
 
@@ -106,16 +108,17 @@ export function song({ values: [id = ""] }) {
  * @param {string} id
  */
 async function isComing(id) {
+  if (!session.may("songs:write") && !session.may("admin")) return false;
   const upload = await get("/v1/ingestions/{ingestion_id}", { ingestion_id: id }).catch(() => null);
   return upload !== null && !upload.removedAt && !["rejected", "dead"].includes(upload.state);
 }
 
 /** @param {Song} song */
-function songHead({ title, artist, album, genre, durationMs, uploadedAt, userId }) {
+function songHead({ id, title, artist, album, genre, durationMs, uploadedAt, userId }) {
   const facts = [album, genre, formatLength(durationMs), `uploaded ${formatDateTime(uploadedAt)}`].filter(Boolean);
-  const uploader = h("a", { href: listenerLink(userId) }, userId);
-  const lead = h("p", { class: "lead" }, h("strong", {}, artist), ` · ${facts.join(" · ")} · by `, uploader);
-  return viewHead(title, lead);
+  const by = ` · ${facts.join(" · ")} · by `;
+  const lead = h("p", { class: "lead" }, h("strong", {}, artist), by, listenerName(userId));
+  return viewHead(title, lead, likeButton(id));
 }
 
 /** @param {Song} song */

@@ -7,6 +7,7 @@ import { pipeline } from "../panels/pipeline.js";
 import { polledList } from "../panels/polled-list.js";
 import { recentUploads } from "../panels/recent-uploads.js";
 import { uploadStates } from "../panels/upload-states.js";
+import { session } from "../session.js";
 
 /** @import { View } from "../types.d.ts" */
 
@@ -19,6 +20,12 @@ export function system() {
   const uploads = polledList(3, () => get("/v1/ingestions", {}, { limit: "8" }), recentUploads);
   const letters = polledList(2, () => get("/v1/deadletters", {}), deadLetters);
   const records = polledList(2, () => get("/v1/parked", {}), parkedRecords);
+  // A visitor sees the pipelines, a listener their own uploads too, an operator everything.
+  const lists = [
+    ...(session.may("songs:write") || session.may("admin") ? [{ title: "Recent uploads", list: uploads }] : []),
+    ...(session.may("admin") ? [{ title: "Dead letters", list: letters }] : []),
+    ...(session.may("admin") ? [{ title: "Parked records", list: records }] : []),
+  ];
   const states = uploadStates(loadLists);
   /** @type {number | undefined} */
   let timer;
@@ -26,7 +33,7 @@ export function system() {
 
   async function loadLists() {
     clearTimeout(timer);
-    await Promise.all([uploads.load(), letters.load(), records.load()]);
+    await Promise.all(lists.map(({ list }) => list.load()));
     clearTimeout(timer);
     if (!left) timer = setTimeout(loadLists, REFRESH_MS);
   }
@@ -44,9 +51,7 @@ export function system() {
         pipelines.map((one) => one.element),
       ),
       states.element,
-      h("section", {}, h("h2", {}, "Recent uploads"), uploads.element),
-      h("section", {}, h("h2", {}, "Dead letters"), letters.element),
-      h("section", {}, h("h2", {}, "Parked records"), records.element),
+      lists.map(({ title, list }) => h("section", {}, h("h2", {}, title), list.element)),
     ),
     onLive(live) {
       for (const one of pipelines) one.onLive(live);
