@@ -1,8 +1,7 @@
-"""Reading an archive beside bare fastavro, a listener's events over its index, and their library as of a moment."""
+"""Reading an archive beside bare fastavro, and a listener's events over its index."""
 
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -11,39 +10,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import fastavro
-import httpx
 from azure.storage.blob.aio import ContainerClient
 
 from bench.measurement import Measurement
 from bench.plays import LISTENERS, Plays
-from songline.cloud import blobs, cosmos
-from songline.cloud.settings import read_blobs, read_cosmos
-from songline.processes.entities import CONTAINERS
+from songline.cloud import blobs
+from songline.cloud.settings import read_blobs
 from songline.processors.history.archive.blob_files import BlobFiles
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.name_format import NameFormat
 from songline.processors.history.index.archive_index import ArchiveIndex, is_of_listener
 from songline.processors.history.index.index_blobs import IndexBlobs
-from songline.schemas.channels import ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS, DATABASE, MUSIC_EVENTS
+from songline.schemas.channels import ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS, MUSIC_EVENTS
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import ReceivedEnvelope
-from songline.schemas.moments import moment_at
-from tests.support.api import ApiProcess
 from tests.support.capture_files import capture_file, record
 from tests.support.localcloud import LocalCloud
 
 REGION = (
     "Plays in files of 100,000 events, codec null, blocks of 64 KB. Inside, by CPU of the process: from the first list "
     "of files to the last decoded body, downloads included. Outside: writing the files. A lookup is by a client that "
-    "knows nothing yet: it lists the files, reads the index, then the events. A library as of a moment in the middle "
-    "is asked of the API, whose fold is a process of its own, and by the command, which is another one."
+    "knows nothing yet: it lists the files, reads the index, then the events."
 )
 EVENTS, QUICK_EVENTS = 2_000_000, 100_000
 PARTITIONS = 4
 FILE_EVENTS = 100_000
 SONGS = 20_000
-EVENTS_A_SECOND = 2_000
-"""Of each partition."""
 LOOKUPS = 8
 
 _decode = Decoder(ReceivedEnvelope).raw
@@ -67,7 +59,6 @@ async def _measure(cloud: LocalCloud, folder: Path, events: int) -> list[Measure
         files = BlobFiles(archive, NameFormat.default(MUSIC_EVENTS))
         ours = await _ours(files, events)
         cold, warm = await _lookups(files, index_container)
-        over_api, by_command = await _as_of(cloud, folder, plays.start_s + events // PARTITIONS // EVENTS_A_SECOND // 2)
     return [
         Measurement(
             row=14,
@@ -82,12 +73,6 @@ async def _measure(cloud: LocalCloud, folder: Path, events: int) -> list[Measure
         Measurement(row=0, what=f"making the index of {events:,} events", figure=cold, unit="s"),
         Measurement(
             row=14, what=f"a listener's events of {events:,}, index warm", figure=warm, unit="s", wanted="<= 3"
-        ),
-        Measurement(
-            row=14, what=f"a library as of a moment of {events:,}, API", figure=over_api, unit="s", wanted="<= 3"
-        ),
-        Measurement(
-            row=14, what=f"a library as of a moment of {events:,}, CLI", figure=by_command, unit="s", wanted="<= 3"
         ),
     ]
 
@@ -122,7 +107,7 @@ async def _written(archive: ContainerClient, folder: Path, plays: Plays) -> Asyn
 
 
 def _records(first: int, bodies: list[bytes], start_s: int) -> Iterable[dict[str, object]]:
-    return (record(first + at, start_s + (first + at) // EVENTS_A_SECOND, body) for at, body in enumerate(bodies))
+    return (record(first + at, start_s + (first + at) // 2_000, body) for at, body in enumerate(bodies))
 
 
 def _bare(paths: list[Path], events: int) -> float:
@@ -163,35 +148,3 @@ async def _lookups(files: BlobFiles, container: ContainerClient) -> tuple[float,
         assert found
         assert all(is_of_listener(event.body, user_id) for event in found)
     return cold, statistics.median(times)
-
-
-async def _as_of(cloud: LocalCloud, folder: Path, second: int) -> tuple[float, float]:
-    """Seconds of a library as of a Unix second, over the API and by the command, each of listeners that nobody asked
-    for before (the median)."""
-    async with cosmos.client(read_cosmos(cloud.environment)) as account:
-        await cosmos.ensure(account, DATABASE, CONTAINERS)
-    moment = moment_at(second * 1_000).isoformat().replace("+00:00", "Z")
-    api = ApiProcess(cloud.environment, folder / "api.log").start()
-    try:
-        over_api, by_command = [], []
-        async with httpx.AsyncClient(base_url=api.address, timeout=300) as client:
-            for number in range(LOOKUPS):
-                user_id = f"user-{1 + number * (LISTENERS // LOOKUPS)}"
-                start_s = time.perf_counter()
-                answer = await client.get(f"/v1/users/{user_id}/library", params={"asOf": moment})
-                over_api.append(time.perf_counter() - start_s)
-                assert answer.json()["entries"], answer.text
-        for number in range(LOOKUPS):
-            user_id = f"user-{2 + number * (LISTENERS // LOOKUPS)}"
-            asked = ["library", user_id, "--as-of", moment, "--api", api.address]
-            start_s = time.perf_counter()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "songline", *asked, stdout=asyncio.subprocess.PIPE
-            )
-            written, _ = await process.communicate()
-            by_command.append(time.perf_counter() - start_s)
-            assert process.returncode == 0, written
-            assert user_id.encode() in written, written
-    finally:
-        api.kill()
-    return statistics.median(over_api), statistics.median(by_command)
