@@ -1,4 +1,5 @@
-"""The caller of a request: the address of its connection, or the one that a named proxy says it passes on for.
+"""The caller of a request: the subject of its token, else the address of its connection, or the one that a named proxy
+says it passes on for.
 
 Source: RFC 7239 (Forwarded); X-Forwarded-For is what most proxies write instead. Each proxy adds whom it was called by
 at the end, so the last address that is none of the named proxies' is the caller; what stands before it anybody can
@@ -34,7 +35,15 @@ class Callers(Struct, frozen=True):
         return cls(tuple(_network(text.strip()) for text in environ.get(PROXIES, "").split(",") if text.strip()))
 
     def of(self, scope: Mapping[str, Any]) -> str | None:
-        """The caller of a request with this ASGI scope: an address, or an IPv6 network; None where nothing is known."""
+        """The caller of a request with this ASGI scope: the subject of its token, which the state has as `caller`, else
+        its address; None where nothing is known."""
+        state = scope.get("state")
+        caller = None if state is None else state.get("caller")
+        # No address has a space in it, so nobody can have an address for a name.
+        return self.address_of(scope) if caller is None else f"subject {caller.subject}"
+
+    def address_of(self, scope: Mapping[str, Any]) -> str | None:
+        """The address of a request with this ASGI scope, or its IPv6 network; None where nothing is known."""
         client = scope.get("client")
         if not client:
             return None

@@ -29,7 +29,19 @@ _REQUEST_HEADERS = (
     "Range",
     "X-User-Id",
 )
-_RESPONSE_HEADERS = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+_RESPONSE_HEADERS = (
+    "Accept-Ranges",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "RateLimit",
+    "RateLimit-Limit",
+    "RateLimit-Policy",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "WWW-Authenticate",
+)
 
 
 class AllowedNames(Struct, frozen=True):

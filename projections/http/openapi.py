@@ -19,6 +19,7 @@ _WORDS = {
     406: "`Accept` allows none of the available media types",
     404: "Not found; `detail` says what was expected",
     410: "The song was removed",
+    429: "Too many requests or streams of one caller; `RateLimit` and `Retry-After` say when",
     416: "The range begins after the end of the file",
     501: "`asOf`: this API can't read the archive; `detail` says what it lacks",
     503: "Not computed yet, older than `maxStaleness`, or a store can't be reached; see `Retry-After`",
@@ -82,6 +83,8 @@ def describe(app: FastAPI, types: Sequence[type[Struct]]) -> None:
             for operation in operations.values():
                 # Every operation refuses unknown query parameters.
                 operation["responses"].setdefault("400", _others((400,))[400])
+                # In front of all operations there are limits.
+                operation["responses"].setdefault("429", _others((429,))[429])
                 # FastAPI adds 422. This API answers 400 or 404 instead.
                 if operation["responses"].get("422", {}).get("description") == "Validation Error":
                     del operation["responses"]["422"]

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from songline.api import erasure_setting, layers, openapi_security, publishing
 from songline.api.guard_settings import AUTH, GuardSettings
+from songline.api.limit_settings import LimitSettings
 from songline.api.past_folds import past_reader
 from songline.api.refusals import refusal
 from songline.api.serving import read_head, serve
@@ -63,7 +64,7 @@ class ApiSettings(Struct, frozen=True):
     events. Without `hubs` the API has no rates, without `bus` no dead letters. A projection older than `stale_s`
     seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name. `erasures` is the
     environment where erasure and access are offered, else None. `guard` is None where the API asks for no tokens,
-    `page` where nobody can sign in to the page.
+    `page` where nobody can sign in to the page. `limiting` says how much one caller may ask.
     """
 
     reading: CosmosSettings
@@ -78,6 +79,7 @@ class ApiSettings(Struct, frozen=True):
     erasures: Mapping[str, str] | None = None
     guard: GuardSettings | None = None
     page: PageSettings | None = None
+    limiting: LimitSettings = LimitSettings()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
@@ -90,11 +92,27 @@ class ApiSettings(Struct, frozen=True):
         erasures, guard = erasure_setting.read(environ), GuardSettings.read(environ)
         # Where no tokens are asked for, there is nothing to sign in for.
         page = None if guard is None else PageSettings.read(environ)
-        writing, limits = None, UploadLimits()
+        writing: UploadApiSettings | None = None
+        uploads = UploadLimits()
         if names_blobs(environ):
             writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
-            limits = read_limits(environ)
-        return cls(reading, writing, limits, hubs, bus, stale_s, events, front, workers, erasures, guard, page)
+            uploads = read_limits(environ)
+        limiting = LimitSettings.read(environ)
+        return cls(
+            reading,
+            writing,
+            uploads,
+            hubs,
+            bus,
+            stale_s,
+            events,
+            front,
+            workers,
+            erasures,
+            guard=guard,
+            page=page,
+            limiting=limiting,
+        )
 
 
 def read_limits(environ: Mapping[str, str]) -> UploadLimits:
@@ -159,7 +177,7 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
         )
     else:
         openapi_security.describe(app, settings.guard.open)
-    layers.install(app, settings.guard, settings.page, takes_events=settings.events is not None)
+    layers.install(app, settings.guard, settings.page, settings.limiting, takes_events=settings.events is not None)
     return app
 
 

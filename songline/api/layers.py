@@ -4,23 +4,35 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from songline.api import guard
+from songline.api.caller_table import CallerTable
 from songline.api.guard_settings import GuardSettings
+from songline.api.limit_settings import LimitSettings
+from songline.api.limits import CallerLimits, FailedTokenLimits
 from songline.api.refusals import refusal
 from songline.api.session import composition as session
 from songline.api.session.settings import PageSettings
 from songline.producers.http.direct_events import DirectEvents
 
 
-def install(app: FastAPI, guarding: GuardSettings | None, page: PageSettings | None, takes_events: bool) -> None:
+def install(
+    app: FastAPI,
+    guarding: GuardSettings | None,
+    page: PageSettings | None,
+    limiting: LimitSettings,
+    takes_events: bool,
+) -> None:
     """Put the layers before the routes of `app`, which has all of them by now.
 
     From the outermost on: hosts, origins and methods (`songline.projections.http.front`, installed already); the
-    page's session, which brings the guard a token; the guard; and the way of events around the router. Limits go behind
-    the guard.
+    page's session, which brings the guard a token; what counts refused tokens; the guard; the limits of callers; and
+    the way of events around the router.
     """
+    table = CallerTable()
     layers: list[Middleware] = session.layers(app, page, None if guarding is None else guarding.open)
     if guarding is not None:
+        layers.append(Middleware(FailedTokenLimits, settings=limiting, table=table))
         layers.append(guard.layer(app, guarding))
+    layers.append(Middleware(CallerLimits, settings=limiting, table=table, is_open=guarding is None))
     if takes_events:
         layers.append(Middleware(DirectEvents, refusal=refusal))
     app.user_middleware += layers

@@ -94,7 +94,7 @@ async def test_openapi_says_what_songs_sound_and_streams_answer(api: httpx.Async
         "200": ["audio/*"],
         "206": ["audio/*"],
         "304": [],
-        **{status: ["application/problem+json"] for status in ("400", "404", "410", "416", "503")},
+        **{status: ["application/problem+json"] for status in ("400", "404", "410", "416", "429", "503")},
     }
     assert answers("/v1/ingestions/{ingestion_id}/events")["200"] == ["text/event-stream"]
     references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
@@ -193,7 +193,7 @@ async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.As
         "/v1/users/{user_id}/summary",
     }
     operation = document["paths"]["/v1/charts/{kind}/{window}"]["get"]
-    assert operation["responses"].keys() == {"200", "304", "400", "404", "406", "501", "503"}
+    assert operation["responses"].keys() == {"200", "304", "400", "404", "406", "429", "501", "503"}
     answer = operation["responses"]["200"]["content"]["application/json"]
     # A reference into the document, resolved by hanging the document's components under the reference.
     jsonschema.Draft202012Validator({**answer["schema"], "components": document["components"]}).validate(

@@ -1,0 +1,139 @@
+"""The layers that limit callers: how many requests they send, and how many streams they have.
+
+A caller is the subject of their token; without a token, the address that the request came from.
+
+The headers are those of draft-ietf-httpapi-ratelimit-headers-10, RateLimit-Policy and RateLimit, and the three of its
+earlier versions.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from songline.api.caller_table import CallerTable, TooManyStreamsError
+from songline.api.limit_settings import REQUESTS, SERVICE_REQUESTS, STREAMS, LimitSettings
+from songline.api.rate_bucket import BucketPolicy, Drawn
+from songline.identity.scopes import Scope as TokenScope
+from songline.projections.http.problems import Problem, answer
+
+TITLE = "Too many requests"
+STREAM_RETRY_S = 5
+SERVICES = (TokenScope.EVENTS_WRITE_ANY, TokenScope.LIBRARY_READ_ANY)
+"""Who has one of these acts for many listeners."""
+
+_UNLIMITED = re.compile(r"/(health|assets|docs/assets)/")
+STREAM_PATHS = re.compile(r"/v1/(live|now-playing|users/[^/]+/now-playing|ingestions/[^/]+/events)/?")
+
+
+class CallerLimits:
+    """Limits the requests and streams of callers. It stands behind the layer that finds out who calls.
+
+    Where `is_open`, nobody is asked for a token: every address is what a service is then. `steady` gives seconds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: LimitSettings,
+        table: CallerTable,
+        is_open: bool,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app, self._settings, self._table, self._is_open, self._steady = app, settings, table, is_open, steady
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _UNLIMITED.match(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        is_service = self._is_open or _is_service(scope)
+        policy = self._settings.service if is_service else self._settings.caller
+        name = self._settings.callers.of(scope) or "callers without an address"
+        if policy is not None:
+            drawn = self._table.draw(name, policy, self._steady())
+            send = _with_headers(send, policy, drawn)
+            if not drawn.allowed:
+                await _refusal(name, policy, drawn, is_service)(scope, receive, send)
+                return
+        if is_service or scope["method"] != "GET" or not STREAM_PATHS.fullmatch(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            with self._table.streaming(name, self._settings.streams):
+                await self._app(scope, receive, send)
+        except TooManyStreamsError:
+            await _no_stream(name, self._settings.streams)(scope, receive, send)
+
+
+class FailedTokenLimits:
+    """Counts requests whose token is refused against their address. It stands before the layer that checks tokens, and
+    answers 429 in place of 401 once the address has sent too many; good tokens from there go on."""
+
+    def __init__(
+        self, app: ASGIApp, settings: LimitSettings, table: CallerTable, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app, self._settings, self._table, self._steady = app, settings, table, steady
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        policy = self._settings.caller
+        if scope["type"] != "http" or policy is None:
+            await self._app(scope, receive, send)
+            return
+        refused: Response | None = None
+
+        async def counted(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                name = self._settings.callers.address_of(scope) or "callers without an address"
+                drawn = self._table.draw(name, policy, self._steady())
+                if drawn.allowed:
+                    await _with_headers(send, policy, drawn)(message)
+                    return
+                refused = _refusal(name, policy, drawn, is_service=False)
+                await refused(scope, receive, _with_headers(send, policy, drawn))
+            elif refused is None:
+                await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+def _is_service(scope: Scope) -> bool:
+    caller: Any = scope.get("state", {}).get("caller")
+    return caller is not None and any(caller.may(one) for one in SERVICES)
+
+
+def _with_headers(send: Send, policy: BucketPolicy, drawn: Drawn) -> Send:
+    """`send`, which adds to the answer what the caller has left."""
+    headers = [
+        (b"ratelimit-policy", b'"requests";q=%d;w=%d' % (policy.burst, policy.window_s)),
+        (b"ratelimit", b'"requests";r=%d;t=%d' % (drawn.remaining, drawn.next_s)),
+        (b"ratelimit-limit", b"%d" % policy.burst),
+        (b"ratelimit-remaining", b"%d" % drawn.remaining),
+        (b"ratelimit-reset", b"%d" % drawn.reset_s),
+    ]
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return sent
+
+
+def _refusal(name: str, policy: BucketPolicy, drawn: Drawn, is_service: bool) -> Response:
+    detail = (
+        f"{name}: saw more than {policy.per_s:g} requests a second, expected so many at most, or {policy.burst} at "
+        f"once after a pause. Ask again later; {SERVICE_REQUESTS if is_service else REQUESTS} sets the limit."
+    )
+    return answer(Problem(TITLE, 429, detail), max(1, drawn.next_s))
+
+
+def _no_stream(name: str, most: int) -> Response:
+    detail = (
+        f"{name}: saw a stream beside {most} others, expected {most} at most. Close one, or follow several charts "
+        f"by one stream; {STREAMS} sets the limit."
+    )
+    return answer(Problem("Too many streams", 429, detail), STREAM_RETRY_S)
