@@ -25,7 +25,7 @@ from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY
 
 logger = logging.getLogger("localcloud.azurite")
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
 
