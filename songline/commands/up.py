@@ -29,7 +29,9 @@ from songline.cloud.settings import (
     read_blobs,
     read_cosmos,
 )
-from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER, JWKS
+from songline.identity.discovery import discovery_address
+from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER
+from songline.identity.token_client import IssuerUnreachableError
 from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
 from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, kept_keys
@@ -37,6 +39,7 @@ from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
+from songline.processes.local_identity import identity_settings, own_auth, without_client
 from songline.processes.page_client import page_settings, trust_link, write_page_client
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
@@ -47,9 +50,6 @@ from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
 PATIENCE = 60.0
-
-LOCAL_CLIENT = "songline-cli"
-"""The client that `infra/emulators/identity/localcloud.json` declares for commands of this machine."""
 
 CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
 """Seconds of a window of Event Hubs Capture, for localcloud."""
@@ -182,15 +182,7 @@ def environment(
         KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
         COSMOS_CONNECTION: keys.cosmos_account(f"{HOST}:{here['SONGLINE_COSMOS_PORT']}"),
         BLOB_CONNECTION: keys.blob_account(f"{HOST}:{here['SONGLINE_BLOB_PORT']}"),
-        ISSUER: f"http://{HOST}:{here['SONGLINE_IDENTITY_PORT']}",
-        AUDIENCE: "songline",
-        # Not from the issuer's port: while localcloud is down, another user may listen there.
-        JWKS: (data.resolve() / "identity" / "jwks.json").as_uri(),
-        CLIENT_ID: LOCAL_CLIENT,
-        # localcloud makes the secret, too.
-        CLIENT_SECRET_FILE: str(data.resolve() / "identity" / "secrets" / LOCAL_CLIENT),
-        # Its clients fetch no tokens yet.
-        AUTH: "off",
+        **identity_settings(environ, data, f"http://{HOST}:{here['SONGLINE_IDENTITY_PORT']}"),
         **page_settings(data, f"http://{HOST}:{here['SONGLINE_PORT']}"),
         CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
         OUTBOX: str(data / "outbox.db"),
@@ -204,13 +196,16 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
     """The processes of the Procfile by name, each with its health check."""
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
     control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"
+    issuer = discovery_address(environ[ISSUER])
     ready = {
         "localcloud": control,
+        "issuer": issuer,
         "api": f"{environ[API]}/health/ready",
         **{name: f"{environ[variable]}/health/ready" for name, variable in WORKERS.items()},
     }
     vital = {
         "localcloud": control,
+        "issuer": issuer,
         "api": f"{environ[API]}/health/live",
         **{name: f"{environ[variable]}/health/progress" for name, variable in WORKERS.items()},
     }
@@ -229,19 +224,22 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
 
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
     if contained:
-        # The emulators' management is served over HTTP, and the SDK takes HTTPS only. The issuer is localcloud's.
-        missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE, ISSUER, JWKS, AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE)
-        environ = {**environ, **dict.fromkeys((*missing, *page_settings(data, "")), "")}
+        # The emulators' management is served over HTTP, and the SDK takes HTTPS only.
+        missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE)
+        environ = {**environ, **dict.fromkeys(missing, "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in SHARED}
     began = time.monotonic()
     printer = Printer(sys.stdout) if logs else None
-    with cloud, Supervisor(environ, data / "logs", _say, printer) as supervisor:
+    with cloud, Supervisor(without_client(environ), data / "logs", _say, printer) as supervisor:
         saved: Path | None = None
         try:
-            if not contained:
-                write_page_client(data, environ[API])
+            write_page_client(data, environ[API])
+            if contained:
+                supervisor.start(found["issuer"])
+                _healthy(supervisor, "issuer", "localcloud's, for access tokens")
+            else:
                 supervisor.start(found["localcloud"])
                 _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
                 _complete(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health")
@@ -259,7 +257,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
             if simulator:
                 # The simulator is healthy when its events appear in the charts.
                 rate = f"{environ['SONGLINE_RATE']} events a second"
-                _healthy(supervisor, "simulator", rate, _grows(environ[API]))
+                _healthy(supervisor, "simulator", rate, _grows(environ))
             _say(_where(data, environ[API], time.monotonic() - began, trust_link(data, environ[ISSUER])))
             supervisor.watch()
         except StopError as reason:
@@ -318,8 +316,9 @@ def _answers(url: str) -> Probe:
     return probe
 
 
-def _grows(api: str) -> Probe:
-    client = http_client(5)
+def _grows(environ: Mapping[str, str]) -> Probe:
+    client, api = http_client(5), environ[API]
+    client.auth = own_auth(environ)
     before = _counted(client, api)
     return lambda: "" if _counted(client, api) > before else "nothing that it sent is in the charts yet"
 
@@ -335,7 +334,7 @@ def _counted(client: httpx.Client, api: str) -> int:
     """The events that the charts count, 0 while there is no chart."""
     try:
         answer = client.get(f"{api}/v1/charts/top/1h?limit=1")
-    except httpx.TransportError:
+    except (httpx.TransportError, IssuerUnreachableError):
         return 0
     try:
         return sum(_charts.decode(answer.content).position.values()) if answer.status_code == 200 else 0
@@ -360,6 +359,7 @@ Songline is up, after {took:.1f} s.
   a chart   {api}/v1/charts/top/1h
   the API   {api}/docs
   upload    {prefix}songline upload song.mp3
+  a token   {prefix}songline token --user NAME
   live      {prefix}songline chart top 1h --watch
   check     {prefix}songline doctor
   logs      {data / "logs"}, a file for each process; --logs shows them here

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from songline.api.guard_settings import AUTH
+from songline.api.guard_settings import OPEN
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
+from songline.processes.local_identity import OPEN_HERE
 from songline.schemas import examples
 from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY_SHELVES, SONGS
 from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
@@ -53,21 +54,31 @@ async def fill(cloud: LocalCloud) -> None:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    """It asks for tokens as that of `songline up` does."""
     folder = tmp_path_factory.mktemp("asked")
     cloud = LocalCloud(folder / "cloud", ["--blobs"]).start()
     asyncio.run(fill(cloud))
-    settings = {"SONGLINE_OUTBOX": str(folder / "outbox.sqlite"), "SONGLINE_ERASURES": "on"}
-    # The commands, and the requests that pages show, have no tokens yet.
-    settings |= {AUTH: "off"}
+    settings = {"SONGLINE_OUTBOX": str(folder / "outbox.sqlite"), "SONGLINE_ERASURES": "on", OPEN: OPEN_HERE}
     api = ApiProcess({**cloud.environment, **settings}, folder / "api.log")
-    yield api.start().address
+    yield api.start()
     api.kill()
     cloud.stop()
 
 
 @pytest.fixture(scope="session")
-def web(address: str) -> Iterator[httpx.Client]:
-    """A client of that API, which keeps its connections."""
-    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+def address(api: ApiProcess) -> str:
+    return api.address
+
+
+@pytest.fixture(scope="session")
+def shown(api: ApiProcess) -> str:
+    """The header line of a token with all scopes."""
+    return f"Authorization: {api.headers['Authorization']}"
+
+
+@pytest.fixture(scope="session")
+def web(api: ApiProcess) -> Iterator[httpx.Client]:
+    """A client of that API, which keeps its connections and may do everything."""
+    with api.blocking_client() as client:
         yield client

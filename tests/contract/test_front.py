@@ -192,11 +192,10 @@ def test_no_other_page_may_read(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in READS if path not in STREAMS])
-def test_a_query_that_is_no_text_is_refused(address: str, path: str) -> None:
+def test_a_query_that_is_no_text_is_refused(address: str, shown: str, path: str) -> None:
     for query in (b"limit=%FF", b"%FF=1", b"q=%C3", b"q=%ED%A0%80"):
-        answer = exchange(
-            address, b"GET " + path.encode() + b"?" + query + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
+        head = [b"GET " + path.encode() + b"?" + query + b" HTTP/1.1", b"Host: x", b"Connection: close", shown.encode()]
+        answer = exchange(address, b"\r\n".join([*head, b"", b""]))
         assert status(answer) == 400, answer
 
 
@@ -211,10 +210,12 @@ IN_PATHS = [
 
 
 @pytest.mark.parametrize(("method", "path", "name"), IN_PATHS)
-def test_a_path_that_is_no_id_is_refused_or_not_there(address: str, method: str, path: str, name: str) -> None:
+def test_a_path_that_is_no_id_is_refused_or_not_there(
+    address: str, shown: str, method: str, path: str, name: str
+) -> None:
     for odd in ODD:
         there = path.format(**{**VALUES, name: odd})
-        answer = exchange(address, asked(method, there, "Host: x", "X-User-Id: u", "Content-Length: 0"))
+        answer = exchange(address, asked(method, there, "Host: x", "X-User-Id: u", "Content-Length: 0", shown))
         assert status(answer) in (400, 404, 405), (there, answer)
 
 

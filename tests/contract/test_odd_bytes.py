@@ -121,7 +121,7 @@ HEADERS = ["X-User-Id", "Idempotency-Key", "traceparent", "Accept", "Last-Event-
 
 @pytest.mark.parametrize("value", HEADER_VALUES)
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_header_is_taken_or_refused(address: str, name: str, value: bytes) -> None:
+def test_a_header_is_taken_or_refused(address: str, shown: str, name: str, value: bytes) -> None:
     for line in (
         b"PUT /v1/users/u/likes/s",
         b"DELETE /v1/songs/s?userId=u",
@@ -137,6 +137,7 @@ def test_a_header_is_taken_or_refused(address: str, name: str, value: bytes) -> 
             b"Host: x",
             b"Content-Length: 2",
             b"Connection: close",
+            shown.encode(),
             name.encode() + b": " + value,
         ]
         answer = exchange(address, b"\r\n".join([*head, b"", b"{}"]))
@@ -164,7 +165,7 @@ def test_a_field_of_a_form_is_taken_or_refused(web: httpx.Client, name: str, val
 
 @pytest.mark.parametrize("value", ["%FF", "%C3", "%00", "%0A", "%1B%5B31m", "%E2%80%AE", "%ED%A0%80", "a%20b"])
 @pytest.mark.parametrize("name", ["userId", "title", "artist", "album", "genre", "fileName"])
-def test_what_stands_beside_a_file_is_taken_or_refused(address: str, name: str, value: str) -> None:
+def test_what_stands_beside_a_file_is_taken_or_refused(address: str, shown: str, name: str, value: str) -> None:
     query = "&".join(f"{field}={said}" for field, said in {"userId": "u", name: value}.items())
     head = [
         f"POST /v1/songs?{query} HTTP/1.1",
@@ -172,6 +173,7 @@ def test_what_stands_beside_a_file_is_taken_or_refused(address: str, name: str, 
         "Content-Type: audio/wav",
         "Content-Length: 1",
         "Connection: close",
+        shown,
     ]
     answer = exchange(address, "\r\n".join([*head, "", "x"]).encode())
     assert status(answer) in (202, 400), answer

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from songline.api import openapi
 from tests.support import audio, pages
+from tests.support.api import ApiProcess
 from tests.support.pages import Example
 
 DOCUMENT = openapi.document()
@@ -24,6 +26,13 @@ WITH_VALUE = {"-X", "-H", "-F", "-d", "-o", "--data-binary", "--data-urlencode"}
 SENDING = {"-F", "-d", "--data-binary"}
 LEFT_OUT = re.compile(r"/ID\b|…")
 """What a page leaves for its reader to fill in."""
+SONGLINE = f"""songline() {{
+  local kept="./$*"
+  [ -s "$kept" ] || {{ {shlex.quote(sys.executable)} -m songline "$@" >"$kept.$$" && mv "$kept.$$" "$kept"; }}
+  cat "$kept"
+}}
+"""
+"""The command `songline` of a shell, which says again what it said before: pages ask for few tokens, many times."""
 
 
 class Request(Struct, frozen=True):
@@ -36,7 +45,7 @@ class Request(Struct, frozen=True):
 
 def request(command: str) -> Request:
     """Read a curl command; raises AssertionError for an option that is not known here."""
-    bare = re.sub(r"\$\([^)]*\)", "NOW", command.replace("\\\n", " "))
+    bare = re.sub(r"[$<]\([^)]*\)", "NOW", command.replace("\\\n", " "))
     words = iter([word for word in shlex.split(bare, comments=True)[1:] if word != "&"])
     method, sending, getting, query, address = "", False, False, [], ""
     for word in words:
@@ -95,13 +104,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize("example", [one for one in CURLS if not LEFT_OUT.search(one.text)], ids=str)
-def test_the_api_answers_the_request(example: Example, address: str, folder: Path) -> None:
+def test_the_api_answers_the_request(example: Example, api: ApiProcess, folder: Path) -> None:
     """curl itself asks, in a shell, as the page has it. A stream is left when its headers are there."""
     stream = "-N" in example.text
     status = "%{stderr}%{http_code}"
     script = f"curl() {{ command curl -sS --max-time {1 if stream else 20} -w '{status}' \"$@\"; }}\n"
-    script += re.sub(r"\s&(?=\s*(#|$))", "", example.text.replace(HOST, address.removeprefix("http://")))
-    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, timeout=60, check=False)
+    script += SONGLINE
+    script += re.sub(r"\s&(?=\s*(#|$))", "", example.text.replace(HOST, api.address.removeprefix("http://")))
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=api.environment, capture_output=True, timeout=120, check=False
+    )
     answered = re.search(rb"(\d{3})$", done.stderr)
     assert answered, done.stderr
     assert int(answered[1]) in expected(example), (answered[1], done.stdout, done.stderr)

@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from songline.api import openapi
+from tests.support.api import ApiProcess
 
 
 def no_fault(context: CheckContext, response: Response, case: Case[Any]) -> None:
@@ -55,6 +56,6 @@ def test_only_streams_are_left_out() -> None:
 # A body of `audio/*` goes the way of one of `application/octet-stream`, which is tried.
 @pytest.mark.filterwarnings("ignore:Skipped test cases with unsupported payload media types:UserWarning")
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_the_document_says(case: Case[Any], address: str) -> None:
+def test_every_answer_is_as_the_document_says(case: Case[Any], api: ApiProcess) -> None:
     # A moment of the past may take the API two minutes, and wait for one that nobody waits for any more.
-    case.call_and_validate(base_url=address, checks=CHECKS, timeout=250)
+    case.call_and_validate(base_url=api.address, headers=api.headers, checks=CHECKS, timeout=250)

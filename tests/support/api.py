@@ -12,8 +12,7 @@ import httpx
 
 from songline.api.guard_settings import AUTH
 from songline.identity.scopes import OWN_SCOPES
-from songline.identity.settings import ClientSettings
-from songline.identity.token_client import fetch_token
+from songline.identity.token_source import token_source
 from tests.support import watched
 from tests.support.waiting import wait_for
 
@@ -25,7 +24,7 @@ class ApiProcess:
     """`python -m songline.api` on a free port; `address` is its own once it listens."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._environment = dict(environment)
+        self.environment = dict(environment)
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._is_looked_after = False
@@ -43,9 +42,9 @@ class ApiProcess:
     @property
     def headers(self) -> dict[str, str]:
         """The headers of a request that may do everything: none, where the API asks for no tokens."""
-        if self._environment.get(AUTH) == "off":
+        if self.environment.get(AUTH) == "off":
             return {}
-        self._token = self._token or token(self._environment)
+        self._token = self._token or token(self.environment)
         return {"Authorization": f"Bearer {self._token}"}
 
     def _options(self, timeout: float, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +54,7 @@ class ApiProcess:
         with self.log.open("wb") as log:
             process = self._process = subprocess.Popen(
                 [sys.executable, "-m", "songline.api", "--port", str(port)],
-                env=self._environment,
+                env=self.environment,
                 stdout=log,
                 stderr=log,
             )
@@ -109,5 +108,4 @@ def token(environment: Mapping[str, str], user: str | None = None, scopes: Seque
     Without `scopes` it has all where it is about no user, else those for what is the user's own.
     """
     scopes = scopes or (() if user is None else OWN_SCOPES)
-    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-        return fetch_token(ClientSettings.read(environment), client, user, scopes).text.reveal()
+    return token_source(environment, user=user, scopes=scopes).token()

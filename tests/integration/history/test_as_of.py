@@ -9,7 +9,6 @@ from random import Random
 import msgspec
 import pytest
 
-from songline.api.guard_settings import AUTH
 from songline.audit.chart_reference import Rules
 from songline.cli import main
 from songline.cloud import blobs
@@ -79,8 +78,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, history: list[HistoryEvent])
 
 @pytest.fixture(scope="module")
 def api(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    # The commands fetch no tokens yet.
-    api = ApiProcess({**cloud.environment, AUTH: "off"}, tmp_path_factory.mktemp("api") / "log").start()
+    api = ApiProcess(cloud.environment, tmp_path_factory.mktemp("api") / "log").start()
     yield api
     api.kill()
 
@@ -142,7 +140,9 @@ async def test_of_a_moment_whose_events_are_gone_the_answer_says_which(
 
 
 def command(*arguments: str, api: ApiProcess, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        for name, value in api.environment.items():
+            patch.setenv(name, value)
         main([*arguments, "--api", api.address])
     out, err = capsys.readouterr()
     return int(end.value.code or 0), out, err

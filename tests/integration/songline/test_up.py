@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from songline.identity.scopes import OWN_SCOPES
+from songline.identity.token_source import token_source
+from songline.processes.environment import load
 from songline.processes.ports import HOST
 from tests.support.audio import song
 from tests.support.secrecy import listening, loosened, readable_by_others, shown_secrets
@@ -169,9 +172,10 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert [finding for finding in findings if finding["status"] != "ok"] == []
     assert examined.returncode == 0
 
-    sees_what_he_wrote(api)
+    nobody_reads_or_writes_as_a_listener(first, api)
+    sees_what_they_wrote(first, api)
     kept = uploaded(first, api)
-    taken_away(api, entries[0]["songId"])
+    taken_away(first, api, entries[0]["songId"])
 
     second = up()
     assert second.ended() == 1
@@ -199,20 +203,41 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert readable_by_others(again.data) == {}
 
 
-def sees_what_he_wrote(api: str) -> None:
+def bearer(system: Up, user: str) -> dict[str, str]:
+    """The header with a token about `user`, as a command in another terminal has it."""
+    token = token_source(load({"SONGLINE_DATA": str(system.data)}), user=user, scopes=OWN_SCOPES).token()
+    return {"Authorization": f"Bearer {token}"}
+
+
+def nobody_reads_or_writes_as_a_listener(system: Up, api: str) -> None:
+    """Charts, songs and the page are open, and nothing else. What is printed of them can be opened."""
+    for path in ("/", "/docs", "/v1/charts/top/1h", "/v1/songs", "/v1/charts"):
+        assert httpx.get(f"{api}{path}", timeout=60).status_code == 200
+    library, like = f"{api}/v1/users/visitor/library", f"{api}/v1/users/visitor/likes/song-of-iceland"
+    for headers, status in ((None, 401), (bearer(system, "other"), 403)):
+        assert httpx.get(library, headers=headers, timeout=60).status_code == status
+        assert httpx.put(like, headers=headers, timeout=60).status_code == status
+    shown = songline(system.data, "library", "visitor")
+    assert shown.returncode == 0, shown.stderr
+    for pid in system.members():
+        assert b"\0SONGLINE_CLIENT_" not in environment(Path(f"/proc/{pid}"))
+
+
+def sees_what_they_wrote(system: Up, api: str) -> None:
+    headers = bearer(system, "visitor")
     # Without a position it is kept on disk: the API has not reached the hub in time, on a machine that has just begun.
-    positions = wait_for(lambda: listened(api).get("position") or {}, "the hub to take a listen", DEADLINE)
+    positions = wait_for(lambda: listened(api, headers).get("position") or {}, "the hub to take a listen", DEADLINE)
     ((partition, number),) = positions.items()
     least = f"min_position={partition}:{number}&wait=30"
 
     def answered(path: str) -> dict[str, Any] | None:
-        answer = httpx.get(f"{api}{path}?{least}", timeout=90)
+        answer = httpx.get(f"{api}{path}?{least}", headers=headers, timeout=90)
         if answer.status_code == 503:
             return None
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
-    recent = wait_for(lambda: answered("/v1/users/visitor/recent"), "the listen in his library", DEADLINE)
+    recent = wait_for(lambda: answered("/v1/users/visitor/recent"), "the listen in their library", DEADLINE)
     assert recent is not None
     assert {listen["songId"] for listen in recent["listens"]} == {"song-of-iceland"}
     chart = wait_for(lambda: answered("/v1/charts/top/1h"), "a chart that has it", DEADLINE)
@@ -220,9 +245,11 @@ def sees_what_he_wrote(api: str) -> None:
     assert chart["position"][partition] >= number
 
 
-def listened(api: str) -> dict[str, Any]:
+def listened(api: str, headers: dict[str, str]) -> dict[str, Any]:
     play = {"userId": "visitor", "playedMs": 60_000, "durationMs": 60_000, "region": "IS"}
-    answer = httpx.post(f"{api}/v1/songs/song-of-iceland/plays", json=play, timeout=60).raise_for_status()
+    answer = httpx.post(
+        f"{api}/v1/songs/song-of-iceland/plays", json=play, headers=headers, timeout=60
+    ).raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
 
@@ -250,10 +277,10 @@ def sound(api: str, song_id: str) -> bytes | None:
     return answer.content if answer.status_code == 200 else None
 
 
-def taken_away(api: str, song_id: str) -> None:
+def taken_away(system: Up, api: str, song_id: str) -> None:
     """A simulated song goes by its uploader's wish, from the catalog and from the charts."""
     uploader = httpx.get(f"{api}/v1/songs/{song_id}", timeout=60).json()["song"]["userId"]
-    asked = httpx.delete(f"{api}/v1/songs/{song_id}", headers={"X-User-Id": uploader}, timeout=60)
+    asked = httpx.delete(f"{api}/v1/songs/{song_id}", headers=bearer(system, uploader), timeout=60)
     assert asked.status_code == 202, asked.text
     wait_for(lambda: httpx.get(f"{api}/v1/songs/{song_id}", timeout=60).status_code == 410, "its end", DEADLINE)
     wait_for(lambda: all(entry["songId"] != song_id for entry in chart(api)["entries"]), "its way out", DEADLINE)

@@ -148,6 +148,14 @@ def test_the_product_runs_on_them_and_they_end_with_it(machine: Path) -> None:
         assert httpx.get(f"{api}/health/ready", timeout=60).status_code == 200
         assert not [line for line in lines if line.startswith("localcloud")]
         assert not (machine / "data" / "logs" / "localcloud.log").exists()
+        # The issuer is localcloud's all the same.
+        assert httpx.get(f"{api}/v1/users/user-7/library", timeout=60).status_code == 401
+        token = [sys.executable, "-m", "songline", "token", "--user", "user-7", "--header"]
+        environ = {**os.environ, "SONGLINE_DATA": str(machine / "data")}
+        printed = subprocess.run(token, env=environ, capture_output=True, text=True, timeout=DEADLINE, check=True)
+        name, _, value = printed.stdout.strip().partition(": ")
+        found = httpx.get(f"{api}/v1/users/user-7/library", headers={name: value}, timeout=60)
+        assert found.status_code != 401
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(DEADLINE)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 
-from songline.api.guard_settings import AUTH
 from songline.cloud import cosmos
 from songline.processes.entities import CONTAINERS
 from songline.schemas.channels import DATABASE, SONG_COMMANDS, UPLOAD_BLOBS
@@ -23,19 +22,9 @@ from songline.schemas.ingestions import Ingestion
 from tests.support.api import ApiProcess
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess
-from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for, wait_for_async
 
 Environment = Mapping[str, str]
-
-
-@pytest.fixture(scope="module")
-def api(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    """One that asks for no tokens: the commands fetch none yet."""
-    environment = {**song_cloud.environment, AUTH: "off"}
-    api = ApiProcess(environment, tmp_path_factory.mktemp("api") / "api.log").start()
-    yield api
-    api.kill()
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""Identity in the system that `songline up` runs: its issuer, its clients, and what needs no token."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from songline.api.guard_settings import AUTH, OPEN
+from songline.identity.scopes import Scope
+from songline.identity.settings import (
+    AUDIENCE,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CLIENT_SECRET_FILE,
+    ISSUER,
+    JWKS,
+    TOKEN,
+    TOKEN_FILE,
+)
+from songline.identity.token_auth import TokenAuth
+from songline.identity.token_source import token_source
+
+COMMANDS_CLIENT = "songline-cli"
+"""The client that `infra/emulators/identity/localcloud.json` declares for commands of this machine."""
+OWN_CLIENT = "songline-up"
+"""The client that it declares for `up` itself, which may read charts."""
+OPEN_HERE = "charts,songs,page,docs"
+"""The groups of operations that need no token: all that `up` prints can be opened."""
+_CALLERS_OWN = (CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, TOKEN, TOKEN_FILE)
+
+
+def identity_settings(environ: Mapping[str, str], data: Path, issuer: str) -> dict[str, str]:
+    """The settings of the API and of its callers, with localcloud's issuer at the address `issuer`.
+
+    `environ` may turn tokens off, and choose what is open.
+    """
+    return {
+        ISSUER: issuer,
+        AUDIENCE: "songline",
+        # Not from the issuer's port: while localcloud is down, another user may listen there.
+        JWKS: (data.resolve() / "identity" / "jwks.json").as_uri(),
+        CLIENT_ID: COMMANDS_CLIENT,
+        # localcloud makes the secret.
+        CLIENT_SECRET_FILE: str(data.resolve() / "identity" / "secrets" / COMMANDS_CLIENT),
+        AUTH: environ.get(AUTH) or "on",
+        OPEN: environ.get(OPEN, OPEN_HERE),
+    }
+
+
+def without_client(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for a process of the system. None of them calls the API, so that none gets a client or a token."""
+    return {name: value for name, value in environ.items() if name not in _CALLERS_OWN}
+
+
+def own_auth(environ: Mapping[str, str]) -> TokenAuth:
+    """The tokens that `up` itself shows the API of `identity_settings`."""
+    secret = Path(environ[CLIENT_SECRET_FILE]).with_name(OWN_CLIENT)
+    own = {ISSUER: environ[ISSUER], CLIENT_ID: OWN_CLIENT, CLIENT_SECRET_FILE: str(secret)}
+    return TokenAuth(token_source(own, scopes=[Scope.CHARTS_READ]))
