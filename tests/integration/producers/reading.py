@@ -14,7 +14,10 @@ async def read_all(cloud: LocalCloud, hub: str = MUSIC_EVENTS) -> list[list[tupl
     The key is the record's, or else the partition key, which events that came over AMQP have in a header.
     """
     consumer = AIOKafkaConsumer(
-        hub, **aiokafka_options(cloud.kafka_bootstrap), enable_auto_commit=False, auto_offset_reset="earliest"
+        hub,
+        **aiokafka_options(cloud.kafka_bootstrap, cloud.eventhub_connection_string),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     await consumer.start()
     try:
