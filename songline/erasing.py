@@ -32,10 +32,21 @@ _ID = re.compile(ID_PATTERN)
 
 def checked_listener(user_id: str) -> None:
     """Raise CommandError for what is no listener's id."""
-    if _ID.search(user_id) is None:
-        raise CommandError(f"USER: saw {visible(repr(user_id[:100]))}, expected {PATTERNS[ID_PATTERN]}", ExitCode.USAGE)
+    _check_id("USER", user_id)
     if is_forgotten(user_id):
         raise CommandError(f"USER: saw {user_id!r}, expected {OUTSIDE_RULE}", ExitCode.USAGE)
+
+
+def checked_erasure(erasure_id: str) -> str:
+    """`erasure_id` unchanged; raises CommandError for what can be no erasure's id: for an empty one, Cosmos DB's client
+    asks for something else than a document."""
+    _check_id("ID", erasure_id)
+    return erasure_id
+
+
+def _check_id(name: str, text: str) -> None:
+    if _ID.search(text) is None:
+        raise CommandError(f"{name}: saw {visible(repr(text[:100]))}, expected {PATTERNS[ID_PATTERN]}", ExitCode.USAGE)
 
 
 def run_erasing(work: Callable[[], Awaitable[T]]) -> T:

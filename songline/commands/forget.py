@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from songline.api_client import visible
-from songline.erasing import EXIT_CODES, checked_listener, run_erasing
+from songline.erasing import EXIT_CODES, checked_erasure, checked_listener, run_erasing
 from songline.options import Age
 from songline.processes.environment import load
 from songline.processors.history.erasure.erasure_store import NoErasureError
@@ -53,12 +53,14 @@ def command(
     """
     match words, listener, undo:
         case (), None, str():
-            _print(run_erasing(lambda: _undone(undo)), as_json)
+            taken_back = checked_erasure(undo)
+            _print(run_erasing(lambda: _undone(taken_back)), as_json)
         case ("list",), None, None:
             for erasure in run_erasing(_all):
                 _print(erasure, as_json, short=True)
         case ("show", erasure_id), None, None:
-            erasure = run_erasing(lambda: _read(erasure_id))
+            shown = checked_erasure(erasure_id)
+            erasure = run_erasing(lambda: _read(shown))
             _follow(erasure, as_json) if waits else _print(erasure, as_json)
         case ((user_id,), None, None) | ((), str(user_id), None):
             checked_listener(user_id)

@@ -113,6 +113,9 @@ TAIL = (("archive", "event"), ("hub", "event of the hub"))
         (("forget", USER), 2, "--songs remove"),
         (("forget", "show", "nothing"), 1, "there is no erasure nothing: `songline forget list`"),
         (("forget", "--undo", "nothing"), 1, "there is no erasure nothing"),
+        (("forget", "show", ""), 2, "ID: saw '', expected 1 to 128 characters"),
+        (("forget", "show", "../a"), 2, "ID: saw '../a', expected 1 to 128 characters"),
+        (("forget", "--undo", ""), 2, "ID: saw '', expected 1 to 128 characters"),
     ],
 )
 async def test_what_can_not_be_done_is_a_sentence(
