@@ -115,6 +115,9 @@ def list_records(chosen: ParkedSelection, state: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, the body as base64.")
 def show(parked_id: str, as_json: bool) -> None:
     """Show the record ID, with its whole body while the hub has it."""
+    if not parked_id:
+        # Cosmos DB's client asks for something else than a document then.
+        raise click.UsageError("ID: saw '', expected HUB:PARTITION:POSITION, as `songline parked list` shows it")
     found = _run(lambda records, _: records.show(parked_id))
     if found is None:
         raise CommandError(_unknown([parked_id]), ExitCode.REFUSED)

@@ -205,6 +205,7 @@ def test_what_is_given_up_stays_listed(desk: Desk) -> None:
         (("resubmit", "--all", SMALL), "--all"),
         (("resubmit", "--all", "--reason", "x"), "--all"),
         (("list", "--older-than", "soon"), "no age"),
+        (("show", ""), "expected HUB:PARTITION:POSITION"),
     ],
 )
 def test_wrong_usage_is_told(desk: Desk, arguments: tuple[str, ...], words: str) -> None:
