@@ -47,7 +47,7 @@ class BodyMemory:
 
     def reserve(self, caller: str | None, size: int) -> None:
         """Reserve `size` more bytes for `caller`; raises RequestDeclinedError."""
-        own = self._by_caller[caller] + size
+        own = self._by_caller.get(caller, 0) + size
         if self._bytes + size > self._max_bytes or (caller is not None and own > self._max_bytes / 2):
             whose = "events" if self._bytes + size > self._max_bytes else f"events of {caller}"
             seen = self._bytes if whose == "events" else own - size

@@ -194,7 +194,9 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
                 await uploading.write(piece)
         if uploading is None or head is None:
             raise ContractViolationError(Violation(FILE, "no such part", "the song's file, in a part of that name"))
-        uploader(request, fields)
+        later = uploader(request, fields)
+        if later != user_id:
+            raise ContractViolationError(Violation("userId", repr(later[:100]), f"{user_id!r}, or before the file"))
         return await uploads.accept(
             uploading, _claimed(head.content_type), file_name(head.file_name), read_metadata(fields)
         )

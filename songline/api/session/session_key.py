@@ -49,8 +49,9 @@ def _keys(text: str, seen: str) -> tuple[bytes, ...]:
 def _make(file: Path) -> None:
     """Write a new key, unless another process has written one meanwhile. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{KEY_FILE}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+    # Two containers that share a volume may have one process id.
+    draft = file.with_name(f".{KEY_FILE}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(f"{secrets.token_urlsafe(KEY_BYTES)}\n")
         opened.flush()
         os.fsync(opened.fileno())

@@ -39,9 +39,13 @@ class SessionRenewals:
         """
         found: UserSession | None = session
         while (
-            found is not None and (known := found.refresh_token or "") in self._renewed and found.is_due(self._now_s())
+            found is not None and found.is_due(self._now_s()) and (known := found.refresh_token or "") in self._renewed
         ):
-            found = self._renewed[known]
+            after = self._renewed[known]
+            if after is not None and after.expires_s <= found.expires_s:
+                # The issuer leaves the refresh token as it is, and this is its last renewal.
+                break
+            found = after
         if found is not None and found.is_due(self._now_s()):
             found = await self._renewal(found)
         # It may have ended meanwhile.

@@ -162,7 +162,13 @@ class SessionService:
         try:
             tokens = await self._issuer.renew(refresh_token)
             grant = read_grant(tokens, self.settings.verifying, self._now_s())
-        except (GrantRefusedError, UnfitTokensError) as error:
+        except GrantRefusedError as error:
+            if error.code != "invalid_grant":
+                # It refuses the page's client, or what answers is not the issuer: the session is as good as before.
+                raise IssuerAwayError(f"the issuer refuses the page's client: {error}") from error
+            logger.info("a session ends: %s", error)
+            return None
+        except UnfitTokensError as error:
             logger.info("a session ends: %s", error)
             return None
         if grant.caller.subject != session.subject:

@@ -288,6 +288,10 @@ async def test_an_upload_is_the_subjects_and_seen_by_nobody_else(app: App, api: 
         assert refused.status_code == 403, refused.text
         form = await http.post("/v1/songs", data={"userId": "grace"}, files={"file": b"x"}, headers=ada)
         assert form.status_code == 403, form.text
+        # Who may upload for anybody says for whom before the file, or it would go to the token's subject.
+        behind = await http.post("/v1/songs", files={"file": b"x", "userId": (None, b"ada")}, headers=admin)
+        assert behind.status_code == 400, behind.text
+        assert "before the file" in behind.text
         listed = (await http.get("/v1/ingestions", headers=grace)).json()["ingestions"]
         assert {one["userId"] for one in listed} <= {"grace"}
         mine = (await http.get("/v1/ingestions?state=queued", headers=ada)).json()["ingestions"]

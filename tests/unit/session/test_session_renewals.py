@@ -129,6 +129,22 @@ async def test_a_session_that_has_ended_stays_so(issuer: OnceIssuer, renewals: S
     assert await renewals.current(FIRST) is None
 
 
+async def test_a_refresh_token_that_stays_the_same_renews_again_and_again() -> None:
+    """As of an issuer that names no new one (RFC 6749, section 6)."""
+    now_s, numbers = 0.0, count(1)
+
+    async def renew(session: UserSession, refresh_token: str) -> UserSession | None:
+        return made(next(numbers), now_s + TOKEN_S, refresh_token)
+
+    renewals = SessionRenewals(renew, lambda: now_s)
+    for number in range(1, 4):
+        now_s += TOKEN_S
+        found = await asyncio.wait_for(renewals.current(FIRST), 60)
+        assert found is not None
+        assert (found.access_token, found.expires_s) == (f"access-{number}", now_s + TOKEN_S)
+        assert await renewals.current(found) == found
+
+
 async def test_closing_ends_what_is_under_way(issuer: OnceIssuer, renewals: SessionRenewals) -> None:
     issuer.now_s = TOKEN_S
     issuer.goes_on.clear()
