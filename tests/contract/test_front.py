@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from songline.api import openapi
+from tests.support.api import ApiProcess
 from tests.support.http import exchange, status
 
 DOCUMENT = openapi.document()
@@ -77,8 +78,9 @@ def test_head_is_answered_as_get_is_without_the_body(web: httpx.Client, path: st
     assert head.content == b""
 
 
-def test_a_stream_that_is_asked_with_head_holds_nothing(web: httpx.Client, address: str) -> None:
-    with httpx.Client(base_url=address, timeout=60) as client:
+def test_a_stream_that_is_asked_with_head_holds_nothing(web: httpx.Client, api: ApiProcess) -> None:
+    # By a service, of which so many requests at once are taken.
+    with httpx.Client(base_url=api.address, headers=api.headers, timeout=60) as client:
         # One connection, so each is over before the next.
         for _ in range(300):
             assert client.head("/v1/live").status_code == 200

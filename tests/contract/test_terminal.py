@@ -16,6 +16,7 @@ from songline.cli import COMMANDS, main
 from songline.schemas import examples
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongLiked
+from tests.support.api import ApiProcess
 
 READS = [["chart", "top", "1h"], ["songs"], ["library", "user-1"], ["library", "user-1", "--recent"]]
 EVENT = encode(examples.EVENTS[SongLiked])
@@ -66,10 +67,9 @@ def test_a_pipe_is_no_song(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [READS[0], READS[2], JSON[1], ["ingestion", "no-such"]])
-def test_a_terminal_without_signs_gets_what_it_can_show(address: str, tmp_path: Path, words: list[str]) -> None:
-    environ = environment(
-        address, tmp_path, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"
-    )
+def test_a_terminal_without_signs_gets_what_it_can_show(api: ApiProcess, tmp_path: Path, words: list[str]) -> None:
+    terminal = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environ = environment(api.address, tmp_path, **terminal, SONGLINE_TOKEN=token_of(api))
     done = run(words, environ)
     assert "Traceback" not in done.stderr
     assert done.returncode == (1 if words[0] == "ingestion" else 0), done.stderr
@@ -182,13 +182,13 @@ def test_a_folder_is_no_file_of_events(tmp_path: Path) -> None:
     assert "is a directory" in result.output
 
 
-def test_a_name_on_disk_that_is_no_text_is_told_and_the_file_goes_in(address: str, tmp_path: Path) -> None:
+def test_a_name_on_disk_that_is_no_text_is_told_and_the_file_goes_in(api: ApiProcess, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"old \xe9 folder")
     folder.mkdir()
     for name in (b"caf\xe9.wav", b"new\nline.wav", b"\x1b[31m.wav", "fine é.wav".encode()):
         (folder / os.fsdecode(name)).write_bytes(b"RIFF" + name)
-    runner = CliRunner(env={"SONGLINE_DATA": str(tmp_path / "data")})
-    words = ["upload", "--no-wait", "--user", "u", "--api", address, str(folder)]
+    runner = CliRunner(env={"SONGLINE_DATA": str(tmp_path / "data"), "SONGLINE_TOKEN": token_of(api)})
+    words = ["upload", "--no-wait", "--user", "u", "--api", api.address, str(folder)]
     for _ in range(2):
         result = runner.invoke(main, words)
         assert result.exit_code == 0, result.output
@@ -199,3 +199,8 @@ def test_a_name_on_disk_that_is_no_text_is_told_and_the_file_goes_in(address: st
     assert len([line for line in journal.splitlines() if line]) == 4
     (found,) = [one for one in map(json.loads, filter(None, journal.splitlines())) if "caf" in one["file"]["path"]]
     assert "old \\xe9 folder" in found["file"]["path"]
+
+
+def token_of(api: ApiProcess) -> str:
+    """A token with all scopes, as a command has it from SONGLINE_TOKEN."""
+    return api.headers["Authorization"].removeprefix("Bearer ")

@@ -42,7 +42,7 @@ class SessionRenewals:
             found is not None and found.is_due(self._now_s()) and (known := found.refresh_token or "") in self._renewed
         ):
             after = self._renewed[known]
-            if after is not None and after.expires_s <= found.expires_s:
+            if after is not None and after.refresh_token == known and after.expires_s <= found.expires_s:
                 # The issuer leaves the refresh token as it is, and this is its last renewal.
                 break
             found = after
