@@ -19,6 +19,7 @@ BETWEEN = 4
 """Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
 
 LONG = (
+    "browser/test_dashboard.py::test_a_lost_connection",
     "browser/test_dashboard.py::test_every_tab_gets_the_stream",
     "chaos/test_erasure.py",
     "chaos/test_hour_snapshots.py",
@@ -42,11 +43,14 @@ LONG = (
     "integration/history/test_history.py::test_the_archive_and_the_hub_are_asked_in_sql",
     "integration/history/test_history.py::test_the_index_of_an_archive_in_blobs",
     "integration/history/test_history.py::test_what_the_archive_lacks",
+    "integration/history/test_hub_made_anew.py::test_a_hub_that_is_made_anew_while",
     "integration/ingestion/test_locks.py",
     "integration/library/test_former_data.py::test_a_migration_that_is_killed",
     "integration/projections/test_version_switch.py",
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",
+    "integration/songline/test_doctor.py::test_nothing_there",
+    "integration/songline/test_ownership.py",
     "integration/songline/test_parked_way.py",
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",
