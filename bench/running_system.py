@@ -14,22 +14,13 @@ from typing import Self
 from msgspec import Struct
 
 from bench.machine import cpu_s, rss_bytes
+from songline.audit.audited_system import AZURITE, MARKS, commands_of
 from songline.commands.up import PORTS
 from songline.processes.environment import DATA, load
 from tests.support.waiting import wait_for
 
 START_S = 120.0
-_MODULES = {
-    "-m\0localcloud\0": "localcloud",
-    "\0songline.processors.trending\0": "trending",
-    "\0songline.processors.catalog\0": "catalog",
-    "\0songline.processors.library\0": "library",
-    "\0songline.processors.ingestion\0": "ingestion",
-    "\0songline.api\0": "api",
-    "\0songline\0simulate\0": "simulator",
-    "\0songline\0up\0": "up",
-    "node": "azurite",
-}
+_MODULES = {"\0songline\0simulate\0": "simulator", **MARKS, "node": AZURITE}
 
 
 class ProcessUse(Struct):
@@ -87,15 +78,7 @@ class RunningSystem:
 
     def processes(self) -> dict[int, str]:
         """The name of each process of the system by its id."""
-        mark = f"{DATA}={self.data}\0".encode()
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes() + b"\0":
-                    found[int(folder.name)] = _name((folder / "cmdline").read_bytes().decode(errors="replace"))
-            except OSError:
-                continue
-        return found
+        return {pid: _name(command) for pid, command in commands_of(self.data)}
 
     def kill(self, name: str) -> None:
         """SIGKILL to the process of this name; raises LookupError while there is none."""

@@ -1,5 +1,6 @@
 """Event Hubs clients over AMQP."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,6 +45,17 @@ def consumer(settings: EventHubsSettings, hub: str, group: str, **options: Any) 
         credential=entra(),
         **options,
     )
+
+
+def partition_ends(properties: Mapping[str, Any]) -> tuple[int, int]:
+    """The sequence numbers of a partition's first and last event, as the SDK tells its properties. The last one is
+    before the first where the partition is empty."""
+    first, last = properties["beginning_sequence_number"], properties["last_enqueued_sequence_number"]
+    if properties["is_empty"]:
+        # Retention that deleted all events may leave either of the two where it was.
+        last = max(last, first - 1)
+        first = last + 1
+    return first, last
 
 
 def namespace(settings: EventHubsSettings) -> str:

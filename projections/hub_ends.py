@@ -10,6 +10,8 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 from msgspec import Struct
 
+from songline.cloud import eventhubs
+
 log = logging.getLogger(__name__)
 
 KEPT_S = 1.0
@@ -70,7 +72,5 @@ class HubEndsReader:
         self._asked_s = self._steady()
 
     async def _last(self, partition: str) -> int:
-        found = await self._client.get_partition_properties(partition)
-        first, last = found["beginning_sequence_number"], found["last_enqueued_sequence_number"]
-        # As processors.runtime.hub_metadata: retention that deleted all events may leave either where it was.
-        return max(last, first - 1) if found["is_empty"] else int(last)
+        _, last = eventhubs.partition_ends(await self._client.get_partition_properties(partition))
+        return last

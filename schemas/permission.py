@@ -5,6 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
+CALLER = "caller"
+"""Where the ASGI state of a request has its Caller, None where nobody has to say who they are."""
 STATE = "permission"
 """Where the ASGI state of a request has its Permission."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from azure.eventhub.aio import EventHubConsumerClient
 from msgspec import Struct
 
+from songline.cloud import eventhubs
 from songline.processors.runtime.resume_point import HubState
 
 
@@ -28,10 +29,7 @@ class HubMetadata:
 
     async def read_ends(self, partition: str) -> tuple[int, int]:
         """The positions of the partition's first and last event; the last is before the first where it is empty."""
-        found = await self._client.get_partition_properties(partition)
-        first, last = found["beginning_sequence_number"], found["last_enqueued_sequence_number"]
-        # Retention that deleted all events may leave either of the two where it was.
-        return (max(last, first - 1) + 1, max(last, first - 1)) if found["is_empty"] else (first, last)
+        return eventhubs.partition_ends(await self._client.get_partition_properties(partition))
 
     async def read_state(self, partition: str) -> HubState:
         """The hub's creation and the partition's ends."""

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from songline.cloud.settings import SettingError
+from songline.schemas.permission import CALLER
 
 PROXIES = "SONGLINE_PROXIES"
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -38,7 +39,7 @@ class Callers(Struct, frozen=True):
         """The caller of a request with this ASGI scope: the subject of its token, which the state has as `caller`, else
         its address; None where nothing is known."""
         state = scope.get("state")
-        caller = None if state is None else state.get("caller")
+        caller = None if state is None else state.get(CALLER)
         # No address has a space in it, so nobody can have an address for a name.
         return self.address_of(scope) if caller is None else f"subject {caller.subject}"
 

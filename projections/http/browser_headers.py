@@ -5,7 +5,9 @@ Source: W3C, "Content Security Policy Level 3"; WHATWG, "Fetch", section 3.6 (X-
 
 from collections.abc import Mapping
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from songline.projections.http.headers import RawHeaders, changing_headers
 
 CONTENT_POLICY = "Content-Security-Policy"
 
@@ -26,11 +28,10 @@ class BrowserHeadersMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def completed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                there = {name.lower() for name, _ in headers}
-                message = {**message, "headers": [*headers, *(one for one in _RAW if one[0] not in there)]}
-            await send(message)
+        await self._app(scope, receive, changing_headers(send, _completed) if scope["type"] == "http" else send)
 
-        await self._app(scope, receive, completed if scope["type"] == "http" else send)
+
+def _completed(headers: RawHeaders) -> RawHeaders:
+    found = list(headers)
+    there = {name.lower() for name, _ in found}
+    return [*found, *(one for one in _RAW if one[0] not in there)]

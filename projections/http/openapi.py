@@ -12,6 +12,8 @@ from songline.projections.http.problems import MEDIA_TYPE
 from songline.schemas import examples
 
 _REF = "#/components/schemas/{name}"
+PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}}}
+"""The body of an answer that is a problem document."""
 _WORDS = {
     204: "The client has seen the last event; none will follow",
     304: "Not changed since the ETag that was sent",
@@ -69,8 +71,7 @@ def tables(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _others(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
-    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}}}
-    return {status: {"description": _WORDS[status]} | ({} if status in _BODILESS else problem) for status in statuses}
+    return {status: {"description": _WORDS[status]} | ({} if status in _BODILESS else PROBLEM) for status in statuses}
 
 
 def describe(app: FastAPI, types: Sequence[type[Struct]]) -> None:

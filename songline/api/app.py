@@ -92,26 +92,24 @@ class ApiSettings(Struct, frozen=True):
         erasures, guard = erasure_setting.read(environ), GuardSettings.read(environ)
         # Where no tokens are asked for, there is nothing to sign in for.
         page = None if guard is None else PageSettings.read(environ)
-        writing: UploadApiSettings | None = None
-        uploads = UploadLimits()
+        writing, uploads = None, UploadLimits()
         if names_blobs(environ):
             writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
             uploads = read_limits(environ)
-        limiting = LimitSettings.read(environ)
         return cls(
-            reading,
-            writing,
-            uploads,
-            hubs,
-            bus,
-            stale_s,
-            events,
-            front,
-            workers,
-            erasures,
+            reading=reading,
+            writing=writing,
+            limits=uploads,
+            hubs=hubs,
+            bus=bus,
+            stale_s=stale_s,
+            events=events,
+            front=front,
+            workers=workers,
+            erasures=erasures,
             guard=guard,
             page=page,
-            limiting=limiting,
+            limiting=LimitSettings.read(environ),
         )
 
 

@@ -17,6 +17,7 @@ from songline.processors.history.erasure.opening import open_erasures, open_part
 from songline.processors.history.erasure.requests import TooLateError, request_erasure, undo_erasure
 from songline.producers.http.problems import RequestDeclinedError
 from songline.projections.http.ids import ErasureId, UserId
+from songline.projections.http.openapi import PROBLEM
 from songline.projections.http.responses import plain
 from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder
@@ -30,7 +31,6 @@ RETRY_S = 10
 T = TypeVar("T")
 
 _requests = Decoder(ErasureRequest)
-_PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _BODY = {
     "requestBody": {
         "required": True,
@@ -61,7 +61,7 @@ _WORDS = {
 def _answers(status: int, *others: int) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ErasureAnswer"}
     done = {"description": "The erasure", "content": {"application/json": {"schema": schema}}}
-    return {"responses": {status: done, **{one: {"description": _WORDS[one], **_PROBLEM} for one in others}}}
+    return {"responses": {status: done, **{one: {"description": _WORDS[one], **PROBLEM} for one in others}}}
 
 
 def routes(environ: Mapping[str, str]) -> APIRouter:
@@ -126,7 +126,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         "those before: without it the export is not whole.",
         responses={
             200: {"description": "Records", "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
-            404: {"description": _WORDS[404], **_PROBLEM},
+            404: {"description": _WORDS[404], **PROBLEM},
         },
     )
     async def export(user_id: UserId) -> Response:

@@ -11,24 +11,21 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cache
 
-import httpx
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from songline.api.guard_settings import GuardSettings
+from songline.api.issuer_http import issuer_http
 from songline.api.operation_matcher import MatchedOperation, OperationMatcher
 from songline.api.operations import OPERATIONS, Group, SubjectRule
 from songline.api.refusals import refusal, refused_caller
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason, needs
 from songline.identity.scopes import Scope as TokenScope
 from songline.identity.verifier import TokenVerifier
-from songline.schemas.permission import NOBODYS, STATE, NotPermittedError, Permission
+from songline.projections.http.headers import changing_headers
+from songline.schemas.permission import CALLER, NOBODYS, STATE, NotPermittedError, Permission
 
-CALLER = "caller"
-"""Where the ASGI state of a request has its Caller."""
-ISSUER_S = 10.0
-"""How long the issuer may take for each part of an answer."""
 _OVER = b": the token is over\n\n"
 
 
@@ -136,12 +133,7 @@ def _challenge(scope: TokenScope) -> str:
 def _as_private(send: Send) -> Send:
     """`send`, which says of an answer that no shared cache may keep it (RFC 9111, section 5.2.2.7)."""
 
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": private(message.get("headers", ()))}
-        await send(message)
-
-    return sent
+    return changing_headers(send, private)
 
 
 def private(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -167,8 +159,7 @@ def layer(app: FastAPI, settings: GuardSettings) -> Middleware:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Proxies and credentials of the environment are for others.
-        async with httpx.AsyncClient(trust_env=False, timeout=ISSUER_S) as http:
+        async with issuer_http() as http:
             app.state.verifier = TokenVerifier(settings.verifier, http)
             try:
                 yield

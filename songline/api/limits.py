@@ -16,9 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from songline.api.caller_table import CallerTable, TooManyStreamsError
 from songline.api.limit_settings import REQUESTS, SERVICE_REQUESTS, STREAMS, LimitSettings
+from songline.api.operations import OPERATIONS
 from songline.api.rate_bucket import BucketPolicy, Drawn
 from songline.identity.scopes import Scope as TokenScope
+from songline.projections.http.headers import changing_headers
 from songline.projections.http.problems import Problem, answer
+from songline.schemas.permission import CALLER
 
 TITLE = "Too many requests"
 STREAM_RETRY_S = 5
@@ -26,7 +29,8 @@ SERVICES = (TokenScope.EVENTS_WRITE_ANY, TokenScope.LIBRARY_READ_ANY)
 """Who has one of these acts for many listeners."""
 
 _UNLIMITED = re.compile(r"/(health|assets|docs/assets)/")
-STREAM_PATHS = re.compile(r"/v1/(live|now-playing|users/[^/]+/now-playing|ingestions/[^/]+/events)/?")
+_STREAMS = [re.sub(r"\{\w+\}", "[^/]+", path) for (_, path), operation in OPERATIONS.items() if operation.is_stream]
+STREAM_PATHS = re.compile(f"({'|'.join(_STREAMS)})/?")
 
 
 class CallerLimits:
@@ -101,7 +105,7 @@ class FailedTokenLimits:
 
 
 def _is_service(scope: Scope) -> bool:
-    caller: Any = scope.get("state", {}).get("caller")
+    caller: Any = scope.get("state", {}).get(CALLER)
     return caller is not None and any(caller.may(one) for one in SERVICES)
 
 
@@ -115,12 +119,7 @@ def _with_headers(send: Send, policy: BucketPolicy, drawn: Drawn) -> Send:
         (b"ratelimit-reset", b"%d" % drawn.reset_s),
     ]
 
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *headers]}
-        await send(message)
-
-    return sent
+    return changing_headers(send, lambda others: [*others, *headers])
 
 
 def _refusal(name: str, policy: BucketPolicy, drawn: Drawn, is_service: bool) -> Response:

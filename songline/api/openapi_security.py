@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from songline.api.operations import OPERATIONS, Group, Operation
-from songline.projections.http.problems import MEDIA_TYPE
+from songline.projections.http.openapi import PROBLEM
 
 SCHEME = "bearer"
 _SCHEMES = {
@@ -17,7 +17,6 @@ _SCHEMES = {
         "the first for what is the subject's own, the second for everybody's",
     }
 }
-_PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _WORDS = {
     "401": "No token, or one that is not good here; `WWW-Authenticate` says so (RFC 6750)",
     "403": "The token lacks a scope, or is about another listener; `WWW-Authenticate` names the scope that would do",
@@ -36,7 +35,7 @@ def describe(app: FastAPI, opened: frozenset[Group]) -> None:
             for method, described in operations.items():
                 described["security"] = _security(OPERATIONS[method.upper(), path], opened)
                 for status, words in _WORDS.items():
-                    described["responses"].setdefault(status, {"description": words, **_PROBLEM})
+                    described["responses"].setdefault(status, {"description": words, **PROBLEM})
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document

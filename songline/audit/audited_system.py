@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +17,8 @@ START_S = 180.0
 END_S = 60.0
 POLL_S = 0.1
 
-_MARKS = {
+AZURITE = "azurite"
+MARKS = {
     "-m\0localcloud\0": "localcloud",
     "\0songline.processors.trending\0": "trending",
     "\0songline.processors.catalog\0": "catalog",
@@ -25,8 +26,9 @@ _MARKS = {
     "\0songline.processors.ingestion\0": "ingestion",
     "\0songline.api\0": "api",
     "\0songline\0up\0": "up",
-    "serve.js\0": "azurite",
+    "serve.js\0": AZURITE,
 }
+"""What the command line of each process of `songline up` has, and what the process is called."""
 
 
 class SystemStartError(Exception):
@@ -92,15 +94,11 @@ class AuditedSystem:
 
     def processes(self) -> dict[str, int]:
         """The id of each process by its name. Linux only."""
-        mark = f"{DATA}={self.data}\0".encode()
         found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes() + b"\0":
-                    command = (folder / "cmdline").read_bytes().decode(errors="replace")
-                    name = next((name for text, name in _MARKS.items() if text in command), None)
-                    if name is not None and not command.startswith(("sh\0", "/bin/sh\0")):
-                        found[name] = int(folder.name)
+        for pid, command in commands_of(self.data):
+            name = next((name for text, name in MARKS.items() if text in command), None)
+            if name is not None and not command.startswith(("sh\0", "/bin/sh\0")):
+                found[name] = pid
         return found
 
     def signal(self, name: str, number: signal.Signals) -> int | None:
@@ -136,3 +134,13 @@ class AuditedSystem:
             time.sleep(POLL_S)
         for name in left:
             self.signal(name, signal.SIGKILL)
+
+
+def commands_of(data: Path) -> Iterator[tuple[int, str]]:
+    """Id and command line (words that end in NUL) of each other process whose system is on the data folder. Linux
+    only."""
+    mark = f"{DATA}={data}\0".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes() + b"\0":
+                yield int(folder.name), (folder / "cmdline").read_bytes().decode(errors="replace")

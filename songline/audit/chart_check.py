@@ -1,6 +1,6 @@
 """Checks charts and songs' hours against the reference. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from songline.audit import chart_reference
@@ -40,22 +40,21 @@ def check_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> Pr
 
 
 def _wrong_charts(log: HubLog, charts: Mapping[str, Chart], rules: Rules) -> Iterator[Difference]:
-    minutes = {_minute(chart) for chart in charts.values()}
-    expected = {minute: chart_reference.charts(log.events, minute, rules=rules) for minute in minutes}
+    minutes = {minute(chart) for chart in charts.values()}
+    expected = {at: chart_reference.charts(log.events, at, rules=rules) for at in minutes}
     for key, chart in sorted(charts.items()):
         where = f"/v1/charts/{chart.kind}/{chart.window}?scope={chart.scope}"
         if (counted := {name: end for name, end in chart.position.items() if end >= 0}) != log.ends:
             yield Difference(f"chart {key} has not counted all", log.ends, counted, where)
             continue
-        wanted, seen = expected[_minute(chart)].get(key, []), _lines(chart)
+        wanted, seen = expected[minute(chart)].get(key, []), lines(chart)
         if wanted != seen:
             at = next((n for n, pair in enumerate(zip(wanted, seen, strict=False)) if pair[0] != pair[1]), -1)
             line = min(len(wanted), len(seen)) if at < 0 else at
             pair = (wanted[line : line + 1], seen[line : line + 1])
             yield Difference(f"chart {key}, line {line + 1}", *pair, where)
-    # A scope may leave the five minutes while charts are read.
-    lasting = [set(_lasting(found)) for found in expected.values()]
-    for key in sorted(set.intersection(*lasting) - set(charts) if lasting else ()):
+    awaited = [lasting(found) for found in expected.values()]
+    for key in sorted(set.intersection(*awaited) - set(charts) if awaited else ()):
         yield Difference(f"chart {key} was not read", key, None, "/v1/charts")
 
 
@@ -74,15 +73,18 @@ def _wrong_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> I
                 yield Difference(f"song {song}, hour {one.hour:%Y-%m-%dT%H}", wanted, seen, where)
 
 
-def _lasting(keys: Mapping[str, object]) -> Iterator[str]:
-    return (key for key in keys if ":5m:" not in key)
+def lasting(keys: Iterable[str]) -> set[str]:
+    """Those of the charts that can't become empty meanwhile: a scope may leave the five minutes before it is seen."""
+    return {key for key in keys if ":5m:" not in key}
 
 
-def _minute(chart: Chart) -> datetime:
+def minute(chart: Chart) -> datetime:
+    """The minute as of which the chart is."""
     return chart.as_of.replace(second=0, microsecond=0)
 
 
-def _lines(chart: Chart) -> list[Line]:
+def lines(chart: Chart) -> list[Line]:
+    """The chart's entries as the reference has them."""
     return [
         Line(one.rank, one.song_id, one.title, one.artist, one.genre, one.listens, one.likes, one.score)
         for one in chart.entries

@@ -13,6 +13,7 @@ from songline.api_client import visible
 from songline.cloud.settings import SettingError
 from songline.identity.access_token import AccessToken, checked_token
 from songline.identity.discovery import DiscoveryError, discovery_address, read_metadata
+from songline.identity.grant_refusal import read_refusal
 from songline.identity.settings import ISSUER, ClientSettings, is_loopback
 from songline.identity.token_part import decode_part
 from songline.schemas.decoding import Decoder
@@ -28,17 +29,11 @@ class _Tokens(Struct):
     expires_in: float | None = None
 
 
-class _Refusal(Struct):
-    error: str
-    error_description: str = ""
-
-
 class _Subject(Struct):
     sub: str
 
 
 _tokens = Decoder(_Tokens, "not-an-answer")
-_refusals = Decoder(_Refusal, "not-an-answer")
 _subjects = Decoder(_Subject, "not-an-answer")
 
 
@@ -113,9 +108,8 @@ def _send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
 
 
 def _words(answer: httpx.Response) -> str:
-    try:
-        refused = _refusals.decode(answer.content)
-    except PoisonError:
+    refused = read_refusal(answer.content)
+    if refused is None:
         return f"{answer.request.url} answered {answer.status_code}: {visible(answer.text[:200])}"
     return visible(f"the issuer refuses, {refused.error}: {refused.error_description[:500]}".rstrip(": "))
 

@@ -4,13 +4,13 @@ localcloud reads the same file.
 """
 
 import base64
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from songline.processes.private_file import write_private
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -102,13 +102,7 @@ def kept_keys(data: Path, say: Callable[[str], None]) -> CloudKeys:
 def make_keys(data: Path) -> CloudKeys:
     """New keys, written into the data folder for its owner alone. Raises OSError."""
     made = CloudKeys(_random(32), _random(64), _random(64), _random(32))
-    draft = data / f".{FILE}.new"
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(made) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(data / FILE)
+    write_private(data / FILE, msgspec.json.encode(made) + b"\n")
     return made
 
 

@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from songline.processes.private_file import write_private
+
 DATA = "SONGLINE_DATA"
 API = "SONGLINE_API"
 TRENDING = "SONGLINE_TRENDING"
@@ -23,12 +25,7 @@ WORKERS = {"trending": TRENDING, "catalog": CATALOG, "library": LIBRARY, "ingest
 
 def save(data: Path, settings: Mapping[str, str]) -> Path:
     """Write `settings` for other terminals and return the path. The file replaces an older one atomically."""
-    path = _file(data)
-    draft = path.with_suffix(".tmp")
-    draft.unlink(missing_ok=True)  # one that was left over may be readable by others
-    draft.touch(mode=0o600)
-    draft.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
-    return draft.replace(path)
+    return write_private(_file(data), "".join(f"{name}={value}\n" for name, value in settings.items()).encode())
 
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,13 +1,13 @@
 """The page's client of localcloud's issuer: its redirect URI has the API's port, so `songline up` declares it."""
 
 import json
-import os
 from pathlib import Path
 from urllib.parse import urlencode
 
 from songline.api.session.paths import CALLBACK, SIGN_IN
 from songline.api.session.settings import PAGE_CLIENT_ID, PAGE_CLIENT_SECRET_FILE, PAGE_SCOPES, PAGE_URL
 from songline.identity.scopes import OWN_SCOPES, Scope
+from songline.processes.private_file import write_private
 
 PAGE_CLIENT = "songline-page"
 OPERATOR = "operator"
@@ -35,11 +35,7 @@ def write_page_client(data: Path, api: str) -> Path:
         "Users": list(USERS),
         "UserScopes": {OPERATOR: list(OPERATOR_SCOPES)},
     }
-    file = data / "page-client.json"
-    draft = file.with_suffix(".tmp")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as opened:
-        json.dump(declared, opened, indent=2)
-    return draft.replace(file)
+    return write_private(data / "page-client.json", json.dumps(declared, indent=2).encode())
 
 
 def page_settings(data: Path, api: str) -> dict[str, str]:

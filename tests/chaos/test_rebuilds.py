@@ -23,6 +23,7 @@ from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct, structs
 
 from songline.audit import chart_reference as reference
+from songline.audit.chart_check import lasting, lines, minute
 from songline.audit.library_reference import libraries
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import CloudSettings
@@ -33,7 +34,7 @@ from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, LIBRARY_SHELVES
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
 from songline.schemas.plays import SHARDS_KEY
 from songline.schemas.projections import container_of
-from tests.chaos.test_trending_killed import complete, lasting, lines, minute
+from tests.chaos.test_trending_killed import complete
 from tests.integration.history.test_charts_rebuild import documents
 from tests.support.catalog import CatalogWorker
 from tests.support.library import Libraries, LibraryWorker

@@ -4,7 +4,7 @@ Bad records of every kind come between the good ones, and each is parked once.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -14,7 +14,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.eventhub import EventData
 
 from songline.audit import chart_reference as reference
-from songline.audit.chart_reference import Line
+from songline.audit.chart_check import lasting, lines, minute
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
@@ -102,23 +102,7 @@ async def publish_bad(settings: CloudSettings, bodies: list[bytes]) -> None:
             await producer.send_batch([EventData(body)], partition_id=str(number % PARTITIONS))
 
 
-def lasting(keys: Iterable[str]) -> set[str]:
-    """The charts that can't become empty while the test waits: a scope may leave the five minutes before it is seen."""
-    return {key for key in keys if ":5m:" not in key}
-
-
 async def complete(container: ContainerProxy, ends: dict[str, int], keys: set[str]) -> dict[str, Chart]:
     """All charts, once all of `keys` are there and every chart has counted all."""
     charts = await current(container)
     return charts if keys <= set(charts) and all(chart.position == ends for chart in charts.values()) else {}
-
-
-def minute(chart: Chart) -> datetime:
-    return chart.as_of.replace(second=0, microsecond=0)
-
-
-def lines(chart: Chart) -> list[Line]:
-    return [
-        Line(one.rank, one.song_id, one.title, one.artist, one.genre, one.listens, one.likes, one.score)
-        for one in chart.entries
-    ]

@@ -4,19 +4,17 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-import httpx
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
+from songline.api.issuer_http import issuer_http
+from songline.api.operations import Group
 from songline.api.session.session_layer import SessionLayer
 from songline.api.session.session_routes import routes
 from songline.api.session.session_service import SessionService
 from songline.api.session.settings import PageSettings
 
-PAGE_GROUP = "page"
 PAGE_PATHS = ("/", "/assets/")
-ISSUER_S = 10.0
-"""How long the issuer may take for each part of an answer."""
 
 
 def layers(app: FastAPI, settings: PageSettings | None, opened: Iterable[str] | None) -> list[Middleware]:
@@ -32,8 +30,7 @@ def layers(app: FastAPI, settings: PageSettings | None, opened: Iterable[str] | 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Proxies and credentials of the environment are for others.
-        async with httpx.AsyncClient(trust_env=False, timeout=ISSUER_S) as http:
+        async with issuer_http() as http:
             service = app.state.page_sessions = SessionService(settings, http, time.time)
             try:
                 yield
@@ -41,4 +38,4 @@ def layers(app: FastAPI, settings: PageSettings | None, opened: Iterable[str] | 
                 await service.close()
 
     app.include_router(APIRouter(lifespan=lifespan))
-    return [Middleware(SessionLayer, plain=PAGE_PATHS if PAGE_GROUP in opened else ())]
+    return [Middleware(SessionLayer, plain=PAGE_PATHS if Group.PAGE in opened else ())]

@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import httpx
-from msgspec import Struct
 
 from songline.api.session.settings import PageSettings
 from songline.api.session.token_grants import GrantedTokens, read_tokens
 from songline.identity.discovery import DiscoveryError, IssuerMetadata, discovery_address, read_metadata
-from songline.schemas.decoding import Decoder
-from songline.schemas.errors import PoisonError
+from songline.identity.grant_refusal import read_refusal
 
 METADATA_S = 3_600
 ANSWER_S = 20
@@ -27,14 +25,6 @@ class GrantRefusedError(Exception):
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")
         self.code = code
-
-
-class _GrantRefusal(Struct):
-    error: str
-    error_description: str = ""
-
-
-_refusals = Decoder(_GrantRefusal, "not-an-answer")
 
 
 class IssuerClient:
@@ -112,8 +102,7 @@ class IssuerClient:
 
 
 def _refused(url: str, status: int, body: bytes) -> GrantRefusedError:
-    try:
-        found = _refusals.decode(body)
-    except PoisonError:
+    found = read_refusal(body)
+    if found is None:
         return GrantRefusedError("invalid_answer", f"{url} answered {status}")
     return GrantRefusedError(found.error, found.error_description)

@@ -11,6 +11,7 @@ from pathlib import Path
 from songline.api.session.sealing import KEY_BYTES
 from songline.cloud.settings import SettingError
 from songline.processes.environment import data_folder
+from songline.processes.private_file import private_draft
 
 SESSION_KEY = "SONGLINE_SESSION_KEY"
 KEY_FILE = "session.key"
@@ -49,15 +50,7 @@ def _keys(text: str, seen: str) -> tuple[bytes, ...]:
 def _make(file: Path) -> None:
     """Write a new key, unless another process has written one meanwhile. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Two containers that share a volume may have one process id.
-    draft = file.with_name(f".{KEY_FILE}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        opened.write(f"{secrets.token_urlsafe(KEY_BYTES)}\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    try:
-        # A link fails where the file is there; a rename would take the other process's key away.
-        with suppress(FileExistsError):
-            os.link(draft, file)
-    finally:
-        draft.unlink()
+    key = f"{secrets.token_urlsafe(KEY_BYTES)}\n".encode()
+    # A link fails where the file is there; a rename would take the other process's key away.
+    with private_draft(file, key) as draft, suppress(FileExistsError):
+        os.link(draft, file)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from songline.api.session.cookies import read_cookies
 from songline.api.session.session_service import SessionService
 from songline.api.session.user_session import UserSession
+from songline.projections.http.headers import RawHeaders, changing_headers
 from songline.projections.http.hosts import SAFE
 from songline.projections.http.problems import Problem, answer
 
@@ -88,17 +89,13 @@ def _is_own_page(session: UserSession, headers: Headers) -> bool:
 def _with_cookies(send: Send, cookies: Sequence[str]) -> Send:
     """`send`, which adds Set-Cookie to an answer that has none, and keeps it out of shared caches."""
 
-    async def sent(message: Message) -> None:
-        if message["type"] == _BEGIN:
-            headers = list(message.get("headers", ()))
-            names = {name.lower() for name, _ in headers}
-            headers.append((b"vary", b"Cookie"))
-            # A sign-in or sign-out that this answers has set its own.
-            if cookies and b"set-cookie" not in names:
-                headers = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
-                headers += [(b"cache-control", b"no-store")]
-                headers += [(b"set-cookie", one.encode("latin-1")) for one in cookies]
-            message = {**message, "headers": headers}
-        await send(message)
+    def change(headers: RawHeaders) -> RawHeaders:
+        found = [*headers, (b"vary", b"Cookie")]
+        # A sign-in or sign-out that this answers has set its own.
+        if cookies and all(name.lower() != b"set-cookie" for name, _ in found):
+            found = [(name, value) for name, value in found if name.lower() != b"cache-control"]
+            found += [(b"cache-control", b"no-store")]
+            found += [(b"set-cookie", one.encode("latin-1")) for one in cookies]
+        return found
 
-    return sent
+    return changing_headers(send, change)

@@ -14,6 +14,8 @@ import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from songline.audit import chart_reference as reference
+from songline.audit.chart_check import lasting, minute
+from songline.audit.chart_check import lines as lines_of
 from songline.audit.chart_reference import Line, Rules
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
@@ -28,8 +30,7 @@ from songline.schemas.moments import moment_at
 from songline.schemas.plays import SongDay
 from songline.schemas.policy import V1, policy_text
 from songline.schemas.projections import container_of
-from tests.chaos.test_trending_killed import batched, complete, lasting, minute, publish, simulated
-from tests.chaos.test_trending_killed import lines as lines_of
+from tests.chaos.test_trending_killed import batched, complete, publish, simulated
 from tests.integration.history.test_as_of import numbered, write_archive
 from tests.support.history import HistoryEvent, in_time, random_history
 from tests.support.localcloud import LocalCloud

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from songline.audit import chart_reference as reference
+from songline.audit.chart_check import lines, minute
 from songline.audit.library_reference import Place, libraries
 from songline.cloud import cosmos
 from songline.processors.history.charts.rebuilding import SETTLED_S
@@ -26,7 +27,6 @@ from songline.schemas.documents import CURRENT
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongLiked, SongPlayed, SongUploaded
 from songline.schemas.projections import LiveVersionDocument, container_of
-from tests.chaos.test_trending_killed import lines, minute
 from tests.integration.history.test_as_of import write_archive
 from tests.integration.history.test_charts_rebuild import documents
 from tests.integration.history.test_rebuild import build

@@ -13,6 +13,7 @@ from azure.cosmos.aio import ContainerProxy
 from msgspec import structs
 
 from songline.audit import chart_reference as reference
+from songline.audit.chart_check import lasting, lines, minute
 from songline.audit.chart_reference import Rules
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs
@@ -34,7 +35,7 @@ from songline.schemas.channels import (
 from songline.schemas.documents import Chart
 from songline.schemas.policy import V1, Weights
 from songline.schemas.projections import LiveVersionDocument, container_of
-from tests.chaos.test_trending_killed import batched, complete, lasting, lines, minute, publish, simulated
+from tests.chaos.test_trending_killed import batched, complete, publish, simulated
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours as hours_of
 from tests.support.trending_rebuild import hand_over

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,27 +9,12 @@ import jsonschema
 import msgspec
 import pytest
 
-from songline.cloud.settings import CosmosSettings, Secret
-from songline.projections.api import create
 from songline.projections.http.numbers import WHOLE_RULE
 from songline.schemas import jsonschema as published
 from songline.schemas.documents import Chart
 from songline.schemas.progress_report import NotReadyCause, ProgressReport
 from songline.schemas.regions import REGIONS
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
-
-# No one listens there.
-NOWHERE = CosmosSettings("http://127.0.0.1:9/", Secret("QUJD"))
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[httpx.AsyncClient]:
-    app = create(NOWHERE)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
-    ):
-        yield client
 
 
 async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from songline.cloud.settings import CosmosSettings, Secret, SettingError
+from songline.cloud.settings import SettingError
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
+from tests.support.nowhere import NOWHERE
 
-NOWHERE = CosmosSettings("http://127.0.0.1:9/", Secret("QUJD"))
 NAMES = ("songline.example", "*.music.example")
 
 

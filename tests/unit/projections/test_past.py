@@ -1,18 +1,16 @@
 """Charts and libraries as of a moment, over HTTP: what the past is asked, and what comes of it."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from songline.projections.api import create
 from songline.projections.past import ListenerAsOf, PastMissingError, PastMomentError, PastUnavailableError
 from songline.schemas.documents import Chart
 from songline.schemas.examples import CHART
 from songline.schemas.library.action import UserAction, microseconds
 from songline.schemas.library.fold import fold_actions
-from tests.unit.projections.test_api import NOWHERE, problem
+from tests.unit.projections.test_api import problem
 
 MOMENT = datetime(2026, 11, 22, 14, 0, 0, 750_000, UTC)
 SECOND = int(MOMENT.timestamp())
@@ -40,17 +38,6 @@ class KnownPast:
         self.asked.append((what, second))
         if self._error is not None:
             raise self._error
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[httpx.AsyncClient]:
-    app = create(NOWHERE)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
-    ):
-        client.app = app  # type: ignore[attr-defined]
-        yield client
 
 
 def given(api: httpx.AsyncClient, past: KnownPast) -> KnownPast:

@@ -1,6 +1,6 @@
 """How old an answer is, and what a caller may allow."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.api import create
 from songline.projections.hub_ends import HubEndsSample
 from songline.projections.staleness import RETRY_MAX_S, StalenessCheck, TooStaleError, complete_through
 from songline.schemas.durations import AGE_RULE
 from songline.schemas.progress import Watermark
-from tests.unit.projections.test_api import NOWHERE, problem
+from tests.unit.projections.test_api import problem
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PATHS = (
@@ -45,16 +44,6 @@ def read_to(position: int, through: float | None, created: float | None = None) 
 
 def ends(asked: float, created: float = -900, **partitions: int) -> HubEndsSample:
     return HubEndsSample(at(created), at(asked), {name.removeprefix("p"): end for name, end in partitions.items()})
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[httpx.AsyncClient]:
-    app = create(NOWHERE)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
-    ):
-        yield client
 
 
 @pytest.mark.parametrize(
