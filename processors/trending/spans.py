@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from songline.schemas.plays import HOURS
+
 READER = "trending"
 """The name under which the worker parks records, and for which they are sent again."""
 
@@ -30,3 +32,8 @@ SPANS: dict[str, Span] = {
     "24h": Span("hour", 24),
     "7d": Span("hour", WEEK_HOURS),
 }
+
+
+def first_counted_hour(now_ms: int) -> int:
+    """The oldest hour that a shard may count: the first of the day that a window of a week reaches into."""
+    return (now_ms // HOUR_MS - WEEK_HOURS + 1) // HOURS * HOURS

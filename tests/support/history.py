@@ -62,12 +62,12 @@ def partition_of(found: Sequence[HistoryEvent], event: Event) -> int:
 
 
 def in_time(history: Iterable[HistoryEvent], until_s: int) -> list[tuple[int, int, Event]]:
-    """The events that the hub had taken in the second `until_s` or before, and before the hour in which their day was
-    over for a week: the hours of a day count while any of them may be in a window of a week."""
+    """The events that the hub had taken in the second `until_s` or before, and before the last hour of their day left
+    the window of a week: the hours of a day count while any of them is in it."""
     found = []
     for one in history:
         day = int(one.event.time.timestamp()) // DAY_S
-        if one.second <= until_s and one.second // HOUR_S < (day + 1) * DAY_S // HOUR_S + WEEK_HOURS:
+        if one.second <= until_s and one.second // HOUR_S < (day + 1) * DAY_S // HOUR_S - 1 + WEEK_HOURS:
             found.append((one.partition, one.position, one.event))
     return found
 

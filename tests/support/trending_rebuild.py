@@ -13,11 +13,12 @@ from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
-from songline.processors.trending.cells.source_partition import SourcePartition, first_counted_hour
+from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.handover import with_positions
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.spans import first_counted_hour
 from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import open_state_writer
 from songline.schemas.channels import MUSIC_EVENTS

@@ -13,10 +13,9 @@ from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
-from songline.processors.trending.cells.source_partition import first_counted_hour
 from songline.processors.trending.containers import PLAYS_CONTAINER
 from songline.processors.trending.plays.writer import shard_reached
-from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.spans import HOUR_MS, first_counted_hour
 from songline.schemas.channels import ATTEMPTS, DATABASE, PLAYS
 from songline.schemas.plays import HOURS
 from songline.schemas.policy import ChartPolicy

@@ -24,7 +24,6 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.source_partition import (
     AT_END_MARGIN_MS,
     SourcePartition,
-    first_counted_hour,
 )
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.handover import SavedValues
@@ -32,7 +31,7 @@ from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import ReportPart
 from songline.processors.trending.song_index import RegionIndex
-from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.spans import HOUR_MS, first_counted_hour
 from songline.schemas.documents import Chart
 from songline.schemas.moments import moment_at
 from songline.schemas.plays import HOURS

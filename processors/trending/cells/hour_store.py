@@ -29,13 +29,13 @@ from songline.processors.trending.cells.chunks import (
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
 from songline.processors.trending.cells.sealed_hours import ANSWER_S, SealedHours, SealingError
-from songline.processors.trending.cells.source_partition import SourcePartition, first_counted_hour, hour_prefix
+from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
 from songline.processors.trending.song_index import SongIndex
-from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.spans import HOUR_MS, first_counted_hour
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 

@@ -22,7 +22,6 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongUploaded
 from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import UNDATED_S, Claim
-from songline.schemas.plays import HOURS
 from songline.schemas.policy import V1, ChartPolicy
 
 AT_END_MARGIN_MS = 1_000
@@ -221,11 +220,6 @@ def hour_prefix(partition: int, hour: int) -> str:
 def oldest_hour(now_ms: int) -> int:
     """The oldest hour that a window may show, and one more."""
     return now_ms // HOUR_MS - WEEK_HOURS - 1
-
-
-def first_counted_hour(now_ms: int) -> int:
-    """The oldest hour that a shard may count: the first of the day that a window of a week reaches into."""
-    return (now_ms // HOUR_MS - WEEK_HOURS) // HOURS * HOURS
 
 
 def outdated(keys: list[str], number: int, now_ms: int) -> list[str]:

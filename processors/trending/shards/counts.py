@@ -18,15 +18,12 @@ import numpy.typing as npt
 from songline.processors.trending.cells.wire import ROWS, CountRows
 from songline.processors.trending.count_table import CountTable
 from songline.processors.trending.song_index import Ints
-from songline.processors.trending.spans import SPANS, UNIT_MS, Unit
-from songline.schemas.plays import HOURS
+from songline.processors.trending.spans import HOUR_MS, SPANS, Unit, first_counted_hour
 
 CHANGE_RECORDS = 16
 """So many records of changes a table may have, and as many as it has pieces where these are more."""
 
-_LONGEST: dict[Unit, int] = {
-    unit: max(span.buckets for span in SPANS.values() if span.unit == unit) for unit in UNIT_MS
-}
+_LONGEST_MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
 
 
 class BucketKey(NamedTuple):
@@ -75,10 +72,13 @@ class ShardCounts:
 
     def is_over(self, unit: Unit, bucket: int) -> bool:
         """Whether no window can show the bucket any more. Hours stay until that is so of all of their day."""
-        if unit not in self._newest:
+        newest = self._newest.get(unit)
+        if newest is None:
             return False
-        end = bucket if unit == "minute" else bucket // HOURS * HOURS + HOURS - 1
-        return end <= self._newest[unit] - _LONGEST[unit]
+        if unit == "hour":
+            # By the rule of those who send and write them, or a day would be dropped before it is written.
+            return bucket < first_counted_hour(newest * HOUR_MS)
+        return bucket <= newest - _LONGEST_MINUTES
 
     def raise_to(self, unit: Unit, source: int, rows: CountRows) -> Iterator[BucketIncrease]:
         """Raise the counts to what a source reports, and yield the increase of each bucket that is not over."""

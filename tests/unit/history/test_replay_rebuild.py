@@ -34,10 +34,12 @@ from songline.processors.history.rebuild.passes import is_near
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.projection import RebuildParts
 from songline.processors.runtime.persistent_retry import PersistentRetry
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongLiked
 from songline.schemas.plays import SongDay
 from songline.schemas.policy import V1, ChartPolicy
 from songline.schemas.progress import Watermark
-from tests.support.history import HistoryInFiles, in_time, random_history
+from tests.support.history import HOUR_S, HistoryEvent, HistoryInFiles, in_time, random_history
 from tests.support.trending import KEY, hours
 from tests.unit.history.test_chart_replay import BEGIN_S, act, random_policy, seeds
 from tests.unit.trending.test_pipeline import PARTITIONS
@@ -254,6 +256,27 @@ def test_days_are_whole_after_a_week_in_which_nothing_comes_in() -> None:
     found = [msgspec.convert(dict(document), SongDay) for document in stored.values() if "total" in document]
     assert found
     assert hours(found) == reference.plays([(one.partition, one.position, one.event) for one in events])
+
+
+def test_days_are_whole_where_something_comes_in_every_hour() -> None:
+    """A day counts until its last hour leaves the window of a week. It is written before its hours are dropped."""
+    begin_s = BEGIN_S // 86_400 * 86_400
+    events: list[HistoryEvent] = []
+    for hour in range(12 * 24):
+        second = begin_s + hour * HOUR_S + 600
+        # What just happened, and what happened a week and a day before, or an hour or two less.
+        for age_s in (0, 8 * 86_400 - 2 * HOUR_S, 8 * 86_400 - HOUR_S, 8 * 86_400):
+            data = SongLiked(user_id=f"user-{hour}", song_id="song-1", region="DE")
+            time = datetime.fromtimestamp(second - age_s, UTC)
+            event = Event(id=f"like-{hour}-{age_s}", source="/tests", time=time, data=data)
+            events.append(HistoryEvent(0, len(events), second, event))
+    stored: Stored = {}
+    rebuild = days(V1, StoredDocuments(stored, "songId", None))
+    history = HistoryInFiles(Random(1), events, PARTITIONS)
+    asyncio.run(rebuild.rebuild(parts_of(history, events[-1].second + 1)))
+    found = [msgspec.convert(dict(document), SongDay) for document in stored.values() if "total" in document]
+    assert hours(found) == reference.plays(in_time(events, events[-1].second))
+    assert len(found) > 12, "days before the first event's own, too"
 
 
 @pytest.mark.parametrize(

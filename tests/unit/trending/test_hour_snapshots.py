@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.hour_cut import HourCut
-from songline.processors.trending.cells.source_partition import SourcePartition, first_counted_hour
+from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.wire import Partial, no_rows, pack
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.merge.hour_merges import HourMerge, HourMerges
@@ -21,7 +21,7 @@ from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.hour_alignment import HOLD_MS, MOST_HELD, HourAlignment
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import RegionIndex, SongIndex
-from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS, first_counted_hour
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import encode
 from songline.schemas.policy import ChartPolicy
