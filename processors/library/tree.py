@@ -120,8 +120,8 @@ class FlushPlan:
         self._missing.clear()
         unable: set[str] = set()
         while True:
-            # The largest first: it is nearest to what a document may hold.
-            node = max(self._overfull(unable), key=lambda one: runs_bytes(one.runs), default=None)
+            # The largest first: it is nearest to what a document may hold. Of equals, the same one in each process.
+            node = max(self._overfull(unable), key=lambda one: (runs_bytes(one.runs), one.id), default=None)
             if node is None:
                 break
             if self._push_down(node):
@@ -132,7 +132,7 @@ class FlushPlan:
             return MissingNodes(frozenset(self._missing))
         if not self._has_changed:
             return None
-        left = sorted(self._overfull(set()), key=lambda one: -runs_bytes(one.runs))
+        left = sorted(self._overfull(set()), key=lambda one: (-runs_bytes(one.runs), one.id))
         is_urgent = bool(left) and runs_bytes(left[0].runs) > MAX_NODE_BYTES
         root = structs.replace(self._root, overfull=tuple(one.id for one in left))
         return TreeFlush(root, self._changed, is_urgent)

@@ -87,7 +87,7 @@ async def test_an_answer_is_as_young_as_asked_or_none_comes(
 ) -> None:
     await hub.tell(liked("song-1"), partition="1")
     # The answer says itself how old it is.
-    first = await answered(api, ANA, "5s")
+    first = await answered(api, ANA, "5s", min_position="1:0")
     assert first["liked"] == 1
     assert datetime.fromisoformat(first["asOf"]) - datetime.fromisoformat(first["completeThrough"]) <= timedelta(
         seconds=5
