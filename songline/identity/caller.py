@@ -11,7 +11,10 @@ REALM = "songline"
 
 
 class Caller(Struct, frozen=True):
-    """The bearer of a token that is good: its subject, what it allows, and when it is over (unix seconds)."""
+    """The bearer of a token that is good: whom it is about, what it allows, and when it is over (unix seconds).
+
+    `subject` is the listener's id, or what the issuer calls a service (`listener_id`).
+    """
 
     subject: str
     scopes: frozenset[str]

@@ -13,6 +13,7 @@ from songline.cloud.settings import Secret, SettingError
 ISSUER = "SONGLINE_ISSUER"
 AUDIENCE = "SONGLINE_AUDIENCE"
 JWKS = "SONGLINE_JWKS"
+SUBJECT_CLAIM = "SONGLINE_SUBJECT_CLAIM"
 CLIENT_ID = "SONGLINE_CLIENT_ID"
 CLIENT_SECRET = "SONGLINE_CLIENT_SECRET"  # noqa: S105 - a name
 CLIENT_SECRET_FILE = "SONGLINE_CLIENT_SECRET_FILE"  # noqa: S105 - a name
@@ -20,15 +21,24 @@ TOKEN = "SONGLINE_TOKEN"  # noqa: S105 - a name
 TOKEN_FILE = "SONGLINE_TOKEN_FILE"  # noqa: S105 - a name
 TOKEN_SCOPE = "SONGLINE_TOKEN_SCOPE"  # noqa: S105 - a name
 MAX_SECRET_BYTES = 4_096
+SUB = "sub"
+"""The claim that names the subject, unless another is set."""
+CHANGING = frozenset({"email", "name", "nickname", "preferred_username", "unique_name", "upn"})
+"""Claims that users can change, or that pass from one to another."""
+_CLAIM = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 _USER = re.compile(r"//[^/?#]*@")
 
 
 class VerifierSettings(Struct, frozen=True):
-    """Whose tokens are good, and for whom they have to be. Without `jwks` the discovery document names the keys."""
+    """Whose tokens are good, and for whom they have to be. Without `jwks` the discovery document names the keys.
+
+    `subject_claim` says whom a token is about.
+    """
 
     issuer: str
     audience: str
     jwks: str | None = None
+    subject_claim: str = SUB
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "VerifierSettings":
@@ -37,7 +47,7 @@ class VerifierSettings(Struct, frozen=True):
         if not audience:
             raise SettingError(AUDIENCE, "nothing", "the audience of this API's tokens, such as songline")
         jwks = environ.get(JWKS)
-        return cls(read_issuer(environ), audience, _keys_address(jwks) if jwks else None)
+        return cls(read_issuer(environ), audience, _keys_address(jwks) if jwks else None, _subject_claim(environ))
 
 
 class ClientSettings(Struct, frozen=True):
@@ -55,6 +65,14 @@ class ClientSettings(Struct, frozen=True):
         if not client_id:
             raise SettingError(CLIENT_ID, "nothing", "the name of a client that the issuer knows")
         return cls(issuer, client_id, read_secret(environ, CLIENT_SECRET, CLIENT_SECRET_FILE))
+
+
+def _subject_claim(environ: Mapping[str, str]) -> str:
+    claim = environ.get(SUBJECT_CLAIM) or SUB
+    if _CLAIM.fullmatch(claim) is None or claim in CHANGING:
+        expected = "a claim that names each user once and for good: sub, or Entra's oid"
+        raise SettingError(SUBJECT_CLAIM, repr(claim[:200]), expected)
+    return claim
 
 
 def _keys_address(address: str) -> str:

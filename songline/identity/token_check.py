@@ -4,11 +4,13 @@ import binascii
 import re
 
 import jwt
+import msgspec
 from msgspec import Struct
 
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason
 from songline.identity.key_set import ALGORITHMS
-from songline.identity.settings import VerifierSettings
+from songline.identity.listener_id import listener_id
+from songline.identity.settings import SUB, VerifierSettings
 from songline.identity.token_part import decode_part
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
@@ -21,7 +23,7 @@ MAX_SUBJECT = 256
 _TYPES = {None, "jwt", "at+jwt", "application/at+jwt"}
 _PART = re.compile(r"[A-Za-z0-9_-]+")
 _BEARER = re.compile(r"bearer +(?P<token>[^ ]+) *", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _jws = jwt.PyJWS(algorithms=list(ALGORITHMS.values()))
 
@@ -55,6 +57,8 @@ class _Claims(Struct):
 
 _headers = Decoder(_TokenHead, "not-a-token")
 _claims = Decoder(_Claims, "not-a-token")
+_claims_by_name: Decoder[dict[str, msgspec.Raw]] = Decoder(dict[str, msgspec.Raw], "not-a-token")
+_texts: Decoder[str] = Decoder(str, "not-a-token")
 
 
 def read_bearer(authorization: str | None) -> str | CallerRefusal:
@@ -120,10 +124,20 @@ def check_claims(payload: bytes, settings: VerifierSettings, now_s: float) -> Ca
         return CallerRefusal(RefusalReason.EXPIRED)
     if claims.nbf is not None and now_s < claims.nbf - LEEWAY_S:
         return CallerRefusal(RefusalReason.NOT_YET_VALID)
-    if not 0 < len(claims.sub) <= MAX_SUBJECT or _CONTROL.search(claims.sub):
+    subject = claims.sub if settings.subject_claim == SUB else _text(payload, settings.subject_claim)
+    if subject is None or not 0 < len(subject) <= MAX_SUBJECT or _CONTROL.search(subject):
         return CallerRefusal(RefusalReason.CLAIMS)
     scopes = frozenset().union(*map(_names, (claims.scope, claims.scp, claims.roles)))
-    return Caller(claims.sub, scopes, claims.exp)
+    return Caller(listener_id(subject), scopes, claims.exp)
+
+
+def _text(payload: bytes, claim: str) -> str | None:
+    """The text of a claim; None where there is none: `sub` in its place would be somebody else's id."""
+    try:
+        found = _claims_by_name.decode(payload).get(claim)
+        return None if found is None else _texts.decode(bytes(found))
+    except PoisonError:
+        return None
 
 
 def _names(value: str | list[str] | None) -> frozenset[str]:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from songline.api.publishing import SPILL_AFTER
+from songline.identity.listener_id import listener_id
 from songline.identity.scopes import Scope
 from songline.processes.environment import OUTBOX
 from tests.support.api import ApiProcess, token
@@ -111,6 +112,22 @@ async def test_the_listener_of_a_play_is_looked_for_wherever_it_may_be(http: htt
     for body, headers, expected in tries:
         answer = await http.post(path, json={**play, **body}, headers={**own, **headers})
         assert answer.status_code == expected, (body, headers, answer.text)
+
+
+async def test_a_subject_that_is_no_id_has_events_uploads_and_a_library(
+    http: httpx.AsyncClient, bearer: Bearer
+) -> None:
+    subject, listener = "ada@example.org", listener_id("ada@example.org")
+    own = bearer(subject)
+    for user, expected in ((listener, 200), (subject, 400), (ADA, 403)):
+        answer = await http.post("/v1/events", content=json.dumps(event(user, 30)), headers={**own, **ONE})
+        assert answer.status_code == expected, answer.text
+    # The refusal says by which id the caller is known.
+    assert listener in answer.json()["detail"]
+    assert (await http.put(f"/v1/users/{listener}/likes/song-1", headers=own)).status_code == 200
+    assert (await http.get(f"/v1/users/{listener}/library", headers=own)).status_code == 200
+    # Without a user id an upload or a removal is the caller's own.
+    assert (await http.get("/v1/ingestions", headers=own)).status_code == 200
 
 
 async def test_a_library_is_read_by_its_listener(http: httpx.AsyncClient, bearer: Bearer) -> None:

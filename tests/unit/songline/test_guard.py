@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from songline.api.guard_settings import AUTH, OPEN
 from songline.api.operation_matcher import OperationMatcher, UnknownOperationError, keys_of
 from songline.api.operations import OPERATIONS, SubjectRule
 from songline.cloud.settings import SettingError
+from songline.identity.listener_id import listener_id
 from songline.identity.scopes import OWN_SCOPES
 from songline.identity.scopes import Scope as TokenScope
 from songline.identity.settings import ISSUER
@@ -133,6 +134,22 @@ async def test_nobody_reaches_the_data_of_another(http: httpx.AsyncClient, other
         refused(response, 403, f'{CHALLENGE}, error="insufficient_scope", scope="{operation.scopes[1]}"')
         wider = allowed("songline-cli", operation.scopes[1])
         assert (await http.request(method, asked(template, other), headers=wider)).status_code == IN
+
+
+async def test_a_subject_that_is_no_id_reaches_what_is_its_own(http: httpx.AsyncClient) -> None:
+    """The path of `auth0|7` itself is nobody's: it names no listener."""
+    for subject in ("auth0|7", "https://login.example/users/7", "ada@example.org"):
+        header = allowed(subject, " ".join(OWN_SCOPES))
+        others = [listener_id("auth0|8"), listener_id(listener_id(subject))]
+        # A slash would make it a path of nothing.
+        others += [] if "/" in subject else [quote(subject)]
+        for (method, template), operation in OF_ONE.items():
+            own = await http.request(method, asked(template, listener_id(subject)), headers=header)
+            assert own.status_code == IN, template
+            for other in others:
+                response = await http.request(method, asked(template, other), headers=header)
+                refused(response, 403, f'{CHALLENGE}, error="insufficient_scope", scope="{operation.scopes[1]}"')
+                assert listener_id(subject) in response.json()["detail"]
 
 
 async def test_a_path_is_the_same_for_the_guard_and_the_router(app: FastAPI) -> None:
