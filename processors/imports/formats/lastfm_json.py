@@ -1,0 +1,83 @@
+"""Last.fm's scrobbles as JSON: tracks, or pages of them, as the API answers (`user.getRecentTracks`), in arrays or
+lines. A scrobble's time is when the song began; the one that is running has none."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from songline.processors.imports.bounded import lines, whole_document
+from songline.processors.imports.json_rows import broken_json, field
+from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import PoisonError
+
+ORIGIN = "lastfm"
+DEEPEST = 4
+"""Arrays of pages of tracks nest so deep."""
+
+_anything: Decoder[Any] = Decoder(Any, "not-a-scrobble")
+
+
+def read_lastfm_json(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
+    """The scrobbles in a document, or in lines of them. Raises UnreadableHistoryError."""
+    for number, track in enumerate(_tracks(file), start=1):
+        yield lastfm_scrobble(f"row {number}", track)
+
+
+def lastfm_scrobble(place: str, track: Any) -> HistoryRow:
+    """The scrobble of a track."""
+    if not isinstance(track, dict):
+        return SkippedRow("unreadable", place)
+    if field(track, "@attr", "nowplaying") in ("true", True):
+        return SkippedRow("now-playing", place)
+    return made_row(
+        place,
+        ORIGIN,
+        milliseconds_of(field(track, "date", "uts")),
+        track.get("name"),
+        [_text(track.get("artist"))],
+        album=_text(track.get("album")),
+        mbid=track.get("mbid"),
+    )
+
+
+def _tracks(file: BinaryIO) -> Iterator[Any]:
+    data = whole_document(file)
+    try:
+        document = _anything.decode(data)
+    except PoisonError as poison:
+        if b"\n" not in data.strip():
+            raise broken_json(poison) from None
+        file.seek(0)
+        first = True
+        for _, line in lines(file):
+            if line is not None and not line.strip():
+                continue
+            try:
+                found = None if line is None else _anything.decode(line)
+            except PoisonError:
+                if first:
+                    raise broken_json(poison) from None
+                found = None
+            first = False
+            yield from _flat(found, DEEPEST)
+        return
+    yield from _flat(document, DEEPEST)
+
+
+def _flat(value: Any, deepest: int) -> Iterator[Any]:
+    """The tracks in arrays, pages, and answers around them."""
+    if isinstance(value, list) and deepest:
+        for item in value:
+            yield from _flat(item, deepest - 1)
+    elif isinstance(value, dict) and deepest and "artist" not in value:
+        for name in ("recenttracks", "track", "tracks", "scrobbles"):
+            if name in value:
+                yield from _flat(value[name], deepest - 1)
+                return
+        yield value
+    else:
+        yield value
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str) else field(value, "#text") or field(value, "name")

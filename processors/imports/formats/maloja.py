@@ -1,0 +1,56 @@
+"""Maloja's export: all scrobbles in one document, each with its artists one by one. `time` is in seconds UTC, and
+`duration` is how long the song was heard."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from msgspec import Raw, Struct
+
+from songline.processors.imports.bounded import whole_document
+from songline.processors.imports.json_rows import broken_json, decoded, field
+from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import PoisonError
+
+ORIGIN = "maloja"
+
+
+class MalojaExport(Struct, frozen=True):
+    """The document, its scrobbles not decoded yet."""
+
+    scrobbles: list[Raw]
+
+
+class MalojaScrobble(Struct, frozen=True):
+    """A scrobble. `track` has `artists`, `title`, `album` or null, and `length` in seconds."""
+
+    time: Any = None
+    track: Any = None
+    duration: Any = None
+
+
+_export = Decoder(MalojaExport, "not-a-history")
+_scrobble = Decoder(MalojaScrobble, "not-a-scrobble")
+
+
+def read_maloja(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
+    """The scrobbles in an export. Raises UnreadableHistoryError."""
+    try:
+        rows = _export.decode(whole_document(file)).scrobbles
+    except PoisonError as poison:
+        raise broken_json(poison) from None
+    for place, row in decoded(rows, _scrobble):
+        if isinstance(row, SkippedRow):
+            yield row
+            continue
+        artists = field(row.track, "artists")
+        yield made_row(
+            place,
+            ORIGIN,
+            milliseconds_of(row.time),
+            field(row.track, "title"),
+            artists if isinstance(artists, list) else [artists],
+            album=field(row.track, "album", "albumtitle") or field(row.track, "album", "name"),
+            played_ms=milliseconds_of(row.duration),
+            duration_ms=milliseconds_of(field(row.track, "length")),
+        )

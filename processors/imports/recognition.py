@@ -1,0 +1,100 @@
+"""Which format a history has, by what is in it and never by its name."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeAlias
+
+from songline.processors.imports.bounded import BOM
+from songline.processors.imports.formats.capture import MAGIC, read_capture
+from songline.processors.imports.formats.lastfm_csv import header, read_lastfm_csv
+from songline.processors.imports.formats.lastfm_json import read_lastfm_json
+from songline.processors.imports.formats.listenbrainz import read_listenbrainz
+from songline.processors.imports.formats.maloja import read_maloja
+from songline.processors.imports.formats.own_events import read_own_events
+from songline.processors.imports.formats.pano import read_pano
+from songline.processors.imports.formats.rockbox import read_rockbox
+from songline.processors.imports.formats.spotify import read_spotify
+from songline.processors.imports.formats.spotify_year import read_spotify_year
+from songline.processors.imports.formats.youtube import read_youtube
+from songline.processors.imports.formats.youtube_html import read_youtube_html
+from songline.processors.imports.moments import english_ms
+from songline.processors.imports.rows import HistoryRow, ReadOptions
+
+Reader: TypeAlias = Callable[[BinaryIO, ReadOptions], Iterator[HistoryRow]]
+
+HEAD_BYTES = 256 * 1024
+"""So much of a file says what it is: an element of any format is shorter, and so is a page's head."""
+
+READERS: dict[str, Reader] = {
+    "listenbrainz": read_listenbrainz,
+    "spotify": read_spotify,
+    "spotify-year": read_spotify_year,
+    "lastfm-csv": read_lastfm_csv,
+    "lastfm-json": read_lastfm_json,
+    "maloja": read_maloja,
+    "rockbox": read_rockbox,
+    "pano": read_pano,
+    "youtube-music": read_youtube,
+    "youtube-music-html": read_youtube_html,
+    "events": read_own_events,
+    "capture": read_capture,
+}
+"""Readers by the name of their format."""
+
+_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("spotify", ("ts", "ms_played")),
+    ("spotify-year", ("endTime", "msPlayed")),
+    ("events", ("specversion", "data")),
+    ("listenbrainz", ("listened_at", "track_metadata")),
+    ("maloja", ("scrobbles", "artists")),
+    ("pano", ("timeMs", "track")),
+    ("youtube-music", ("header", "title", "time")),
+    ("lastfm-json", ("artist", "name")),
+    ("lastfm-json", ("recenttracks",)),
+)
+_KEY = re.compile(r'"([A-Za-z_#@]{2,40})"\s*:')
+_EMPTY_MALOJA = re.compile(r'"scrobbles"\s*:\s*\[\s*\]')
+
+
+def recognized(file: BinaryIO) -> str | None:
+    """The name of the format of `file`, which is read from its begin afterwards; None for none that is known."""
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    return format_of(head)
+
+
+def format_of(head: bytes) -> str | None:
+    """The name of the format of a file that begins with `head`."""
+    if head.startswith(MAGIC):
+        return "capture"
+    text = head.removeprefix(BOM).decode("utf-8", "replace").lstrip()
+    if text.startswith("#AUDIOSCROBBLER/"):
+        return "rockbox"
+    name = None
+    if text[:1] in ("{", "["):
+        name = _json_format(text)
+    elif text[:1] == "<" and "outer-cell" in text and "YouTube" in text:
+        name = "youtube-music-html"
+    if name is None and _is_scrobbles(text):
+        name = "lastfm-csv"
+    return name
+
+
+def _json_format(text: str) -> str | None:
+    keys = set(_KEY.findall(text))
+    if _EMPTY_MALOJA.search(text):
+        return "maloja"
+    return next((name for name, wanted in _KEYS if keys.issuperset(wanted)), None)
+
+
+def _is_scrobbles(text: str) -> bool:
+    """Whether the first line is a header of scrobbles, or four values of which the last is a moment."""
+    lines = [line for line in text.splitlines()[:20] if line.strip()]
+    try:
+        rows = list(csv.reader(lines[:3]))
+    except csv.Error:
+        return False
+    if not rows:
+        return False
+    return header(rows[0]) is not None or any(len(row) == 4 and english_ms(row[3]) is not None for row in rows)
