@@ -4,6 +4,8 @@ Each error carries the HTTP status, the sub-status that the SDKs' retry policies
 (`azure.cosmos.http_constants.SubStatusCodes`), the service's own error code and a message.
 """
 
+import json
+
 
 class CosmosError(Exception):
     """A response of 4xx or 5xx. `extra` is merged into the error body."""
@@ -23,6 +25,13 @@ class CosmosError(Exception):
 class BadRequestError(CosmosError):
     status = 400
     code = "BadRequest"
+
+
+def query_error(code: str, message: str, **location: object) -> BadRequestError:
+    """An error about the text of a query, in the service's form: the errors as JSON, with severity and code."""
+    return BadRequestError(
+        "Message: " + json.dumps({"errors": [{"severity": "Error", **location, "code": code, "message": message}]})
+    )
 
 
 class UnauthorizedError(CosmosError):

@@ -13,7 +13,7 @@ from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
 from localcloud.cosmos.query import bounds, plan, syntax
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
-from localcloud.cosmos.sort_index import check_sort_index
+from localcloud.cosmos.sort_index import check_sort_index, sort_paths
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.targets import find_container, named_extent
 
@@ -43,7 +43,7 @@ class QueryHandlers:
         extent, single = named_extent(request, container)
         if not single:
             _check_servable(request, container, tree, parameters)
-        check_sort_index(tree, container.indexing)
+        check_sort_index(tree, container.indexing, parameters)
         size, token = request.page_size, request.headers.get("x-ms-continuation")
         page = await self._storage.scan(
             lambda session: feed.run_query(
@@ -97,6 +97,7 @@ class QueryHandlers:
         text, parameters = read_query(request)
         tree = parse(text)
         compile_query(tree, parameters, request.now_ms)
+        sort_paths(tree, parameters)
         supported = request.headers.get("x-ms-cosmos-supported-query-features", "")
         features = frozenset(name.strip() for name in supported.split(","))
         answer = plan.make_plan(tree, parameters, _ranges(container, tree, parameters), features)

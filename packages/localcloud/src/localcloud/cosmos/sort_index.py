@@ -1,10 +1,13 @@
-"""Which index an ORDER BY needs.
+"""What an ORDER BY can sort by.
 
-The service sorts by its index alone: a path that the indexing policy excludes can't be sorted by, unless a composite
-index holds all the paths of the ORDER BY ("Indexing policies in Azure Cosmos DB", order-by queries).
+The service sorts by its indexes alone. One key needs a path that the indexing policy includes. Several keys need a
+composite index with exactly these paths and directions, or all directions reversed ("Indexing policies in Azure Cosmos
+DB", order-by queries). What is no path of the document has no index.
 """
 
-from localcloud.cosmos.errors import BadRequestError
+from collections.abc import Mapping
+
+from localcloud.cosmos.errors import BadRequestError, query_error
 from localcloud.cosmos.indexing import IndexingPolicy
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.syntax import Expression
@@ -12,11 +15,10 @@ from localcloud.cosmos.query.syntax import Expression
 Path = tuple[str, ...]
 
 
-def check_sort_index(query: syntax.Query, indexing: IndexingPolicy) -> None:
-    """Raise BadRequestError when the policy excludes a path that the query sorts by."""
-    paths = [_path_of(item.expression, query.sources) for item in query.order_by]
-    orders = [(path, item.descending) for path, item in zip(paths, query.order_by, strict=True) if path is not None]
-    if len(orders) == len(paths) and indexing.has_composite(orders):
+def check_sort_index(query: syntax.Query, indexing: IndexingPolicy, parameters: Mapping[str, object]) -> None:
+    """Raise BadRequestError for an ORDER BY that no index of the policy serves."""
+    orders = [(path, item.descending) for path, item in zip(sort_paths(query, parameters), query.order_by, strict=True)]
+    if indexing.has_composite(orders):
         return
     for path, _ in orders:
         if not indexing.includes(path):
@@ -24,27 +26,42 @@ def check_sort_index(query: syntax.Query, indexing: IndexingPolicy) -> None:
                 "The index path corresponding to the specified order-by item is excluded: "
                 f"'/{'/'.join(path)}/?' is not in the container's indexing policy. Include it there."
             )
+    if len(orders) > 1:
+        index = ", ".join(f"/{'/'.join(path)} {'descending' if down else 'ascending'}" for path, down in orders)
+        raise BadRequestError(
+            "The order by query does not have a corresponding composite index that it can be served from: "
+            f"the container's indexing policy has none over ({index}). Add it to its compositeIndexes."
+        )
 
 
-def _path_of(node: Expression, sources: tuple[syntax.FromSource, ...]) -> Path | None:
-    """The path in the document that an expression is; None when it is no path."""
-    alias, below = _alias_and_path(node)
-    number = next((number for number, source in enumerate(sources) if source.alias == alias), None)
-    if number is None or below is None:
-        return None
-    source = sources[number]
+def sort_paths(query: syntax.Query, parameters: Mapping[str, object]) -> list[Path]:
+    """The paths in the document that a query sorts by. Raises BadRequestError for a key that is none."""
+    return [_sort_path(item.expression, query, parameters) for item in query.order_by]
+
+
+def _sort_path(node: Expression, query: syntax.Query, parameters: Mapping[str, object]) -> Path:
+    alias, below = _alias_and_path(node, parameters)
+    number = next((number for number, source in enumerate(query.sources) if source.alias == alias), None)
+    if number is not None and number > 0:
+        raise BadRequestError(f"Order-by over correlated collections is not supported: {alias!r} is of a JOIN.")
     # The first source begins with a name of its own choice for the document: `FROM c`, `FROM x IN c.tags`.
-    start = _path_of(source.of, sources[:number]) if number else _alias_and_path(source.of)[1]
-    if start is None:
-        return None
-    return (*start, *(("[]",) if source.iterated else ()), *below)
+    start = None if number is None else _alias_and_path(query.sources[0].of, parameters)[1]
+    if start is None or below is None:
+        raise query_error(
+            "SC2206",
+            "Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a document path: "
+            f"{syntax.text_of(node)}. Sort by a property, or by a computed property of the container.",
+        )
+    return (*start, *(("[]",) if query.sources[0].iterated else ()), *below)
 
 
-def _alias_and_path(node: Expression) -> tuple[str | None, Path | None]:
+def _alias_and_path(node: Expression, parameters: Mapping[str, object]) -> tuple[str | None, Path | None]:
     """The name that an expression begins with and the path below it; None for what is no path."""
     tokens: list[str] = []
     while isinstance(node, syntax.Member):
         key = node.key.value if isinstance(node.key, syntax.Constant) else None
+        if isinstance(node.key, syntax.Parameter):
+            key = parameters.get(node.key.name)
         if isinstance(key, bool) or not isinstance(key, str | int):
             return None, None
         tokens.append(key if isinstance(key, str) else "[]")

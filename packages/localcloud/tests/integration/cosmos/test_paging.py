@@ -31,7 +31,8 @@ COMBINED: dict[str, list[Any]] = {
 @pytest.fixture(scope="module")
 def container(create_container: Callable[..., ContainerProxy]) -> ContainerProxy:
     """For all tests, which only read it."""
-    made = create_container()
+    composites = [[{"path": "/pk", "order": "ascending"}, {"path": "/n", "order": "descending"}]]
+    made = create_container(indexing_policy={"includedPaths": [{"path": "/*"}], "compositeIndexes": composites})
     for item in ITEMS:
         made.create_item(item)
     return made

@@ -32,7 +32,13 @@ ALL: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def songs(create_container: Callable[..., ContainerProxy]) -> ContainerProxy:
     """For all tests, which only read it."""
-    container = create_container()
+    ascending, descending = {"order": "ascending"}, {"order": "descending"}
+    composites = [
+        [{"path": "/genre", **ascending}, {"path": "/plays", **descending}],
+        [{"path": "/liked", **ascending}, {"path": "/id", **ascending}],
+        [{"path": "/liked", **ascending}, {"path": "/plays", **descending}],
+    ]
+    container = create_container(indexing_policy={"includedPaths": [{"path": "/*"}], "compositeIndexes": composites})
     for item in ALL:
         container.create_item(item)
     return container
@@ -221,6 +227,25 @@ def test_only_indexed_paths_are_sorted_by(create_container: Callable[..., Contai
             with pytest.raises(CosmosHttpResponseError) as caught:
                 within(container, f"SELECT * FROM c ORDER BY {order}", **options)
             assert (caught.value.status_code, "order-by item is excluded" in str(caught.value)) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ("c.plays, c.genre", "composite index"),
+        ("c.genre, c.plays", "composite index"),
+        ("c.genre DESC, c.plays DESC", "composite index"),
+        ("LOWER(c.genre)", "could not be mapped to a document path"),
+        ("c.plays * 2", "could not be mapped to a document path"),
+        ("t", "correlated collections"),
+    ],
+)
+def test_what_no_index_serves_is_not_sorted_by(songs: ContainerProxy, order: str, said: str) -> None:
+    text = f"SELECT c.id FROM c JOIN t IN c.tags ORDER BY {order}"
+    for options in ({"partition_key": "user-1"}, {"enable_cross_partition_query": True}):
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            within(songs, text, **options)
+        assert (caught.value.status_code, said in str(caught.value)) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,9 @@ async function queries() {
 // Every page is read by an iterator of its own, and each result comes once; or the client, or the service, says that it
 // can't go on. (An unordered DISTINCT has no token, which is the client's decision.)
 async function pagesAcrossRanges() {
-  const { items } = await container("ranges", { throughput: 24_000 });
+  const compositeIndexes = [[{ path: "/kind" }, { path: "/n" }].map((key) => ({ ...key, order: "ascending" }))];
+  const indexingPolicy = { includedPaths: [{ path: "/*" }], compositeIndexes };
+  const { items } = await container("ranges", { throughput: 24_000, indexingPolicy });
   const created = Array.from({ length: 120 }, (_, n) => items.create({ id: `${n}`, pk: `p${n % 40}`, n, kind: n % 3 }));
   await Promise.all(created);
   const read = async (query, maxItemCount) => {
@@ -147,6 +149,8 @@ async function sortedPaths() {
   assert.deepEqual(await all("SELECT VALUE c.n FROM c ORDER BY c.n DESC"), [2, 1, 0]);
   await fails(all("SELECT * FROM c ORDER BY c.other"), 400);
   await fails(all("SELECT * FROM c ORDER BY c.other", { partitionKey: "p1" }), 400);
+  await fails(all("SELECT * FROM c ORDER BY c.n, c.id"), 400);
+  await fails(all("SELECT * FROM c ORDER BY LOWER(c.n)"), 400);
 }
 
 async function batches() {

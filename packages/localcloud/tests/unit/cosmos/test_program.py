@@ -142,6 +142,10 @@ def test_functions(call: str, expected: object) -> None:
         ("SELECT TOP -1 * FROM c", "incorrect syntax"),
         ("SELECT TOP @n * FROM c", "TOP has undefined"),
         ("SELECT c.a, c.a FROM c", "two properties of the name 'a'"),
+        ("SELECT c.a, COUNT(1) AS n FROM c GROUP BY c.a ORDER BY c.a", "GROUP BY and ORDER BY"),
+        ("SELECT VALUE d FROM (SELECT VALUE c FROM c ORDER BY c.a) AS d", "'ORDER BY' is not supported in subqueries"),
+        ("SELECT ARRAY(SELECT VALUE k FROM k IN c.kids OFFSET 0 LIMIT 1) AS k FROM c", "SC2204"),
+        ("SELECT * FROM c WHERE EXISTS(SELECT VALUE k FROM k IN c.kids ORDER BY k.age)", "SC2202"),
     ],
 )
 def test_what_makes_no_sense_is_said(text: str, said: str) -> None:

@@ -1,6 +1,5 @@
 """Query text to syntax tree."""
 
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, VisitError
 
 from localcloud import grammar
-from localcloud.cosmos.errors import BadRequestError
+from localcloud.cosmos.errors import BadRequestError, query_error
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.syntax import Expression
 from localcloud.cosmos.values import UNDEFINED
@@ -45,7 +44,6 @@ def _grammar() -> Lark:
 
 
 def _syntax_error(text: str, error: UnexpectedInput) -> BadRequestError:
-    """The service's form: the errors as JSON, with severity, location and code (SC1001 is a syntax error)."""
     token = str(getattr(error, "token", ""))
     start: int | None = getattr(error, "pos_in_stream", None)  # lark leaves it untyped
     if isinstance(error, UnexpectedCharacters) and start is not None:
@@ -56,17 +54,11 @@ def _syntax_error(text: str, error: UnexpectedInput) -> BadRequestError:
         near = repr(token)
     end = start + len(token)
     line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
-    detail = {
-        "errors": [
-            {
-                "severity": "Error",
-                "location": {"start": start, "end": end},
-                "code": "SC1001",
-                "message": f"Syntax error, incorrect syntax near {near}, line {line}, column {column}.",
-            }
-        ]
-    }
-    return BadRequestError("Message: " + json.dumps(detail))
+    return query_error(
+        "SC1001",
+        f"Syntax error, incorrect syntax near {near}, line {line}, column {column}.",
+        location={"start": start, "end": end},
+    )
 
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)

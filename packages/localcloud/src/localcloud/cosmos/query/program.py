@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from localcloud.cosmos.errors import BadRequestError
+from localcloud.cosmos.errors import BadRequestError, query_error
 from localcloud.cosmos.query import aggregates, syntax
 from localcloud.cosmos.query.expressions import ROOT, Context, Evaluate, Row, build_object, compile_expression
 from localcloud.cosmos.query.syntax import Expression
@@ -83,6 +83,10 @@ def compile_query(query: syntax.Query, parameters: Mapping[str, object], now_ms:
 
 
 def _run(context: Context, query: syntax.Query) -> Callable[[Row], list[object]]:
+    if query.order_by:
+        raise query_error("SC2202", "'ORDER BY' is not supported in subqueries.")
+    if query.limit is not None:
+        raise query_error("SC2204", "'OFFSET LIMIT' clause is not supported in subqueries.")
     program = _compile(query, context.without_aggregates())
 
     def run(row: Row) -> list[object]:
@@ -98,6 +102,8 @@ def _compile(query: syntax.Query, outer: Context) -> Program:
     for number, source in enumerate(query.sources):
         sources.append((source.alias, _source(source, inner, first=number == 0)))
         inner = Context(inner.parameters, inner.now_ms, inner.names | {source.alias}, None, inner.query)
+    if query.group_by and query.order_by:
+        raise BadRequestError("GROUP BY and ORDER BY can't be used in one query: sort the groups where they are read.")
     where = compile_expression(query.where, inner) if query.where is not None else None
     group_by = tuple(compile_expression(expression, inner) for expression in query.group_by)
     found: list[tuple[str, Evaluate]] = []
