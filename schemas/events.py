@@ -104,7 +104,8 @@ class ListenImported(Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
     All listens of one import have its `import_id`, so that it can be undone whole. `title`, `artists` and `album` are
     the words of the origin, and `song_id` is the song that they were matched with: one of the catalog, or `name:` and
-    more for a song that is known by name only. `played_ms` is missing where the origin does not tell it.
+    more for a song that is known by name only. `played_ms` is missing where the origin does not tell it. With
+    `precision_ms` the listen began at the event's time, or less than so many milliseconds after it.
     """
 
     user_id: Id
@@ -118,9 +119,22 @@ class ListenImported(Struct, frozen=True, kw_only=True, rename="camel", omit_def
     duration_ms: DurationMs | None = None
     recording_mbid: Mbid | None = None
     isrc: Isrc | None = None
+    precision_ms: HeardMs | None = None
 
 
-Payload: TypeAlias = SongPlayed | SongLiked | SongUnliked | SongUploaded | SongRemoved | ListenImported
+class ImportUndone(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A listener took an import back: none of its listens is in their library any more, whenever it comes."""
+
+    user_id: Id
+    import_id: Id
+
+    @property
+    def song_id(self) -> str:
+        """Empty: it is about no single song."""
+        return ""
+
+
+Payload: TypeAlias = SongPlayed | SongLiked | SongUnliked | SongUploaded | SongRemoved | ListenImported | ImportUndone
 FormerPayload: TypeAlias = SongPlayedV1
 
 EVENTS: dict[str, tuple[int, type[Payload]]] = {
@@ -130,6 +144,7 @@ EVENTS: dict[str, tuple[int, type[Payload]]] = {
     "songline.song.uploaded": (1, SongUploaded),
     "songline.song.removed": (1, SongRemoved),
     "songline.listen.imported": (1, ListenImported),
+    "songline.import.undone": (1, ImportUndone),
 }
 """Logical name to (today's version, payload type)."""
 

@@ -9,6 +9,7 @@ from songline.schemas.commands import Command, CommandPayload, IngestSong, Metad
 from songline.schemas.documents import Chart, ChartEntry
 from songline.schemas.envelope import Event
 from songline.schemas.events import (
+    ImportUndone,
     ListenImported,
     Payload,
     SongLiked,
@@ -47,6 +48,7 @@ _PAYLOADS: tuple[Payload, ...] = (
         album="Harbour",
         played_ms=184_000,
     ),
+    ImportUndone(user_id="user-7", import_id="019aabd1-5b7b-7000-8000-0000000000a1"),
 )
 
 EVENTS: dict[type[Payload], Event] = {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from songline.schemas.envelope import Event
     from songline.schemas.errors import ContractViolationError, Violation
     from songline.schemas.events import (
+        ImportUndone,
         ListenImported,
         Payload,
         SongLiked,
@@ -40,6 +41,7 @@ __all__ = [
     "Event",
     "EventHubsSettings",
     "EventPublisher",
+    "ImportUndone",
     "ListenImported",
     "OutboxFullError",
     "OutboxLockedError",
@@ -65,6 +67,7 @@ _MODULES = {
     "schemas.envelope": ("Event",),
     "schemas.errors": ("ContractViolationError", "Violation"),
     "schemas.events": (
+        "ImportUndone",
         "ListenImported",
         "Payload",
         "SongLiked",

@@ -8,10 +8,21 @@ from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued
-from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    ImportUndone,
+    ListenImported,
+    Payload,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.forgotten import is_forgotten
 from songline.schemas.library.action import Kind, UserAction, event_mark, microseconds
 from songline.schemas.listening import is_listen
+
+MINUTE_MS = 60_000
 
 READER = "library"
 """The reader's name: records are parked by it, and sent again for it."""
@@ -19,6 +30,7 @@ READER = "library"
 _KINDS: dict[type, Kind] = {
     SongPlayed: "listen",
     ListenImported: "imported",
+    ImportUndone: "undone",
     SongLiked: "like",
     SongUnliked: "unlike",
     SongUploaded: "upload",
@@ -59,12 +71,18 @@ def parse_actions(partition: int, records: Iterable[HubRecord]) -> ParsedActionB
                 song_id=data.song_id,
                 at_us=microseconds(event.time),
                 mark=event_mark(event.id),
-                kind=_KINDS[type(data)],
+                kind=_kind(data),
                 partition=partition,
                 position=record.position,
                 ms_played=ms_played,
                 is_resubmitted=event.resubmit_of is not None,
-                import_mark=event_mark(data.import_id) if isinstance(data, ListenImported) else 0,
+                import_mark=event_mark(data.import_id) if isinstance(data, ListenImported | ImportUndone) else 0,
             )
         )
     return ParsedActionBatch(actions, poison)
+
+
+def _kind(data: Payload) -> Kind:
+    if isinstance(data, ListenImported) and (data.precision_ms or 0) >= MINUTE_MS:
+        return "coarse"
+    return _KINDS[type(data)]

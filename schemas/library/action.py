@@ -9,11 +9,14 @@ from hashlib import blake2b
 from itertools import chain
 from typing import Literal, NamedTuple, get_args
 
-Kind = Literal["listen", "like", "unlike", "upload", "remove", "imported", "carried", "applied", "known"]
+Kind = Literal[
+    "listen", "like", "unlike", "upload", "remove", "imported", "carried", "applied", "known", "coarse", "undone"
+]
 """What a row says.
 
 `listen`, `like`, `unlike`, `upload` and `remove` are events. `imported` is a listen that a history file had, which
-charts don't count.
+charts don't count; `coarse` is one whose moment is known to the minute. `undone`: the import with this `import_mark`
+was taken back.
 
 The others stand for documents of an earlier format, which had no single listens. `carried`: `plays` listens of a song
 of `ms_played` in sum, the first at `first_us` and the last at `at_us`. `applied`: of the listener's events in
@@ -37,8 +40,8 @@ class UserAction(NamedTuple):
     `mark`: 48 bits that stand for the event's id, see `event_mark`; listens of one song at one moment are told apart by
     them. `ms_played`: how long they listened, in milliseconds; 0 where the sender does not know. `is_resubmitted`: the
     event was parked, and sent again. `plays` and `first_us` are of `carried` rows; see Kind. `song_id` is empty where a
-    row is about no song. `import_mark`, of `imported` rows: 48 bits that stand for the import's id, so that what one
-    import brought can be told from the rest; 0 for all others.
+    row is about no song. `import_mark`, of imported and undone rows: 48 bits that stand for the import's id, so that
+    what one import brought can be told from the rest; 0 for all others.
 
     The order of the fields is that of rows in a run.
     """

@@ -16,10 +16,14 @@ from songline.schemas.library.action import Kind, UserAction, merge_actions
 RECENT = 50
 """How many listens are listed as the last ones."""
 
-_LISTENS: frozenset[Kind] = frozenset(("listen", "imported"))
+_LISTENS: frozenset[Kind] = frozenset(("listen", "imported", "coarse"))
 _LIKES: frozenset[Kind] = frozenset(("like", "unlike"))
 _UPLOADS: frozenset[Kind] = frozenset(("upload", "remove"))
 _ON: frozenset[Kind] = frozenset(("like", "upload"))
+
+_SECOND_US = 1_000_000
+_MINUTE_US = 60_000_000
+_RANKS: dict[Kind, int] = {"listen": 0, "imported": 1, "coarse": 2}
 
 HeardListen = tuple[int, str, int]
 """A listen: microseconds since 1970, the song, and for how many milliseconds it was heard (0 where that is unknown)."""
@@ -72,11 +76,16 @@ def fold_actions(actions: Iterable[UserAction]) -> FoldedLibrary:
     """The library that comes of the `actions` of one listener, in any order, copies included.
 
     - A listen is known again by its song, its moment and its event, however old it is.
+    - An imported listen that is the same as another listen of its song (see `distinct_listens`) counts once. An import
+      that was taken back has none.
     - Of likes, and of uploads, the last event of a partition holds; between partitions the later event time, then the
       higher partition. One that was parked and sent again replaces nothing of its partition that happened after it.
     """
     rows = merge_actions((actions,))
     applied, known = _carried_positions(rows)
+    undone = {row.import_mark for row in rows if row.kind == "undone"}
+    if undone:
+        rows = [row for row in rows if row.import_mark not in undone]
     if applied or known:
         rows = [row for row in rows if not _is_in_carried(row, applied, known)]
     songs: list[FoldedSong] = []
@@ -126,24 +135,23 @@ def _folded_song(song_id: str, rows: Iterable[UserAction], listens: list[HeardLi
     moments: list[int] = []
     likes: list[UserAction] = []
     uploads: list[UserAction] = []
+    heard: list[UserAction] = []
     before: tuple[int, int, Kind] | None = None
     for row in rows:
         if row.kind in _LISTENS:
-            # Rows of one event in several partitions are neighbours.
+            # Rows of one event in several partitions, or of several imports, are neighbours.
             event = (row.at_us, row.mark, row.kind)
-            if event == before:
-                continue
+            if event != before:
+                heard.append(row)
             before = event
         elif row.kind in _LIKES:
             likes.append(row)
-            continue
         elif row.kind in _UPLOADS:
             uploads.append(row)
-            continue
-        elif row.kind != "carried":
-            continue
-        else:
+        elif row.kind == "carried":
             moments.append(row.first_us)
+            heard.append(row)
+    for row in distinct_listens(heard):
         plays += row.plays
         ms_played += row.ms_played
         moments.append(row.at_us)
@@ -158,6 +166,38 @@ def _folded_song(song_id: str, rows: Iterable[UserAction], listens: list[HeardLi
         _set_since(likes) if likes else None,
         _set_since(uploads) if uploads else None,
     )
+
+
+def distinct_listens(rows: list[UserAction]) -> list[UserAction]:
+    """The rows of one song's listens, without imported ones that tell the same listen as another row.
+
+    In the order of their begin, two are the same where they begin at most a second apart, counted in whole seconds, or
+    within the minute of one whose moment is known to the minute. Of the same listen the one that was reported stays,
+    else the one with the finer moment, else the earlier. Reported listens all stay.
+    """
+    if all(row.kind not in ("imported", "coarse") for row in rows):
+        return rows
+    kept: list[UserAction] = [row for row in rows if row.kind == "carried"]
+    first = len(kept)
+    told = (row for row in rows if row.kind != "carried")
+    for row in sorted(told, key=lambda row: (row.at_us, _RANKS[row.kind], -row.ms_played)):
+        last = kept[-1] if len(kept) > first else None
+        is_same = last is not None and _is_same_listen(last, row)
+        if row.kind == "listen":
+            while len(kept) > first and kept[-1].kind != "listen" and _is_same_listen(kept[-1], row):
+                kept.pop()
+            kept.append(row)
+        elif not is_same:
+            kept.append(row)
+        elif kept[-1].kind == "coarse" and row.kind == "imported":
+            kept[-1] = row
+    return kept
+
+
+def _is_same_listen(one: UserAction, later: UserAction) -> bool:
+    if later.at_us // _SECOND_US - one.at_us // _SECOND_US <= 1:
+        return True
+    return one.kind == "coarse" and later.at_us - one.at_us < _MINUTE_US
 
 
 def _set_since(rows: Sequence[UserAction]) -> int | None:

@@ -16,7 +16,7 @@ from msgspec import Raw
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
-from songline.schemas.events import EVENTS, FORMER_EVENTS, ListenImported, SongRemoved, SongUploaded
+from songline.schemas.events import EVENTS, FORMER_EVENTS, ImportUndone, ListenImported, SongRemoved, SongUploaded
 from songline.schemas.forgotten import ForgottenNames
 
 NOWHERE = "/forgotten"
@@ -97,7 +97,7 @@ def _renamed(body: bytes, event: Event, user_id: str, names: ForgottenNames) -> 
     written = _members.decode(body)
     data = {key: value for key, value in _members.decode(bytes(written["data"])).items() if key in _FIELDS}
     data["userId"] = _raw(name)
-    if isinstance(event.data, ListenImported):
+    if isinstance(event.data, ListenImported | ImportUndone):
         # All listens of one import have its id: they would stay together.
         data["importId"] = _raw(event_id)
     kept = {key: value for key, value in written.items() if key in _ATTRIBUTES}

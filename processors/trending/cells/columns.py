@@ -22,7 +22,15 @@ from songline.schemas.decoding import DECODING_ERRORS, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import MAX_FUTURE, check_enqueued
-from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    ImportUndone,
+    ListenImported,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.moments import milliseconds, moment_at
 from songline.schemas.policy import V1, ChartPolicy
 
@@ -89,7 +97,7 @@ def read_batch(
                 continue
             # What is sent again for other readers was applied here before, and may be outside of the window in which
             # an action is known again.
-            if not event.is_for(READER) or isinstance(event.data, ListenImported):
+            if not event.is_for(READER) or isinstance(event.data, ListenImported | ImportUndone):
                 continue
             if isinstance(event.data, SongUploaded | SongRemoved):
                 facts.append((start + place, event))

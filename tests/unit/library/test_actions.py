@@ -11,6 +11,7 @@ from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import (
+    ImportUndone,
     ListenImported,
     Payload,
     SongLiked,
@@ -19,7 +20,7 @@ from songline.schemas.events import (
     SongUnliked,
     SongUploaded,
 )
-from songline.schemas.library.action import UserAction, event_mark, microseconds
+from songline.schemas.library.action import Kind, UserAction, event_mark, microseconds
 from songline.schemas.library.fold import FoldedLibrary, fold_actions
 from tests.support.library_tree import MemoryShelf, tiny
 from tests.support.stored_libraries import stored
@@ -36,11 +37,17 @@ def scrobbled(song_id: str = "song-1", played_ms: int | None = None, duration_ms
     return SongPlayed(user_id=USER, song_id=song_id, played_ms=played_ms, duration_ms=duration_ms)
 
 
-def imported(song_id: str = "song-1", played_ms: int | None = None) -> ListenImported:
+def imported(
+    song_id: str = "song-1",
+    played_ms: int | None = None,
+    import_id: str = "import-1",
+    precision_ms: int | None = None,
+) -> ListenImported:
     return ListenImported(
         user_id=USER,
         song_id=song_id,
-        import_id="import-1",
+        import_id=import_id,
+        precision_ms=precision_ms,
         origin="spotify",
         title="One",
         artists=("Two",),
@@ -98,6 +105,46 @@ def test_an_imported_listen_is_known_as_one() -> None:
     assert (action.kind, action.import_mark) == ("imported", event_mark("import-1"))
 
 
+SECOND_US = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("listens", "kept"),
+    [
+        ([("imported", 0.0), ("imported", 1.0)], [0.0]),
+        ([("imported", 0.9), ("imported", 1.1)], [0.9]),
+        ([("imported", 0.0), ("imported", 2.0)], [0.0, 2.0]),
+        ([("imported", 0.0), ("imported", 1.0), ("imported", 2.0)], [0.0, 2.0]),
+        ([("imported", 0.0), ("listen", 1.0)], [1.0]),
+        ([("listen", 0.0), ("listen", 1.0)], [0.0, 1.0]),
+        ([("listen", 0.0), ("imported", 1.0)], [0.0]),
+        ([("coarse", 0.0), ("imported", 37.0)], [37.0]),
+        ([("coarse", 0.0), ("coarse", 59.0)], [0.0]),
+        ([("coarse", 0.0), ("coarse", 60.0)], [0.0, 60.0]),
+        ([("coarse", 0.0), ("listen", 59.0)], [59.0]),
+        ([("imported", 0.0), ("coarse", 30.0)], [0.0, 30.0]),
+    ],
+)
+def test_the_same_listen_in_two_histories_counts_once(listens: list[tuple[Kind, float]], kept: list[float]) -> None:
+    base = microseconds(NOON)
+    actions = [
+        UserAction(USER, "song-1", base + int(at * SECOND_US), number, kind, 0, number, import_mark=number)
+        for number, (kind, at) in enumerate(listens)
+    ]
+    for order in (actions, actions[::-1]):
+        assert sorted((at_us - base) / SECOND_US for at_us, _, _ in fold_actions(order).recent) == kept
+
+
+def test_an_import_that_was_taken_back_has_no_listens() -> None:
+    """What another import brought too stays, and so does what comes of it after it was taken back."""
+    first, second = imported(import_id="one"), imported(import_id="two")
+    log = [event(first, "a"), event(second, "a"), event(imported("song-2", import_id="one"), "b")]
+    undone = event(ImportUndone(user_id=USER, import_id="one"), "c")
+    for order in ([*log, undone], [undone, *log]):
+        records = [record(number, one) for number, one in enumerate(order)]
+        assert [song.song_id for song in fold_actions(parse_actions(0, records).actions).songs] == ["song-1"]
+
+
 def test_like_then_unlike_ends_unliked_in_no_list() -> None:
     assert told(SongLiked(user_id=USER, song_id="song-1")).liked == 1
     library = told(SongLiked(user_id=USER, song_id="song-1"), SongUnliked(user_id=USER, song_id="song-1"))
@@ -127,10 +174,11 @@ def test_what_cannot_be_understood_is_told_and_passed_over() -> None:
 
 
 SONGS = st.sampled_from(["song-1", "song-2", "song-3"])
+IMPORTS = st.sampled_from(["import-1", "import-2", "import-3"])
 DATA = st.one_of(
     st.builds(played, SONGS, st.sampled_from([1_000, 30_000, 60_000])),
     st.builds(scrobbled, SONGS, st.sampled_from([None, 1_000, 30_000]), st.sampled_from([None, 1_000])),
-    st.builds(imported, SONGS, st.sampled_from([None, 1_000])),
+    st.builds(imported, SONGS, st.sampled_from([None, 1_000]), IMPORTS, st.sampled_from([None, 1_000, 60_000])),
     st.builds(lambda song: SongLiked(user_id=USER, song_id=song), SONGS),
     st.builds(lambda song: SongUnliked(user_id=USER, song_id=song), SONGS),
     st.builds(lambda song: SongUploaded(user_id=USER, song_id=song, title="T", artist="A", duration_ms=1), SONGS),
@@ -141,13 +189,25 @@ EVENTS = st.builds(
     lambda data, number, second: event(data, f"e-{number}", NOON + timedelta(seconds=second)),
     DATA,
     st.integers(0, 150),
-    st.integers(-5, 5),
+    st.integers(-5, 5) | st.integers(-90_000, 90_000).map(lambda part: part / 1_000),
+)
+UNDONE = st.builds(
+    lambda one, number: event(ImportUndone(user_id=USER, import_id=one), f"u-{number}"), IMPORTS, st.integers(0, 1)
 )
 
 
 @settings(deadline=None)
-@given(logs=st.lists(st.lists(EVENTS, max_size=100), min_size=1, max_size=3), data=st.data())
-def test_any_portions_with_any_repetition_come_to_the_reference(logs: list[list[Event]], data: st.DataObject) -> None:
+@given(
+    logs=st.lists(st.lists(EVENTS, max_size=100), min_size=1, max_size=3),
+    undone=st.lists(UNDONE, max_size=2),
+    data=st.data(),
+)
+def test_any_portions_with_any_repetition_come_to_the_reference(
+    logs: list[list[Event]], undone: list[Event], data: st.DataObject
+) -> None:
+    for one in undone:
+        log = data.draw(st.sampled_from(logs))
+        log.insert(data.draw(st.integers(0, len(log))), one)
     shelf = MemoryShelf(tiny())
     following = [0] * len(logs)
     while left := [number for number, log in enumerate(logs) if following[number] < len(log)]:

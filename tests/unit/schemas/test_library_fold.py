@@ -77,9 +77,9 @@ def test_a_listen_of_unknown_length_counts() -> None:
 
 def test_an_imported_listen_counts_at_its_own_date() -> None:
     library = fold_actions(
-        [action(0, at_us=50), action(1, "imported", at_us=-5), action(2, "imported", mark=1, at_us=-5)]
+        [action(0, at_us=50), action(1, "imported", at_us=-5_000_000), action(2, "imported", mark=1, at_us=-5_000_000)]
     )
-    assert song(library) == FoldedSong("song-1", 2, 80_000, -5, 50, None, None)
+    assert song(library) == FoldedSong("song-1", 2, 80_000, -5_000_000, 50, None, None)
 
 
 def test_a_listen_that_many_imports_brought_is_merged_in_a_moment() -> None:

@@ -15,7 +15,15 @@ from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_name
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
-from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    ImportUndone,
+    ListenImported,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.listening import is_listen
 from songline.schemas.moments import milliseconds, moment_at
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
@@ -101,7 +109,16 @@ times = any_times | st.sampled_from(
         None,
     ]
 )
-kinds = ["song.played", "song.liked", "song.unliked", "song.uploaded", "song.removed", "song.danced", "listen.imported"]
+kinds = [
+    "song.played",
+    "song.liked",
+    "song.unliked",
+    "song.uploaded",
+    "song.removed",
+    "song.danced",
+    "listen.imported",
+    "import.undone",
+]
 usual = {
     "userId": "user-1",
     "songId": "song-1",
@@ -245,7 +262,7 @@ def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
             continue
         if isinstance(event.data, SongUploaded | SongRemoved):
             facts.append((index, event))
-        elif isinstance(event.data, ListenImported):
+        elif isinstance(event.data, ListenImported | ImportUndone):
             continue
         elif not isinstance(event.data, SongPlayed) or is_listen(event.data.played_ms, event.data.duration_ms):
             acts.append(expected(event))
