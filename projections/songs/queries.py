@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.projections.store import DocumentStore
-from songline.schemas.search import folded, words
+from songline.schemas.search import Alternatives, Term, folded, terms
 from songline.schemas.songs import Song, SongDocument
 from songline.schemas.types import Id
 
@@ -17,6 +17,7 @@ _BEFORE_ALL = "~"
 FOUND = "SELECT c.id, c.facts, c.order FROM c"
 """The columns of a search. Facts from other users than the owner are left out: they may be a hundred times as large."""
 _BEGINS = "EXISTS(SELECT VALUE word FROM word IN c.words WHERE STARTSWITH(word, {name}))"
+_IS = "ARRAY_CONTAINS(c.words, {name})"
 
 
 class SongSearch(Struct, frozen=True, kw_only=True):
@@ -24,7 +25,7 @@ class SongSearch(Struct, frozen=True, kw_only=True):
 
     artist: str | None = None
     genre: str | None = None
-    words: tuple[str, ...] = ()
+    words: tuple[Alternatives, ...] = ()
     after: str | None = None
 
 
@@ -40,14 +41,14 @@ class SongGoneError(Exception):
 
 
 def search(artist: str | None, genre: str | None, q: str | None, cursor: str | None) -> SongSearch:
-    """The search for these parameters; each word of `q` begins a word of title, artist or album.
+    """The search for these parameters; each word of `q` begins a word of title, artist or album (see `schemas.search`).
 
     Raises SongCursorError.
     """
     return SongSearch(
         artist=None if artist is None else folded(artist),
         genre=genre,
-        words=() if q is None else words(q),
+        words=() if q is None else terms(q),
         after=None if cursor is None else after(cursor),
     )
 
@@ -62,11 +63,21 @@ def query(search: SongSearch) -> tuple[str, list[dict[str, object]]]:
     if search.genre is not None:
         conditions.append("c.genre = @genre")
         values["@genre"] = search.genre
-    for name, word in ((f"@word{number}", word) for number, word in enumerate(search.words)):
-        conditions.append(_BEGINS.format(name=name))
-        values[name] = word
+    conditions += [_one_of(choices, values) for choices in search.words]
     text = " ".join((FOUND, "WHERE", " AND ".join(conditions), "ORDER BY c.order DESC"))
     return text, [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _one_of(choices: Alternatives, values: dict[str, object]) -> str:
+    """The condition that one of `choices` matches; its parameters are added to `values`."""
+    options = [" AND ".join(_has(term, values) for term in choice) for choice in choices]
+    return f"({' OR '.join(options)})"
+
+
+def _has(term: Term, values: dict[str, object]) -> str:
+    name = f"@word{len(values)}"
+    values[name] = term.word
+    return (_IS if term.whole else _BEGINS).format(name=name)
 
 
 def cursor(order: str) -> str:

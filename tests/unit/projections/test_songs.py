@@ -5,25 +5,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.projections.songs.queries import SongCursorError, SongSearch, after, cursor, query, search
+from songline.schemas.search import Term
 
 ORDER = "2026-11-22T12:00:00.000000+00:00 song-42"
 
 
 def test_a_search_is_folded_as_the_songs_are() -> None:
     assert search("Sigur  RÓS", "indie", "Ágætis  byrjun!", None) == SongSearch(
-        artist="sigur ros", genre="indie", words=("agætis", "byrjun")
+        artist="sigur ros", genre="indie", words=(((Term("agaetis"),),), ((Term("byrjun"),),))
     )
 
 
 def test_a_query_holds_values_as_parameters_only() -> None:
-    text, parameters = query(SongSearch(artist="'; --", genre="indie", words=("one", "two"), after=ORDER))
+    asked = (((Term("one"),), (Term("o"), Term("ne", whole=True))), ((Term("two"),),))
+    text, parameters = query(SongSearch(artist="'; --", genre="indie", words=asked, after=ORDER))
     assert "'" not in text
     assert {parameter["name"]: parameter["value"] for parameter in parameters} == {
         "@after": ORDER,
         "@artist": "'; --",
         "@genre": "indie",
-        "@word0": "one",
-        "@word1": "two",
+        "@word3": "one",
+        "@word4": "o",
+        "@word5": "ne",
+        "@word6": "two",
     }
     assert all(str(parameter["name"]) in text for parameter in parameters)
 
