@@ -39,11 +39,13 @@ class Reason(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Transition(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An ingestion came into `state` at a moment."""
+    """An ingestion came into `state` at a moment. `note` is a sentence for its owner where the file is a song and
+    something about it is odd."""
 
     state: State
     at: Moment
     reason: Reason | None = None
+    note: str | None = None
 
 
 class Audio(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

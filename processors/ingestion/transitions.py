@@ -98,7 +98,7 @@ def decide(ingestion: Ingestion, command: Command, finding: ProbedAudio | Refuse
         content_type=audio.content_type,
     )
     event = _outgoing(derived_id("song-uploaded", ingestion.id), uploaded, command.traceparent, now)
-    ready = _moved(ingestion, "ready", now)
+    ready = _moved(ingestion, "ready", now, note=finding.note)
     return structs.replace(ready, song_id=ingestion.id, audio=audio, outbox=(*ingestion.outbox, event))
 
 
@@ -200,8 +200,10 @@ def _outgoing(event_id: str, data: Payload, traceparent: str | None, now: dateti
     return msgspec.json.decode(encode(event), type=dict[str, Any])
 
 
-def _moved(ingestion: Ingestion, state: State, now: datetime, reason: Reason | None = None) -> Ingestion:
+def _moved(
+    ingestion: Ingestion, state: State, now: datetime, reason: Reason | None = None, note: str | None = None
+) -> Ingestion:
     if ingestion.state == state == "processing":
         return structs.replace(ingestion, updated_at=now)
-    history = (*ingestion.history, Transition(state=state, at=now, reason=reason))[-HISTORY_MAX:]
+    history = (*ingestion.history, Transition(state=state, at=now, reason=reason, note=note))[-HISTORY_MAX:]
     return structs.replace(ingestion, state=state, updated_at=now, reason=reason, history=history)

@@ -43,6 +43,7 @@ class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     at: Moment
     reason: Reason | None = None
     song_id: Id | None = None
+    note: str | None = None
 
 
 def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
@@ -143,5 +144,5 @@ async def stream(
 
 def _event(ingestion: Ingestion, step: Transition, mark: str) -> bytes:
     song_id = ingestion.song_id if step.state == "ready" else None
-    data = Step(id=ingestion.id, state=step.state, at=step.at, reason=step.reason, song_id=song_id)
+    data = Step(id=ingestion.id, state=step.state, at=step.at, reason=step.reason, song_id=song_id, note=step.note)
     return format_sse_event(event=step.state, data_str=msgspec.json.encode(data).decode(), id=mark)

@@ -181,7 +181,8 @@ async def _await(sender: FileSender, file: Path, entry: JournalEntry, tally: _Up
 
 
 def _outcome(answer: UploadResponse) -> str:
-    return answer.id if answer.reason is None else f"{answer.reason.text} ({answer.id})"
+    said = answer.note if answer.reason is None else answer.reason.text
+    return answer.id if said is None else f"{said} ({answer.id})"
 
 
 def _say(state: str, file: Path, text: str) -> None:

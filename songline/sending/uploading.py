@@ -18,7 +18,7 @@ from songline.identity.token_client import IssuerUnreachableError
 from songline.schemas.commands import Metadata, derived_id
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
-from songline.schemas.ingestions import Reason, State
+from songline.schemas.ingestions import Reason, State, Transition
 from songline.schemas.types import Moment
 from songline.sending.exits import CommandError, ExitCode
 from songline.sending.journal import FileSighting, JournalEntry, UploadJournal, readable
@@ -58,6 +58,12 @@ class UploadResponse(Struct, frozen=True, rename="camel"):
     state: State
     reason: Reason | None = None
     removed_at: Moment | None = None
+    history: tuple[Transition, ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        """What is odd about a file that is a song."""
+        return self.history[-1].note if self.history else None
 
 
 class FileSender:

@@ -70,20 +70,20 @@ def _by_libsndfile(samples: NDArray[np.int16], rate: int, tags: Mapping[str, str
 def mp3_frames(seconds: float) -> bytes:
     """An MP3 stream without any header of its length, as an encoder on the air sends it."""
     whole = song("mp3", seconds)
-    tag = 10 + _syncsafe(whole[6:10]) if whole[:3] == b"ID3" else 0
+    tag = 10 + _from_syncsafe(whole[6:10]) if whole[:3] == b"ID3" else 0
     first = whole.index(b"\xff\xfb", tag)
     return whole[whole.index(b"\xff\xfb", first + 4) :]
 
 
 def id3(*frames: tuple[bytes, bytes, bytes]) -> bytes:
     """An ID3v2.4 tag of raw frames: (identifier, flags, content)."""
-    body = b"".join(name + _to_syncsafe(len(content)) + flags + content for name, flags, content in frames)
-    return b"ID3\x04\x00\x00" + _to_syncsafe(len(body)) + body
+    body = b"".join(name + syncsafe(len(content)) + flags + content for name, flags, content in frames)
+    return b"ID3\x04\x00\x00" + syncsafe(len(body)) + body
 
 
-def _syncsafe(octets: bytes) -> int:
+def _from_syncsafe(octets: bytes) -> int:
     return sum(octet << shift for octet, shift in zip(octets, (21, 14, 7, 0), strict=True))
 
 
-def _to_syncsafe(number: int) -> bytes:
+def syncsafe(number: int) -> bytes:
     return struct.pack("4B", *(number >> shift & 0x7F for shift in (21, 14, 7, 0)))

@@ -1,76 +1,102 @@
-"""Is a FLAC file whole? Its header says how many samples there are; its last frame says where it stands.
+"""Is a FLAC file whole, and how long is it? Its header says how many samples there are, or 0 where its writer could not
+go back; its last frame says where it stands.
 
-Source: RFC 9639 sections 8.1 (metadata blocks), 9.1 (frame header) and 9.3 (frame footer).
+Source: RFC 9639 section 8 (metadata blocks).
 """
 
-from functools import cache
 from typing import BinaryIO, NamedTuple
 
+from songline.processors.ingestion.audio import raw_tags
+from songline.processors.ingestion.audio.extent import Extent, before_zeros
+from songline.processors.ingestion.audio.flac_frames import FRAME_HEAD_MAX, FlacFrame, crc16, read_frame
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
+from songline.processors.ingestion.audio.sound import RATES, RawTags, Sound, bad_rate
 
 WINDOW = 1 << 20
-ID3V1 = 128
-
-
-# By their code in a frame header (RFC 9639 section 9.1.2); None: that of STREAMINFO.
-_RATES = (None, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
-
-
-class FlacFrame(NamedTuple):
-    """The number of samples up to its end, and samples a second, None where only STREAMINFO says it."""
-
-    end: int
-    rate: int | None
+_STREAMINFO, _COMMENTS = 0, 4
+_COMMENTS_MAX = 64 << 20
 
 
 class FlacStreamInfo(NamedTuple):
-    """From STREAMINFO: samples in all (0: unknown), the fixed block size, the largest frame (0: unknown), and samples a
-    second."""
+    """From STREAMINFO: samples in all (0: unknown), the fixed block size, and samples a second."""
 
     samples: int
     block_size: int
-    largest_frame: int
     rate: int
 
 
-def check_metadata(file: BinaryIO, start: int) -> None:
-    """Raise InvalidAudioError (cut-off) unless the metadata blocks of the stream at `start` are whole.
+def read_flac(file: BinaryIO, extent: Extent) -> Sound:
+    """The sound of a FLAC file. Raises InvalidAudioError: cut-off, corrupt."""
+    info, found, first = _metadata(file, extent)
+    if info.rate not in RATES:
+        raise bad_rate(info.rate)
+    samples = _samples(file, extent, info, first)
+    # Tags of others stand where FLAC's own say nothing.
+    return Sound("flac", samples / info.rate, raw_tags.merged(found, raw_tags.around(file, extent)))
 
-    Frames must follow them.
-    """
-    length = file.seek(0, 2)
-    at, last = start + 4, False
+
+def _metadata(file: BinaryIO, extent: Extent) -> tuple[FlacStreamInfo, RawTags, int]:
+    """STREAMINFO, the comments, and where the frames begin. Raises InvalidAudioError."""
+    info, found = None, RawTags()
+    at, last = extent.start + 4, False
     while not last:
         file.seek(at)
         head = file.read(4)
         if len(head) < 4:
-            raise cut_off(at + 4, length)
-        last = bool(head[0] & 0x80)
-        at += 4 + int.from_bytes(head[1:])
-    if at >= length:
-        raise cut_off(at + 1, length)
+            raise cut_off(at + 4, extent.end)
+        last, kind, size = bool(head[0] & 0x80), head[0] & 0x7F, int.from_bytes(head[1:])
+        if kind == _STREAMINFO and info is None:
+            info = _stream_info(file.read(34))
+        elif kind == _COMMENTS and size <= _COMMENTS_MAX:
+            found = raw_tags.merged(found, raw_tags.vorbis_comments(file.read(size)))
+        at += 4 + size
+    if at >= extent.end:
+        raise cut_off(at + 1, extent.end)
+    if info is None:
+        raise InvalidAudioError(
+            "corrupt", "The file is damaged: the part that says what its sound is like is not there."
+        )
+    return info, found, at
 
 
-def check(file: BinaryIO, expected: FlacStreamInfo) -> None:
-    """Raise InvalidAudioError (cut-off) unless the file ends with the frame that holds its last sample, checksum
-    included; and (corrupt) where that frame contradicts the header."""
-    if expected.samples == 0:
-        return
-    length = file.seek(0, 2)
-    file.seek(max(0, length - (expected.largest_frame or WINDOW) - 4 * ID3V1))
-    tail = file.read()
-    if tail[-ID3V1:].startswith(b"TAG"):
-        tail = tail[:-ID3V1]
+def _stream_info(block: bytes) -> FlacStreamInfo | None:
+    if len(block) < 34:
+        return None
+    packed = int.from_bytes(block[10:18])
+    return FlacStreamInfo(
+        samples=packed & (1 << 36) - 1,
+        block_size=int.from_bytes(block[:2]),
+        rate=packed >> 44,
+    )
+
+
+def _samples(file: BinaryIO, extent: Extent, info: FlacStreamInfo, first: int) -> int:
+    """The samples up to the end of the last frame, or from frame to frame where the header does not say how many there
+    are. Raises InvalidAudioError (cut-off) unless the file ends with a whole frame, which holds the last sample; and
+    (corrupt) where that frame contradicts the header."""
+    # Zeros don't change a checksum that is 0.
+    end = before_zeros(file, extent.start, extent.end)
+    file.seek(max(first, end - WINDOW))
+    tail = file.read(end - file.tell())
     at = tail.rfind(b"\xff")
     while at >= 0:
-        frame = read_frame(tail[at : at + 16], expected.block_size)
+        frame = read_frame(tail[at : at + FRAME_HEAD_MAX], info.block_size)
         if frame is not None and crc16(tail[at:]) == 0:
-            _compare(frame, expected)
-            return
+            if info.samples:
+                _compare(frame, info)
+                return info.samples
+            return frame.end - _begin(file, first, info)
         at = tail.rfind(b"\xff", 0, at)
     raise InvalidAudioError(
         "cut-off", "The file is cut off or damaged: it does not end with a whole frame. Send it whole."
     )
+
+
+def _begin(file: BinaryIO, first: int, info: FlacStreamInfo) -> int:
+    """The number of the first sample: not 0 where a stream was joined while it ran."""
+    file.seek(first)
+    frame = read_frame(file.read(FRAME_HEAD_MAX), info.block_size)
+    return 0 if frame is None else frame.end - frame.samples
 
 
 def _compare(last: FlacFrame, expected: FlacStreamInfo) -> None:
@@ -83,90 +109,3 @@ def _compare(last: FlacFrame, expected: FlacStreamInfo) -> None:
     if last.rate not in (None, expected.rate):
         text = f"The file is damaged: its header says {expected.rate} Hz, and its sound {last.rate} Hz."
         raise InvalidAudioError("corrupt", text)
-
-
-def read_frame(head: bytes, block_size: int) -> FlacFrame | None:
-    """The frame that begins with `head`; None when that is no frame header."""
-    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
-        return None
-    coded = _number(head, 4)
-    if coded is None:
-        return None
-    number, at = coded
-    size_code, rate_code = head[2] >> 4, head[2] & 15
-    if size_code == 0 or rate_code == 15:
-        return None
-    size, at = _block_size(size_code, head, at)
-    rate, at = _rate(rate_code, head, at)
-    if len(head) <= at or crc8(head[: at + 1]) != 0:
-        return None
-    return FlacFrame((number if head[1] & 1 else number * block_size) + size, rate)
-
-
-def _rate(code: int, head: bytes, at: int) -> tuple[int | None, int]:
-    match code:
-        case 12:
-            return int.from_bytes(head[at : at + 1]) * 1000, at + 1
-        case 13:
-            return int.from_bytes(head[at : at + 2]), at + 2
-        case 14:
-            return int.from_bytes(head[at : at + 2]) * 10, at + 2
-        case _:
-            return _RATES[code], at
-
-
-def _block_size(code: int, head: bytes, at: int) -> tuple[int, int]:
-    match code:
-        case 1:
-            return 192, at
-        case 6:
-            return int.from_bytes(head[at : at + 1]) + 1, at + 1
-        case 7:
-            return int.from_bytes(head[at : at + 2]) + 1, at + 2
-        case _ if code < 6:
-            return 576 << (code - 2), at
-        case _:
-            return 256 << (code - 8), at
-
-
-def _number(head: bytes, at: int) -> tuple[int, int] | None:
-    """A frame or sample number in UTF-8's manner, up to 36 bits, and where it ends."""
-    first = head[at]
-    if first < 0x80:
-        return first, at + 1
-    more = 8 - (first ^ 0xFF).bit_length() - 1
-    rest = head[at + 1 : at + 1 + more]
-    if not 1 <= more <= 6 or len(rest) < more or any(octet & 0xC0 != 0x80 for octet in rest):
-        return None
-    number = first & (0x7F >> (more + 1))
-    for octet in rest:
-        number = number << 6 | octet & 0x3F
-    return number, at + 1 + more
-
-
-def crc8(octets: bytes) -> int:
-    """Polynomial x^8 + x^2 + x + 1; 0 over a header with its checksum."""
-    value = 0
-    for octet in octets:
-        value = _table(8, 0x07)[value ^ octet]
-    return value
-
-
-def crc16(octets: bytes) -> int:
-    """Polynomial x^16 + x^15 + x^2 + 1; 0 over a frame with its checksum."""
-    table = _table(16, 0x8005)
-    value = 0
-    for octet in octets:
-        value = (value << 8 & 0xFF00) ^ table[value >> 8 ^ octet]
-    return value
-
-
-@cache
-def _table(bits: int, polynomial: int) -> tuple[int, ...]:
-    table = []
-    for octet in range(256):
-        value = octet << (bits - 8)
-        for _ in range(8):
-            value = (value << 1 ^ (polynomial if value >> (bits - 1) else 0)) & (1 << bits) - 1
-        table.append(value)
-    return tuple(table)

@@ -3,9 +3,10 @@
 from typing import BinaryIO, Literal, get_args
 
 from songline.processors.ingestion.audio import mpeg
+from songline.processors.ingestion.audio.extent import Extent
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 
-Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"]
+Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff", "mp2", "ogg-flac", "speex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -16,7 +17,13 @@ MEDIA_TYPES: dict[Format, str] = {
     "m4a": "audio/mp4",
     "wav": "audio/wav",
     "aiff": "audio/aiff",
+    "mp2": "audio/mpeg",
+    "ogg-flac": "audio/ogg",
+    "speex": "audio/ogg",
 }
+
+Container = Literal["mpeg", "flac", "ogg", "mp4", "wav", "aiff"]
+"""What a file is at first sight, and which reader reads it."""
 
 WANTED = "MP3, FLAC, Ogg Vorbis, Opus, M4A, WAV or AIFF"
 HEAD = 64
@@ -30,13 +37,10 @@ _OTHER_AUDIO = (
     (0, b"MP+", "Musepack"),
     (0, b"DSD ", "DSD audio"),
     (0, b"MThd", "a MIDI file, which holds notes and no sound"),
-    (0, b"RF64", "a WAV file in its form for more than 4 GB, RF64"),
     (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
     (0, b"\xff\xf1", "a bare AAC stream"),
     (0, b"\xff\xf9", "a bare AAC stream"),
     (0, b"\x0bw", "Dolby Digital"),
-    (28, b"\x7fFLAC", "FLAC inside Ogg"),
-    (28, b"Speex   ", "Speex"),
 )
 _NO_AUDIO = (
     (0, b"\x89PNG", "a PNG image"),
@@ -54,50 +58,52 @@ _NO_AUDIO = (
 )
 
 
-def recognise(file: BinaryIO) -> tuple[Format, int]:
-    """The format of `file`, and where in it the format begins: after ID3v2 tags, which may stand before MP3 and FLAC.
+def recognise(file: BinaryIO, extent: Extent) -> Container:
+    """What `file` is.
 
     Raises InvalidAudioError: empty, not-audio, unsupported or cut-off.
     """
-    length = file.seek(0, 2)
-    if length == 0:
+    if extent.length == 0:
         raise InvalidAudioError("empty", "The file is empty.")
-    start = mpeg.after_id3(file)
-    if start >= length:
+    file.seek(0)
+    if extent.start >= extent.length and file.read(3) == b"ID3":
         raise InvalidAudioError(
             "cut-off", "The file is cut off within its tags: there is no sound in it. Send it whole."
         )
-    file.seek(start)
+    file.seek(extent.start)
     head = file.read(HEAD)
     if known := _by_magic(head):
-        return known, start
+        return known
     for offset, magic, name in _OTHER_AUDIO:
-        if head.startswith(magic, offset) and not mpeg.first_frame(file, start, within=1):
+        if head.startswith(magic, offset) and not mpeg.first_frame(file, extent.start, within=1):
             raise InvalidAudioError("unsupported", f"This is {name}. We take {WANTED}.")
     for offset, magic, name in _NO_AUDIO:
         if head.startswith(magic, offset):
             raise InvalidAudioError("not-audio", f"This is {name}, not audio. We take {WANTED}.")
-    frame = mpeg.first_frame(file, start)
-    if frame is None:
-        raise InvalidAudioError("not-audio", f"This is not audio as we know it. We take {WANTED}.")
-    if frame.header.layer != 3:
-        raise InvalidAudioError("unsupported", f"This is MPEG audio of layer {frame.header.layer}. We take {WANTED}.")
-    return "mp3", frame.offset
+    if mpeg.first_frame(file, extent.start) is not None:
+        return "mpeg"
+    if mpeg.free_format(file, extent.start):
+        raise InvalidAudioError(
+            "unsupported",
+            "This is an MP3 in free format: its frames don't say how long they are, and few players play it. Encode it "
+            "again with a bit rate of 320 kbit/s or less.",
+        )
+    raise InvalidAudioError("not-audio", f"This is not audio as we know it. We take {WANTED}.")
 
 
-def _by_magic(head: bytes) -> Format | None:
+def _by_magic(head: bytes) -> Container | None:
     match head[:4], head[4:8], head[8:12]:
         case b"fLaC", _, _:
             return "flac"
-        case b"RIFF", _, b"WAVE":
+        case ((b"RIFF" | b"RF64" | b"BW64"), _, b"WAVE"):
             return "wav"
         case b"FORM", _, (b"AIFF" | b"AIFC"):
             return "aiff"
-        case _, b"ftyp", _:
-            return "m4a"
-        case b"OggS", _, _ if head[28:35] == b"\x01vorbis":
+        case b"OggS", _, _:
             return "ogg"
-        case b"OggS", _, _ if head[28:36] == b"OpusHead":
-            return "opus"
+        case _, (b"ftyp" | b"moov" | b"mdat" | b"moof" | b"styp" | b"wide" | b"pnot"), _:
+            return "mp4"
+        case b"riff", b"\x2e\x91\xcf\x11", _ if head[24:28] == b"wave":
+            return "wav"
         case _:
             return None

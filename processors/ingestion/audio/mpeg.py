@@ -1,17 +1,16 @@
 """MPEG audio, frame by frame: the only way to know how much of an MP3 there really is.
 
-Source: ISO/IEC 11172-3 section 2.4.1.3 (frame header), ID3v2.4 section 3.1, and the Xing header as LAME writes it.
+Source: ISO/IEC 11172-3 section 2.4.1.3 (frame header).
 """
 
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
-from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
+from songline.processors.ingestion.audio.extent import after_zeros, id3_size
 
 SEARCH = 64 * 1024
+FREE_FRAME_MAX = 8 * 1024
 CHAIN = 3
-# Less than this part of the sound readable is not a blemish any more.
-READABLE = 0.9
 
 _BITRATES = {
     (1, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -66,18 +65,6 @@ def header(octets: bytes) -> MpegHeader | None:
     return MpegHeader(layer, samples // 8 * 1000 * kilobits // hertz + padding, samples, hertz)
 
 
-def after_id3(file: BinaryIO) -> int:
-    """Where the ID3v2 tags at the beginning end; 0 without one."""
-    end = 0
-    while True:
-        file.seek(end)
-        tag = file.read(10)
-        if len(tag) < 10 or tag[:3] != b"ID3" or max(tag[6:10]) > 0x7F:
-            return end
-        size = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
-        end += size + (20 if tag[5] & 0x10 else 10)
-
-
 def first_frame(file: BinaryIO, start: int, within: int = SEARCH) -> MpegFrame | None:
     """The first frame at or after `start` that others follow, one after the other, or the end of the file."""
     file.seek(start)
@@ -105,77 +92,66 @@ def _chained(file: BinaryIO, offset: int) -> bool:
     return True
 
 
-def walk(file: BinaryIO, start: int) -> MpegStream:
-    """All frames from `start`, over what is no frame between them, to the end of the file or the tags there."""
-    end = _before_tags(file)
+def walk(file: BinaryIO, start: int, end: int) -> MpegStream:
+    """All frames from `start` to `end`, over what is no frame between them. Zeros and tags between frames are no
+    damage."""
     frames = samples = skipped = 0
-    rate = 1
+    seconds, rate = 0.0, 0
     at = start
     while at < end:
         file.seek(at)
-        found = header(file.read(4))
+        head = file.read(10)
+        found = header(head[:4])
         if found is None:
-            resumed = first_frame(file, at + 1)
-            onward = min(resumed.offset if resumed else end, end)
-            skipped += onward - at
+            onward = _onward(file, at, head, end)
+            if onward is None:
+                resumed = first_frame(file, at + 1)
+                onward = min(resumed.offset if resumed else end, end)
+                skipped += onward - at
             at = onward
             continue
         if at + found.length > end:
-            return MpegStream(frames, samples / rate, skipped, truncated=True)
-        frames, samples, rate = frames + 1, samples + found.samples, found.rate
+            return MpegStream(frames, seconds + samples / max(rate, 1), skipped, truncated=True)
+        if found.rate != rate:
+            seconds, samples, rate = seconds + samples / max(rate, 1), 0, found.rate
+        frames, samples = frames + 1, samples + found.samples
         at += found.length
-    return MpegStream(frames, samples / rate, skipped, truncated=False)
+    return MpegStream(frames, seconds + samples / max(rate, 1), skipped, truncated=False)
 
 
-def duration(file: BinaryIO, start: int) -> float:
-    """Seconds of sound from the first frame at `start`; raises InvalidAudioError (cut-off, corrupt, empty).
-
-    A file whose Xing header counts its frames must have them all. Without one, a file that ends early is only shorter.
-    """
-    promised = _promised_frames(file, start)
-    # The frame that holds such a header is silent.
-    stream = walk(file, start if promised is None else start + _header_at(file, start).length)
-    # Some encoders count the header's own frame too; one that breaks off is missing all the same.
-    if promised is not None and stream.frames < promised - (not stream.truncated):
-        raise InvalidAudioError(
-            "cut-off", f"The file is cut off: its header promises {promised} frames, {stream.frames} are there."
-        )
-    length = file.seek(0, 2) - start
-    if stream.skipped > (1 - READABLE) * length:
-        raise InvalidAudioError(
-            "corrupt", f"The file is damaged: {stream.skipped} of its {length} bytes can't be read as sound."
-        )
-    return stream.seconds
-
-
-def _before_tags(file: BinaryIO) -> int:
-    """Where the sound ends: before an ID3v1 tag, and an APEv2 tag before that."""
-    end = file.seek(0, 2)
-    if end >= 128:
-        file.seek(end - 128)
-        if file.read(3) == b"TAG":
-            end -= 128
-    if end >= 32:
-        file.seek(end - 32)
-        footer = file.read(32)
-        if footer.startswith(b"APETAGEX"):
-            size = int.from_bytes(footer[12:16], "little") + (32 if footer[23] & 0x80 else 0)
-            end -= min(size, end)
-    return end
-
-
-def _header_at(file: BinaryIO, offset: int) -> MpegHeader:
-    file.seek(offset)
-    found = header(file.read(4))
-    assert found is not None
-    return found
-
-
-def _promised_frames(file: BinaryIO, start: int) -> int | None:
-    file.seek(start)
-    frame = file.read(192)
-    for name in (b"Xing", b"Info"):
-        at = frame.find(name, 4, 48)
-        if at >= 0 and frame[at + 7] & 1:
-            return int.from_bytes(frame[at + 8 : at + 12])
+def _onward(file: BinaryIO, at: int, head: bytes, end: int) -> int | None:
+    """Where the zeros or tags at `at` end; None where there are none."""
+    size = id3_size(head)
+    if size is not None:
+        return min(at + size, end)
+    if head[:3] == b"TAG" and at + 128 <= end:
+        return at + 128
+    if head.startswith(b"\0\0\0\0"):
+        return min(after_zeros(file, at), end)
     return None
+
+
+def free_format(file: BinaryIO, start: int) -> bool:
+    """Whether frames of free format stand at `start`: they don't say how long they are, and one is as long as the
+    other."""
+    file.seek(start)
+    window = file.read(4 * FREE_FRAME_MAX)
+    first = int.from_bytes(window[:4])
+    # Sync, a version, a layer, no bit rate, a sampling rate.
+    if first >> 21 != 0x7FF or first >> 19 & 3 == 1 or first >> 17 & 3 == 0 or first >> 12 & 15 or first >> 10 & 3 == 3:
+        return False
+    same = 0xFFFE0C00
+    sync = window[:2]
+    at = window.find(sync, 4)
+    while 0 <= at <= FREE_FRAME_MAX:
+        if _free_at(window, at, first, same) and any(
+            _free_at(window, 2 * at + padding, first, same) for padding in (-1, 0, 1)
+        ):
+            return True
+        at = window.find(sync, at + 1)
+    return False
+
+
+def _free_at(window: bytes, at: int, first: int, same: int) -> bool:
+    octets = window[at : at + 4]
+    return len(octets) == 4 and int.from_bytes(octets) & same == first & same and not octets[2] >> 4

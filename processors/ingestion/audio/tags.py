@@ -4,10 +4,10 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
 
 from msgspec import structs
 
+from songline.processors.ingestion.audio.sound import RawTags
 from songline.schemas.commands import Metadata
 from songline.schemas.texts import clean as clean_text
 
@@ -16,21 +16,21 @@ GENRE_MAX = 64
 UNTITLED = "Untitled"
 UNKNOWN_ARTIST = "Unknown artist"
 
-# Each of Metadata's words in ID3, in MP4 and in Vorbis comments.
-_KEYS = {
-    "title": ("TIT2", "\xa9nam", "title"),
-    "artist": ("TPE1", "\xa9ART", "artist"),
-    "album": ("TALB", "\xa9alb", "album"),
-    "genre": ("TCON", "\xa9gen", "genre"),
-}
 _NOT_IN_GENRE = re.compile(r"[^a-z0-9 &+'-]+")
 _SPACES = re.compile(r"\s+")
 _SAYS_NOTHING = {"unknown", "unknown artist", "unknown album", "untitled", "other", "none", "null", "n/a", "?"}
 
 
-def read(tags: Mapping[str, Any] | None) -> Metadata:
-    """Metadata from what mutagen read: an ID3, MP4 or Vorbis tag, or None."""
-    return clean({word: _first(tags, keys) for word, keys in _KEYS.items()} if tags else {})
+def read(raw: RawTags) -> Metadata:
+    """Metadata from tags as they stand in a file: of each, the first value that says something."""
+    return clean({name: _first(raw, name) for name in ("title", "artist", "album", "genre")})
+
+
+def _first(raw: RawTags, name: str) -> str | None:
+    shown = genre if name == "genre" else text
+    names = (name, "album_artist") if name == "artist" else (name,)
+    values = (value for key in names for value in raw.get(key, ()))
+    return next((value for value in values if shown(value) is not None), None)
 
 
 def clean(words: Mapping[str, str | None]) -> Metadata:
@@ -78,19 +78,3 @@ def title_from(file_name: str | None) -> str:
         return UNTITLED
     stem = PurePosixPath(PureWindowsPath(file_name).name).stem
     return text(stem.replace("_", " ")) or UNTITLED
-
-
-def _first(tags: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
-    for key in keys:
-        try:
-            value = tags.get(key)
-        except (KeyError, ValueError):
-            # Vorbis comments take only ASCII keys, and say so.
-            continue
-        if value is None:
-            continue
-        # ID3 genres may be numbers, which mutagen names.
-        values = getattr(value, "genres", None) or getattr(value, "text", value)
-        for item in values if isinstance(values, list) else [values]:
-            return str(item)
-    return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from songline.processors.ingestion.audio import flac
+from songline.processors.ingestion.audio import flac_frames
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.audio.sandbox import ProbeFailedError, Sandbox, SandboxLimits
 from tests.support.audio import song
@@ -38,7 +38,7 @@ async def test_a_file_that_costs_too_much_work_is_refused(tmp_path: Path) -> Non
     # The end is searched for a whole frame: here each of thousands of headers makes hope, and work.
     # (At 15 stands how large a frame can be; not known, more is searched.)
     at = whole.index(b"\xff\xf8", 8192)
-    header = next(whole[at : at + end] for end in range(6, 17) if flac.crc8(whole[at : at + end]) == 0)
+    header = next(whole[at : at + end] for end in range(6, 17) if flac_frames.crc8(whole[at : at + end]) == 0)
     path = tmp_path / "song.flac"
     path.write_bytes(whole[:15] + bytes(3) + whole[18:] + header * 10_000)
     answer = await Sandbox(SandboxLimits(cpu_seconds=1)).probe(path)

@@ -1,0 +1,160 @@
+"""WAV files: RIFF, its forms for more than 4 GB (RF64, BW64 and Sony's Wave64), and the codecs that stand in them.
+
+Sources: "Multimedia Programming Interface and Data Specifications 1.0", RFC 2361 (codecs), EBU Tech 3306, Sony's
+"Wave64".
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from songline.processors.ingestion.audio import mpeg, raw_tags
+from songline.processors.ingestion.audio.chunks import PLACEHOLDERS, Chunk, chunks, missing, sound_size
+from songline.processors.ingestion.audio.extent import Extent
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
+from songline.processors.ingestion.audio.sound import RATES, RawTags, Sound, bad_rate
+
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_PLAIN = (_PCM, _FLOAT)
+_ONE_BYTE = (6, 7)
+_MPEG = (0x50, 0x55)
+# Blocks whose header says how many samples they have: ADPCM of Microsoft and IMA, GSM 06.10.
+_BLOCKS = (0x02, 0x11, 0x31)
+_INFO_MAX = 1024
+_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+_W64_HEAD = 24
+
+
+class WavHead(NamedTuple):
+    """A `fmt ` chunk: samples a second, bytes a second, bytes of a block, bits of a sample, samples of a block that is
+    compressed."""
+
+    codec: int
+    channels: int
+    rate: int
+    bytes_a_second: int
+    block: int
+    bits: int
+    block_samples: int
+
+
+def read_wav(file: BinaryIO, extent: Extent) -> Sound:
+    """The sound of a WAV file. Raises InvalidAudioError: cut-off, corrupt, unsupported."""
+    file.seek(extent.start)
+    form = file.read(4)
+    parts = list(_wave64(file, extent) if form == b"riff" else _riff(file, extent, form))
+    found = {part.name: part for part in reversed(parts)}
+    sound = found.get(b"data")
+    if sound is not None and b"fmt " in found:
+        size = sound_size(file, sound, extent.end, "little")
+        if sound.size:
+            _check_whole(parts, sound, extent)
+        head = _head(file, found[b"fmt "])
+        seconds = _seconds(file, head, sound.offset, size, found.get(b"fact"))
+        return Sound("wav", seconds, _tags(file, parts, extent))
+    _check_form(file, extent, form)
+    raise missing("its sound" if b"fmt " in found else "what its sound is like")
+
+
+def _riff(file: BinaryIO, extent: Extent, form: bytes) -> Iterator[Chunk]:
+    """The chunks of RIFF; of RF64, whose lengths stand in a chunk of their own where four bytes are too few."""
+    sizes: dict[bytes, int] = {}
+    start = extent.start + 12
+    while start + 8 <= extent.end:
+        chunk = next(chunks(file, start, extent.end, "little"))
+        if form != b"RIFF" and chunk.name == b"ds64":
+            content = file.read(16)
+            sizes[b"data"] = int.from_bytes(content[8:16], "little")
+        if chunk.size == 0xFFFFFFFF and sizes.get(chunk.name):
+            chunk = chunk._replace(size=sizes[chunk.name])
+        yield chunk
+        start = chunk.end + chunk.size % 2
+
+
+def _wave64(file: BinaryIO, extent: Extent) -> Iterator[Chunk]:
+    """The chunks of Wave64, under the names that they have in RIFF. Their lengths count their heads."""
+    start = extent.start + 40
+    while start + _W64_HEAD <= extent.end:
+        file.seek(start)
+        head = file.read(_W64_HEAD)
+        size = int.from_bytes(head[16:], "little")
+        if head[4:16] == _W64_TAIL:
+            yield Chunk(head[:4], start + _W64_HEAD, max(0, size - _W64_HEAD))
+        if size < _W64_HEAD:
+            return
+        start += -(-size // 8) * 8
+
+
+def _check_whole(parts: list[Chunk], sound: Chunk, extent: Extent) -> None:
+    """Raise InvalidAudioError (cut-off) where a part behind the sound is not whole."""
+    for part in parts:
+        if part.offset > sound.offset and part.end > extent.end and sound.size not in PLACEHOLDERS:
+            raise cut_off(part.end, extent.end)
+
+
+def _check_form(file: BinaryIO, extent: Extent, form: bytes) -> None:
+    """Raise InvalidAudioError (cut-off) where the form is longer than the file."""
+    file.seek(extent.start + 4)
+    size = int.from_bytes(file.read(4), "little")
+    if form == b"RIFF" and size not in PLACEHOLDERS and extent.start + 8 + size > extent.end:
+        raise cut_off(extent.start + 8 + size, extent.end)
+
+
+def _head(file: BinaryIO, chunk: Chunk) -> WavHead:
+    file.seek(chunk.offset)
+    octets = file.read(min(chunk.size, 40))
+    if len(octets) < 16:
+        raise missing("what its sound is like")
+    codec, channels, rate, bytes_a_second, block, bits = struct.unpack("<HHLLHH", octets[:16])
+    if codec == _EXTENSIBLE and len(octets) >= 26:
+        codec = int.from_bytes(octets[24:26], "little")
+    return WavHead(codec, channels, rate, bytes_a_second, block, bits, int.from_bytes(octets[18:20], "little"))
+
+
+def _seconds(file: BinaryIO, head: WavHead, offset: int, size: int, fact: Chunk | None) -> float:
+    if head.channels < 1 or head.rate not in RATES:
+        raise bad_rate(head.rate, head.channels)
+    if head.codec in _PLAIN:
+        if head.block != head.channels * -(-head.bits // 8) or not head.block:
+            text = f"it says that {head.channels} samples of {head.bits} bits take {head.block} bytes"
+            raise InvalidAudioError("corrupt", f"The file is damaged: {text}.")
+        return size // head.block / head.rate
+    if head.codec in _ONE_BYTE:
+        return size // head.channels / head.rate
+    if head.codec in _MPEG:
+        return mpeg.walk(file, offset, offset + size).seconds
+    if head.codec in _BLOCKS and head.block and head.block_samples:
+        return _block_seconds(file, head, size, fact)
+    raise InvalidAudioError(
+        "unsupported",
+        f"The file is a WAV with codec {head.codec}, which is not read here. Save it as FLAC, or uncompressed.",
+    )
+
+
+def _block_seconds(file: BinaryIO, head: WavHead, size: int, fact: Chunk | None) -> float:
+    """The last block may be filled up: where a `fact` chunk says how many samples are meant, these count."""
+    samples = -(-size // head.block) * head.block_samples
+    if fact is not None:
+        file.seek(fact.offset)
+        meant = int.from_bytes(file.read(4), "little")
+        if samples - head.block_samples < meant < samples:
+            return meant / head.rate
+    return samples / head.rate
+
+
+def _tags(file: BinaryIO, parts: list[Chunk], extent: Extent) -> RawTags:
+    """Of a chunk with ID3, else of LIST INFO, else of tags around it all."""
+    id3 = [raw_tags.id3_at(file, part.offset) for part in parts if part.name in (b"id3 ", b"ID3 ")]
+    info = [
+        raw_tags.merged({}, *_info(file, part, min(part.end, extent.end))) for part in parts if part.name == b"LIST"
+    ]
+    return raw_tags.merged({}, *id3, *info, raw_tags.around(file, extent))
+
+
+def _info(file: BinaryIO, part: Chunk, end: int) -> Iterator[RawTags]:
+    file.seek(part.offset)
+    if file.read(4) != b"INFO":
+        return
+    for item in chunks(file, part.offset + 4, end, "little"):
+        file.seek(item.offset)
+        yield raw_tags.info_text(item.name, file.read(min(item.size, _INFO_MAX)))

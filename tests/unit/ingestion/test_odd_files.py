@@ -1,0 +1,217 @@
+"""Files of real collections: every one that a player plays is a song, with its right length."""
+
+import io
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
+from tests.support import odd_audio as odd
+from tests.support.audio import id3, mp3_frames, song
+
+AAC_FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
+
+
+def probed(content: bytes) -> ProbedAudio:
+    answer = probe(io.BytesIO(content))
+    assert isinstance(answer, ProbedAudio), answer
+    return answer
+
+
+def refused(content: bytes) -> RefusedAudio:
+    answer = probe(io.BytesIO(content))
+    assert isinstance(answer, RefusedAudio), answer
+    return answer
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+@pytest.mark.parametrize("samples", [1, 48_000 * odd.HOUR_S, 48_000 * odd.HOUR_S * 100])
+def test_a_recording_that_is_cut_out_of_a_longer_one_begins_where_it_begins(name: str, samples: int) -> None:
+    assert probed(odd.later(song(name, 8.0), samples)).duration_ms == 8000
+
+
+@pytest.mark.parametrize("one", ["ogg", "opus"])
+@pytest.mark.parametrize("other", ["ogg", "opus"])
+def test_links_are_as_long_as_all_of_them(one: str, other: str) -> None:
+    first = song(one, 2.0, tags={"title": "First"})
+    found = probed(first + song(other, 1.0, pitch=880, tags={"title": "Second"}) + odd.later(song(one, 8.0), 999_999))
+    assert (found.duration_ms, found.metadata.title, found.format) == (11_000, "First", one)
+
+
+def test_links_may_have_other_parameters() -> None:
+    links = [odd.encoded("ogg", codec, 1.5, rate=rate) for codec, rate in (("flac", 44_100), ("libopus", 48_000))]
+    assert probed(b"".join(links) + song("ogg", 1.0)).duration_ms == 4000
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_a_last_page_need_not_say_that_it_is_the_last(name: str) -> None:
+    assert probed(odd.endless(song(name))).duration_ms == 2000
+    chained = odd.endless(song(name)) + odd.endless(song(name, 1.0))
+    assert probed(chained).duration_ms == 3000
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_ogg_that_is_cut_within_a_page_stays_refused(name: str) -> None:
+    whole = song(name)
+    pages = list(odd.pages(whole))
+    for left in (1, 3, 4, 20, 27, 30, len(pages[-1]) - 1):
+        cut = b"".join(pages[:-1]) + pages[-1][:left]
+        assert refused(cut).reason.cause == "cut-off", left
+    assert refused(odd.endless(whole)[:-1]).reason.cause == "cut-off"
+    assert refused(whole + song(name, 1.0)[:-1]).reason.cause == "cut-off"
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_ogg_without_its_beginning_says_what_is_missing(name: str) -> None:
+    pages = list(odd.pages(song(name)))
+    answer = refused(b"".join(pages[2:]))
+    assert answer.reason.cause == "cut-off"
+    assert "beginning is missing" in answer.reason.text
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+@pytest.mark.parametrize("behind", [bytes(5000), odd.id3v1(b"Elsewhere"), odd.apev2(Title="Elsewhere"), b"junk" * 10])
+def test_ogg_with_something_behind_it_is_taken(name: str, behind: bytes) -> None:
+    assert probed(odd.id3v2("Elsewhere") + song(name, tags={"title": "Here"}) + behind).metadata.title == "Here"
+
+
+def test_flac_that_was_written_to_a_pipe_is_as_long_as_its_frames() -> None:
+    whole = song("flac")
+    assert probed(odd.piped_flac(whole)).duration_ms == probed(whole).duration_ms == 2000
+    assert refused(odd.piped_flac(whole)[:-10]).reason.cause == "cut-off"
+    piped = odd.encoded("flac", "flac", can_seek=False)
+    assert probed(piped).duration_ms == 2000
+
+
+@pytest.mark.parametrize(
+    "around", [bytes(5000), odd.id3v1(b"T"), odd.apev2(Title="T"), odd.lyrics3(b"la") + odd.id3v1()]
+)
+@pytest.mark.parametrize("make", [song, lambda name: odd.piped_flac(song(name))])
+def test_flac_with_something_behind_it_is_taken(around: bytes, make: Callable[[str], bytes]) -> None:
+    assert probed(make("flac") + around).duration_ms == 2000
+
+
+def test_tags_of_others_are_used_where_flac_has_none() -> None:
+    plain = odd.plain_flac()
+    assert probed(odd.id3v2("Before") + plain).metadata.title == "Before"
+    assert probed(plain + odd.id3v1(b"Behind")).metadata.title == "Behind"
+    assert probed(plain + odd.apev2(Title="Ape", Artist="Reed") + odd.id3v1(b"Behind")).metadata.title == "Ape"
+    own = odd.commented_flac(plain, ("TITLE", "Own"))
+    found = probed(odd.id3v2("Before") + own + odd.apev2(Title="Ape", Artist="Reed")).metadata
+    assert (found.title, found.artist) == ("Own", "Reed")
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000])
+def test_a_wav_that_was_never_finished_is_as_long_as_what_is_there(size: int) -> None:
+    assert probed(odd.unfinished_wav(song("wav"), size)).duration_ms == 2000
+    assert probed(odd.unfinished_wav(song("wav"), size) + odd.id3v1(b"T")).duration_ms == 2000
+
+
+def test_a_wav_from_a_pipe_is_taken() -> None:
+    assert probed(odd.encoded("wav", "pcm_s16le", can_seek=False)).duration_ms == 2000
+
+
+def test_an_aiff_that_was_never_finished_is_as_long_as_what_is_there() -> None:
+    aiff = song("aiff")
+    common, sound = aiff.index(b"COMM") + 8, aiff.index(b"SSND") + 4
+    for size in (0, 0xFFFFFFFF):
+        unsure = aiff[:sound] + struct.pack(">I", size) + aiff[sound + 4 :]
+        unsure = unsure[: common + 2] + bytes(4) + unsure[common + 6 :]
+        # The chunk with tags that follows the sound counts as sound.
+        assert 2000 <= probed(unsure).duration_ms <= 2005
+
+
+@pytest.mark.parametrize("flags", [AAC_FRAGMENTS, "frag_keyframe+empty_moov", "dash+delay_moov", "frag_keyframe"])
+def test_a_fragmented_mp4_is_as_long_as_its_fragments(flags: str) -> None:
+    fragments = odd.encoded("mp4", "aac", options={"movflags": flags, "frag_duration": "500000"})
+    assert fragments.count(b"moof") > 1
+    assert abs(probed(fragments).duration_ms - 2000) <= 45
+    assert refused(fragments[: len(fragments) // 2]).reason.cause == "cut-off"
+
+
+def test_what_a_moov_says_of_a_fragmented_file_is_not_believed() -> None:
+    fragments = odd.encoded("mp4", "aac", options={"movflags": AAC_FRAGMENTS, "frag_duration": "500000"})
+    wanted = probed(fragments).duration_ms
+    for name, offset in ((b"mvhd", 20), (b"mdhd", 20), (b"tkhd", 24)):
+        at = fragments.index(name) + offset
+        for units in (1, 90_000_000):
+            fragments = fragments[:at] + struct.pack(">I", units) + fragments[at + 4 :]
+            assert probed(fragments).duration_ms == wanted
+
+
+@pytest.mark.parametrize(
+    "behind", [bytes(1), bytes(5000), odd.id3v1(b"Title here"), odd.apev2(Title="T"), b"\1\2\3 noise" * 9]
+)
+@pytest.mark.parametrize("flags", ["", AAC_FRAGMENTS])
+def test_an_m4a_with_something_around_it_is_taken(behind: bytes, flags: str) -> None:
+    whole = odd.encoded("mp4", "aac", options={"movflags": flags} if flags else {})
+    wanted = probed(whole).duration_ms
+    assert probed(odd.id3v2("Before") + whole + behind).duration_ms == wanted
+    assert refused(whole[:-20]).reason.cause == "cut-off"
+
+
+def test_an_mp3_that_was_trimmed_at_a_frames_border_is_as_long_as_what_is_left() -> None:
+    whole = song("mp3", 4.0)
+    frames = odd.mpeg_frames(whole)
+    half = len(frames) // 2
+    trimmed = probed(b"".join(frames[:half]))
+    assert abs(trimmed.duration_ms - (half - 1) * 1152 / 44.1) <= 30
+    assert trimmed.note is not None
+    assert "trimmed" in trimmed.note
+    assert refused(b"".join(frames[:half]) + frames[half][:-1]).reason.cause == "cut-off"
+    assert probed(b"".join(frames[:half]) + odd.id3v1(b"T")).duration_ms == trimmed.duration_ms
+    assert probed(whole).note is None
+
+
+def test_zeros_before_the_first_frame_are_passed_over() -> None:
+    assert probed(bytes(100 << 10) + mp3_frames(2.0)).duration_ms == probed(mp3_frames(2.0)).duration_ms
+    tagged = odd.id3v2("Before", 70_000) + bytes(100 << 10) + mp3_frames(2.0) + bytes(100 << 10)
+    assert (probed(tagged).duration_ms, probed(tagged).metadata.title) == (
+        probed(mp3_frames(2.0)).duration_ms,
+        "Before",
+    )
+
+
+def test_mp3s_that_were_joined_are_as_long_as_both() -> None:
+    one = mp3_frames(2.0)
+    joined = odd.id3v2("One") + one + odd.id3v1(b"One") + odd.id3v2("Two", 90_000) + one
+    assert abs(probed(joined).duration_ms - 2 * probed(one).duration_ms) <= 1
+
+
+def test_free_format_is_named() -> None:
+    answer = refused(odd.free_format())
+    assert answer.reason.cause == "unsupported"
+    assert "free format" in answer.reason.text
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        odd.apev2(Title="Ape") + odd.id3v1(b"Old"),
+        odd.lyrics3(b"la la") + odd.id3v1(b"Ape"),
+        odd.apev2(Title="Ape") + bytes(500),
+    ],
+)
+def test_tags_behind_an_mp3_are_no_sound_and_are_read(tags: bytes) -> None:
+    found = probed(mp3_frames(2.0) + tags)
+    assert found.duration_ms == probed(mp3_frames(2.0)).duration_ms
+    assert found.metadata.title == "Ape"
+
+
+def test_an_id3v1_tag_of_zeros_says_nothing() -> None:
+    for content in (mp3_frames(1.0), song("flac", 1.0), song("m4a", 1.0)):
+        assert probed(content + odd.id3v1()).metadata.genre is None
+    assert probed(mp3_frames(1.0) + odd.id3v1(b"Song", b"Reed", 0)).metadata.genre == "blues"
+
+
+@pytest.mark.parametrize(
+    ("raw", "title"),
+    [("Café".encode(), "Café"), ("Джаз".encode(), "Джаз"), (b"Caf\xe9", "Café"), (b"plain", "plain")],
+)
+def test_text_of_tags_without_an_encoding_is_read_as_what_it_is(raw: bytes, title: str) -> None:
+    assert probed(mp3_frames(1.0) + odd.id3v1(raw)).metadata.title == title
+    assert probed(id3((b"TIT2", b"\0\0", b"\0" + raw)) + mp3_frames(1.0)).metadata.title == title
+    wav = song("wav", 1.0)
+    info = b"INFOINAM" + struct.pack("<I", len(raw) + 1) + raw + bytes(1 + (len(raw) + 1) % 2)
+    assert probed(wav + b"LIST" + struct.pack("<I", len(info)) + info).metadata.title == title
