@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kio.schema.errors import ErrorCode
 
 from localcloud.kafka.consumer_group import ConsumerGroup, GroupState, JoinRequest, JoinResult, SyncResult
+from localcloud_tests.support.fuzzing import effort
 
 SESSION, REBALANCE, DELAY = 1000, 5000, 100
 
@@ -319,4 +319,4 @@ class ManyMembers(RuleBasedStateMachine):
 
 
 TestManyMembers = ManyMembers.TestCase
-TestManyMembers.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)
+TestManyMembers.settings = effort(80, steps=25)

@@ -10,7 +10,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -25,6 +24,7 @@ from localcloud.servicebus.changes import (
     QueuedMessage,
 )
 from localcloud.servicebus.errors import MessageLockLostError, MessageNotFoundError
+from localcloud_tests.support.fuzzing import effort
 from localcloud_tests.unit.servicebus.builders import T0, broker_with, content, tokens
 
 LOCK, TTL, LIMIT = 10_000, 12_000, 2
@@ -236,4 +236,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueue = QueueMachine.TestCase
-TestQueue.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestQueue.settings = effort(80, steps=40)
