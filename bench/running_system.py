@@ -57,7 +57,11 @@ class RunningSystem:
     def __exit__(self, *_: object) -> None:
         for process in (*self._simulators, self._up):
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self._said.close()
 
     @property

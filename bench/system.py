@@ -11,8 +11,8 @@ second world of row 1. A short one for development, which keeps nothing:
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import click
@@ -86,14 +86,14 @@ def measure(quick: bool) -> list[Measurement]:
 
 
 def run(load: Load) -> Seen:
-    """The system under this load, then the kills at the same load."""
+    """The system under this load, then the kills at the same load. What the load showed is printed before the kills."""
     with tempfile.TemporaryDirectory() as name, RunningSystem(Path(name)) as system:
         return asyncio.run(_watch(system, load))
 
 
 async def _watch(system: RunningSystem, load: Load) -> Seen:
     settings = CloudSettings.read(system.environment)
-    async with AsyncExitStack() as stack:
+    async with _closed_in_time() as stack:
         client = await stack.enter_async_context(api_client(system.api, system.environment))
         publisher = await stack.enter_async_context(EventPublisher(settings.eventhubs))
         hub = await stack.enter_async_context(eventhubs.producer(settings.eventhubs, MUSIC_EVENTS))
@@ -124,8 +124,22 @@ async def _watch(system: RunningSystem, load: Load) -> Seen:
             recoveries=[],
         )
         if load.kills:
+            print("\n".join(report.line(one) for one in rows(load, seen)), flush=True)
             seen.recoveries = await _kill(system, settings, probes, charts, load.kills)
     return seen
+
+
+@asynccontextmanager
+async def _closed_in_time() -> AsyncIterator[AsyncExitStack]:
+    """What is entered is left at the end, for a minute at most: a client that does not close keeps no result back."""
+    stack = AsyncExitStack()
+    try:
+        yield stack
+    finally:
+        try:
+            await asyncio.wait_for(stack.aclose(), 60)
+        except TimeoutError:
+            print("  the clients did not close within a minute", flush=True)
 
 
 async def _kill(
