@@ -1,8 +1,8 @@
 """An error in a fold ends the worker before anything is acknowledged, and the next worker finds the record.
 
 The rule is that of `songline.processors.runtime.attempts`: the next worker folds in pieces, notes each piece before it
-folds it, and parks the record that ends it again. `fold_guard.py` does that for the partitions of one stage; what the
-stages of a worker share is here.
+folds it, and parks the record that has ended it alone too often. `fold_guard.py` does that for the partitions of one
+stage; what the stages of a worker share is here.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from songline.cloud.service_fault import fault_of
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import Attempt
 from songline.processors.runtime.parking_bound import ParkingBound
+from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.parking_queue import ParkingQueue
@@ -52,8 +53,8 @@ class CrashIsolation:
         self.store = store
         self.bound = bound
         self.parking = parking
-        self.pieces = asyncio.Lock()
-        """One piece at a time, and no timer meanwhile: what ends the process then is in that piece."""
+        self.pieces = PieceGate()
+        """While a suspect is folded there is no other piece and no timer: what ends the process then is in that one."""
         self.error: Exception | None = None
         self.last_error: Exception | None = None
         self.in_pieces: set[str] = set()
@@ -78,10 +79,10 @@ class CrashIsolation:
         await self.stop()
 
     async def run_apart(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work`, but not while a piece is folded; an error in it ends the worker."""
+        """Do `work`, but not while a suspect is folded; an error in it ends the worker."""
         if self.error is not None:
             return
-        async with self.pieces if self.in_pieces else nullcontext():
+        async with self.pieces.beside() if self.in_pieces else nullcontext():
             await self.run(work)
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:

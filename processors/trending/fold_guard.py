@@ -137,23 +137,25 @@ class FoldGuard:
                 self._isolation.in_pieces.discard(self._key(partition))
                 log.warning("%s/%d: folded as usual again from %d on", self._hub, partition, position)
                 break
-            if is_culprit(held.before, position):
-                why = held.before.error if held.before is not None else ""
-                stop = start + 1
-                async with self._isolation.pieces:
+            alone = held.dissection.is_suspect(position)
+            async with self._isolation.pieces.alone() if alone else self._isolation.pieces.beside():
+                if self._assignments.get(partition) is not held:
+                    return
+                if is_culprit(held.before, position):
+                    why = held.before.error if held.before is not None else ""
+                    stop = start + 1
                     await self._park(partition, batch, start, why or "the process ended or hung while it folded this")
                     apply(_without_records(batch.part(start, stop)))
                     await complete(batch.part(start, stop).end - 1)
-            else:
-                stop = min(count, start + held.dissection.next_size(position))
-                part = batch.part(start, stop)
-                row = self._isolation.bound.in_a_row(self._key(partition))
-                async with self._isolation.pieces:
-                    noted = attempt_piece(held.attempt, position, part.end - 1)
+                else:
+                    stop = min(count, start + held.dissection.next_size(position))
+                    part = batch.part(start, stop)
+                    row = self._isolation.bound.in_a_row(self._key(partition))
+                    noted = attempt_piece(held.attempt, position, part.end - 1, alone=alone)
                     await self._save(held, structs.replace(noted, parked_in_a_row=row))
                     await self._bisect(partition, part, apply)
                     await complete(part.end - 1)
-                held.dissection.advance(part.end - 1)
+                    held.dissection.advance(part.end - 1)
             held.before = None
             start = stop
         if start < count or not count:

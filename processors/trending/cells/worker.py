@@ -118,14 +118,13 @@ class CellWorker:
                 self._park(number, source)
 
         async def complete(position: int) -> None:
+            await self.flush(now=True)
             while is_held():
-                await self.flush(now=True)
-                if not is_held():
-                    return
                 if self.flushed(number) >= position:
                     await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
                     return
                 await asyncio.sleep(PAUSE_S)
+                await self.flush(now=True)
 
         end = None if fetched is None else fetched.end
         await self._guard.fold(number, batch, self._owner, end, apply, complete)
