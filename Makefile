@@ -14,7 +14,7 @@ LOCALCLOUD := packages/localcloud/tests
 AZURITE := packages/localcloud/src/localcloud/blobs/node_modules/.package-lock.json
 DASHBOARD := infra/dashboard/node_modules/.package-lock.json
 
-.PHONY: up test test-all unit coverage fuzz chaos rebuilds check format bench azurite browser vendor lock schemas clean
+.PHONY: up test test-all test-emulators unit coverage fuzz chaos rebuilds check format bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
@@ -25,6 +25,9 @@ test: $(VENV)/.dev $(AZURITE) browser
 test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and long state machines
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
 	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load $(LOCALCLOUD)/unit/log/test_partition_model.py $(LOCALCLOUD)/unit/log/test_compaction_model.py
+
+test-emulators: $(VENV)/.dev   ## the product on Microsoft's emulators; needs Docker, and .env filled in
+	SONGLINE_TEST_EMULATORS=on $(BIN)/pytest -s tests/emulators $(ARGS)
 
 unit: $(VENV)/.dev      ## the unit tests alone, which start no process of the product
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit $(LOCALCLOUD)/unit $(ARGS)
@@ -64,10 +67,11 @@ format: $(VENV)/.dev $(DASHBOARD)   ## write what `make check` can mend by itsel
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
-schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
+schemas: $(VENV)/.dev   ## write schemas/published/, and what Bicep reads, again from the types
 	$(BIN)/python -m songline.schemas.publish
 	$(BIN)/python -m songline.api.openapi
 	$(BIN)/python -m songline.api.declarations
+	$(BIN)/python -m songline.deployment.publish
 
 vendor: $(DASHBOARD)    ## copy again what the page has of others
 	$(NODE) infra/dashboard/vendor.js
@@ -85,6 +89,7 @@ lock: $(VENV)/.dev      ## resolve pyproject.toml again
 	$(COMPILE) pyproject.toml $(PRODUCTION) -o requirements/run.txt
 	$(COMPILE) $(LOCAL) -c requirements/run.txt -o requirements/local.txt
 	$(COMPILE) $(LOCAL) --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) --group build -c requirements/local.txt -o requirements/build.txt
 	$(COMPILE) --group node -o requirements/node.txt
 	$(COMPILE) --group proton -c requirements/dev.txt -o requirements/proton.txt
 

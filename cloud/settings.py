@@ -6,6 +6,7 @@ Entra credentials, the name of its host.
 """
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -152,6 +153,15 @@ def read_number(
     if not between[0] <= number <= between[1]:
         raise SettingError(name, repr(text), f"{meaning} from {between[0]:g} to {between[1]:g}")
     return number
+
+
+def read_host(environ: Mapping[str, str], name: str) -> str:
+    """The address to listen on in the setting `name`, this machine's own by default; raises SettingError."""
+    text = environ.get(name) or "127.0.0.1"
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise SettingError(name, repr(text), "an address to listen on, such as 0.0.0.0 in a container") from None
 
 
 def connection_parts(name: str, text: str, needed: tuple[str, ...]) -> dict[str, str]:

@@ -86,7 +86,7 @@ async def work(
         return worker.report(readiness.reasons(NAME))
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(config.port, report))
+        await stack.enter_async_context(serve_health(config.port, report, config.host))
         bus = await stack.enter_async_context(servicebus.client(settings.servicebus, retry_total=RETRIES))
         producer = await stack.enter_async_context(eventhubs.producer(settings.eventhubs, MUSIC_EVENTS))
         # Without `async with`, which sends a request: the account may still be away.

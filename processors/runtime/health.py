@@ -15,9 +15,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 @asynccontextmanager
-async def serve_health(port: int, report: Callable[[], ProgressReport]) -> AsyncIterator[int]:
-    """Serve health on `port` of 127.0.0.1, 0 for a free one; gives the port. The worker is ready where `report` gives
-    no reasons."""
+async def serve_health(port: int, report: Callable[[], ProgressReport], host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """Serve health on `port` of the address `host`, 0 for a free one; gives the port. The worker is ready where
+    `report` gives no reasons."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
@@ -43,9 +43,11 @@ async def serve_health(port: int, report: Callable[[], ProgressReport]) -> Async
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
         bound: int = runner.addresses[0][1]
-        log.info("health is served on http://127.0.0.1:%d/health/ready", bound)
+        log.info(
+            "health is served on http://%s/health/ready", f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
+        )
         yield bound
     finally:
         await runner.cleanup()

@@ -6,13 +6,13 @@ from typing import Self
 
 from msgspec import Struct
 
-from songline.cloud.settings import BlobSettings, CloudSettings, SettingError, read_blobs, read_number
+from songline.cloud.settings import BlobSettings, CloudSettings, SettingError, read_blobs, read_host, read_number
 
 
 class ProjectionConfig(Struct, frozen=True):
     """The tuning of a projection's worker.
 
-    - `port`: where health is served on 127.0.0.1, 0 for a free port.
+    - `host`, `port`: where health is served, 0 for a free port.
     - `flush_s`: events are written at most so long after they came, and the watermark with them.
     - `look_s`: how often an idle partition is asked for its end.
     - `balance_s`: how often the workers share out the partitions.
@@ -31,6 +31,7 @@ class ProjectionConfig(Struct, frozen=True):
     stall_s: float = 30.0
     hang_s: float = 30.0
     behind_s: float = 60.0
+    host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, environ: Mapping[str, str], prefix: str, flush_s: float) -> Self:
@@ -46,6 +47,7 @@ class ProjectionConfig(Struct, frozen=True):
             stall_s=read_number(environ, prefix + "STALL", default.stall_s, (1, 3_600)),
             hang_s=read_number(environ, prefix + "HANG", default.hang_s, (1, 3_600)),
             behind_s=read_number(environ, prefix + "BEHIND", default.behind_s, (1, 86_400)),
+            host=read_host(environ, prefix + "HOST"),
         )
         if config.expire_s < 2 * config.balance_s:
             # A living worker renews its claims at every round, and would lose them for being a little late.

@@ -103,7 +103,7 @@ async def run_projection(
         return reader.report([*reasons, *watch.reasons(projection.name)])
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(config.port, report))
+        await stack.enter_async_context(serve_health(config.port, report, config.host))
         await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
         # Not entered: that asks the account, which may not be there yet.
         database = cosmos.client(cloud.cosmos)

@@ -6,7 +6,7 @@ from typing import Self
 from msgspec import Struct
 
 from songline.cloud.kafka import SESSION_TIMEOUT_MS
-from songline.cloud.settings import read_number
+from songline.cloud.settings import read_host, read_number
 
 PORT = "SONGLINE_TRENDING_PORT"
 _PREFIX = "SONGLINE_TRENDING_"
@@ -15,7 +15,7 @@ _PREFIX = "SONGLINE_TRENDING_"
 class TrendingConfig(Struct, frozen=True):
     """What an operator may set.
 
-    `port`: where health is served on 127.0.0.1, 0 for a free port. `flush_s`: for how long events are gathered
+    `host`, `port`: where health is served, 0 for a free port. `flush_s`: for how long events are gathered
     before they are fetched and flushed. `save_s`: the pause between saves of shards. `tick_s`: the least pause between
     shard reports, and between writes. `whole_s`: the pause between
     reports with everything. `chart_writes`, `day_writes`: charts and songs' days written a second at most.
@@ -34,6 +34,7 @@ class TrendingConfig(Struct, frozen=True):
     session_ms: int = SESSION_TIMEOUT_MS
     stall_s: float = 30.0
     hang_s: float = 30.0
+    host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -50,4 +51,5 @@ class TrendingConfig(Struct, frozen=True):
             session_ms=int(read_number(environ, _PREFIX + "SESSION_MS", usual.session_ms, (6_000, 300_000))),
             stall_s=read_number(environ, _PREFIX + "STALL", usual.stall_s, (5, 3_600)),
             hang_s=read_number(environ, _PREFIX + "HANG", usual.hang_s, (1, 3_600)),
+            host=read_host(environ, _PREFIX + "HOST"),
         )

@@ -81,7 +81,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         return structs.replace(report, reasons=(*report.reasons, *watched))
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(config.port, report))
+        await stack.enter_async_context(serve_health(config.port, report, config.host))
         await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
         # Entering the Cosmos client calls the account, which may not be there yet.
         database = cosmos.client(settings.cosmos)

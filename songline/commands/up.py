@@ -16,7 +16,6 @@ from honcho.printer import Printer
 from msgspec import Struct
 
 from songline.api.guard_settings import AUTH
-from songline.cloud import blobs, cosmos
 from songline.cloud.settings import (
     BLOB_CONNECTION,
     COSMOS_CONNECTION,
@@ -26,9 +25,8 @@ from songline.cloud.settings import (
     SERVICEBUS_CONNECTION,
     SERVICEBUS_MANAGEMENT,
     SettingError,
-    read_blobs,
-    read_cosmos,
 )
+from songline.deployment.prepare import ensure_containers
 from songline.identity.discovery import discovery_address
 from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER
 from songline.identity.token_client import IssuerUnreachableError
@@ -36,7 +34,6 @@ from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
 from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, kept_keys
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
-from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
 from songline.processes.local_identity import identity_settings, own_auth, without_client
@@ -45,7 +42,6 @@ from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
 from songline.processes.vitals import http_checkup, http_client
-from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -243,7 +239,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 supervisor.start(found["localcloud"])
                 _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
                 _complete(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health")
-            asyncio.run(_ensure(environ))
+            asyncio.run(ensure_containers(environ))
             saved = save(data, shared)
             for name in (*WORKERS, "api", *(["simulator"] if simulator else [])):
                 supervisor.start(found[name])
@@ -294,13 +290,6 @@ def _say(line: str) -> None:
     # The terminal may be gone, or standard output may be a file on a full disk.
     with suppress(OSError):
         click.echo(line)
-
-
-async def _ensure(environ: Mapping[str, str]) -> None:
-    async with cosmos.client(read_cosmos(environ)) as client:
-        await cosmos.ensure(client, DATABASE, CONTAINERS)
-    async with blobs.client(read_blobs(environ)) as storage:
-        await blobs.ensure(storage, BLOB_CONTAINERS)
 
 
 def _answers(url: str) -> Probe:

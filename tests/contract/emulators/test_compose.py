@@ -36,13 +36,13 @@ class Config:
     def __init__(self, path: Path) -> None:
         self._path = f"{path}{os.pathsep}{os.environ['PATH']}"
 
-    def run(self, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "podman_compose", "--file", str(COMPOSE_FILE), "config"]
+    def run(self, environ: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "podman_compose", "--file", str(COMPOSE_FILE), *options, "config"]
         environ = {"PATH": self._path, **environ}
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
-    def services(self, **environ: str) -> dict[str, dict[str, Any]]:
-        done = self.run({**NEEDED, **environ})
+    def services(self, *options: str, **environ: str) -> dict[str, dict[str, Any]]:
+        done = self.run({**NEEDED, **environ}, *options)
         assert done.returncode == 0, done.stderr
         found: dict[str, dict[str, Any]] = yaml.safe_load(done.stdout)["services"]
         return found
@@ -121,4 +121,5 @@ def test_without_licences_or_password_it_says_what_to_do(config: Config, name: s
 def test_the_example_names_every_variable_with_its_default() -> None:
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     used = set(re.findall(r"\$\{(SONGLINE_\w+):-(\d+)\}", COMPOSE_FILE.read_text(encoding="utf-8")))
+    assert used >= {("SONGLINE_PORT", "8000"), ("SONGLINE_LIBRARY_PORT", "8004")}
     assert used == set(re.findall(r"^# (SONGLINE_\w+)=(\d+)$", example, re.MULTILINE))

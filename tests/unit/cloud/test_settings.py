@@ -16,6 +16,7 @@ from songline.cloud.settings import (
     read_blobs,
     read_cosmos,
     read_eventhubs,
+    read_host,
     read_servicebus,
 )
 
@@ -108,3 +109,11 @@ def test_bad_blob_settings_name_themselves(environ: dict[str, str], name: str) -
 
 def test_a_process_that_needs_only_hubs_starts_without_the_rest() -> None:
     CloudSettings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})
+
+
+def test_an_address_to_listen_on() -> None:
+    assert read_host({}, "SONGLINE_CATALOG_HOST") == "127.0.0.1"
+    assert read_host({"SONGLINE_CATALOG_HOST": "0.0.0.0"}, "SONGLINE_CATALOG_HOST") == "0.0.0.0"
+    assert read_host({"SONGLINE_CATALOG_HOST": "::1"}, "SONGLINE_CATALOG_HOST") == "::1"
+    with pytest.raises(SettingError, match=r"SONGLINE_CATALOG_HOST: saw 'everywhere', expected an address"):
+        read_host({"SONGLINE_CATALOG_HOST": "everywhere"}, "SONGLINE_CATALOG_HOST")
