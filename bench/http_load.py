@@ -83,7 +83,7 @@ class _Connection(asyncio.Protocol):
             self._load.answered(self, int(head[9:12]), perf_counter() - self._due)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._load.lost(error)
+        self._load.lost(self, error)
 
     def close(self) -> None:
         self._transport.abort()
@@ -132,8 +132,11 @@ class _Load:
         else:
             self._free.append(connection)
 
-    def lost(self, error: Exception | None) -> None:
-        if not self._end.done():
+    def lost(self, connection: _Connection, error: Exception | None) -> None:
+        if connection in self._free:
+            # The API ends a connection that rests for some seconds; the open loop rarely needs them all.
+            self._free.remove(connection)
+        elif not self._end.done():
             self._end.set_exception(ConnectionError(f"saw a connection end ({error}), expected an answer"))
 
     def _send_next(self, connection: _Connection) -> None:

@@ -36,7 +36,7 @@ class UploadLimits(Struct, frozen=True):
     """The limits of concurrent uploads.
 
     `uploads` files at a time, `each` of them from one caller (half of all by default). `inline_bytes` of memory for
-    inline files, beside blocks of 1 MiB for each file. `pace` is the slowest allowed sender. A service without an
+    inline files, beside blocks of 512 KiB for each file. `pace` is the slowest allowed sender. A service without an
     answer for `patience_s` seconds counts as away.
     """
 

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from songline.producers.publishing.errors import TransientError
 
-BLOCK = 1024 * 1024
+BLOCK = 512 * 1024
 """Bytes of a block. Each upload holds up to three of them: what comes in, what is sent, and what the socket has not
 taken yet."""
 
