@@ -7,18 +7,20 @@ from itertools import islice
 
 from localcloud.cosmos import charges, continuation, json_documents, resource_ids
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.continuation import Continuation, ServiceToken
+from localcloud.cosmos.continuation import Continuation, RowPlace, ServiceToken
 from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.extent import Extent
+from localcloud.cosmos.index_only import is_index_only
 from localcloud.cosmos.query import plan, syntax
 from localcloud.cosmos.query.expressions import ROOT, Row
-from localcloud.cosmos.query.program import Program, compile_query
+from localcloud.cosmos.query.program import MAX_LIMIT, Program, compile_query
 from localcloud.cosmos.scan import (
     Candidate,
     Scan,
     candidates,
     item_number_of,
     narrowed_extents,
+    parts_by_range,
     place_of,
     queried_document,
 )
@@ -37,7 +39,7 @@ class Page:
     rows: list[bytes]
     continuation: str | None
     charge: float
-    metrics: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def read_items(
@@ -51,15 +53,19 @@ def read_items(
     after = (row[0], row[1], row[2] + "\0") if row is not None else None
     found: list[Candidate] = []
     size = 0
-    more = False
-    for candidate in candidates(session, container, [extent], None, after, now):
-        if found and (len(found) == limit or size + len(candidate.body) > MAX_PAGE_BYTES):
-            more = True
+    following: RowPlace | None = None
+    for parts, next_range in parts_by_range(container, [extent], row):
+        for candidate in candidates(session, container, parts, None, after, now):
+            if found and (len(found) == limit or size + len(candidate.body) > MAX_PAGE_BYTES):
+                following = (*found[-1].place, 0)
+                break
+            found.append(candidate)
+            size += len(candidate.body)
+        if found:
+            following = following or next_range
             break
-        found.append(candidate)
-        size += len(candidate.body)
-    following = Continuation("items", state.extent, row=(*found[-1].place, 0)) if more else None
-    return _page([candidate.body for candidate in found], following, charges.feed(size))
+    last = Continuation("items", state.extent, row=following) if following else None
+    return _page([candidate.body for candidate in found], last, charges.feed(size))
 
 
 def run_query(
@@ -80,24 +86,32 @@ def run_query(
     state = continuation.decode(token, label, extent.bounds)
     if isinstance(state, ServiceToken):
         extent, state = _resumed(session, container, extent, state, label, program)
-    scan = Scan(
-        session, container, narrowed_extents(container, extent, tree, parameters), tree, parameters, now_ms // 1000
-    )
+    extents = narrowed_extents(container, extent, tree, parameters)
+    scan = Scan(session, container, extents, tree, parameters, now_ms // 1000)
     if not program.streams or program.from_nothing:
         page, following = _counted(program, scan.rows(program), limit, state)
     elif program.sort:
         page, following = _sorted(program, scan.rows(program), limit, state)
+    elif program.offset or program.limit < MAX_LIMIT:
+        page, following = _streamed(program, scan, limit, state)
     else:
-        page, following = _streamed(program, scan.rows(program, state.row[:3] if state.row else None), limit, state)
+        page, following = _streamed_by_range(program, scan, limit, state)
     size = sum(map(len, page))
     charge = charges.query(scanned=scan.documents, scanned_bytes=scan.size, returned=len(page), returned_bytes=size)
-    metrics = {
-        "retrievedDocumentCount": scan.documents,
-        "retrievedDocumentSize": scan.size,
-        "outputDocumentCount": len(page),
-        "outputDocumentSize": size,
-    }
+    metrics = _metrics(scan, page, index_only=is_index_only(tree, container.indexing))
     return _page(page, following, charge, metrics)
+
+
+def _metrics(scan: Scan, page: list[bytes], *, index_only: bool) -> dict[str, float]:
+    """The figures of a query by the service's names. What its index answers alone retrieves no document."""
+    retrieved, size = (0, 0) if index_only else (scan.documents, scan.size)
+    return {
+        "retrievedDocumentCount": retrieved,
+        "retrievedDocumentSize": size,
+        "outputDocumentCount": len(page),
+        "outputDocumentSize": sum(map(len, page)),
+        "indexUtilizationRatio": min(1.0, len(page) / retrieved) if retrieved else 1.0,
+    }
 
 
 def has_more_results(
@@ -121,14 +135,28 @@ def has_more_results(
     return next(islice(found, program.offset + than, None), None) is not None
 
 
-def _streamed(
-    program: Program, rows: Iterator[Row], limit: int, state: Continuation
-) -> tuple[list[bytes], Continuation | None]:
+def _streamed(program: Program, scan: Scan, limit: int, state: Continuation) -> tuple[list[bytes], Continuation | None]:
     """Rows in the order of the scan. The token holds the place of the last row."""
     last = state.row
+    rows = scan.rows(program, last[:3] if last is not None else None)
     if last is not None:
         rows = (row for row in rows if place_of(row) > last)
     return _cut_page(program, rows, limit, state)
+
+
+def _streamed_by_range(
+    program: Program, scan: Scan, limit: int, state: Continuation
+) -> tuple[list[bytes], Continuation | None]:
+    """The same, but a page ends with its partition key range, as at the service. A range without results has none."""
+    page: list[bytes] = []
+    for parts, next_range in parts_by_range(scan.container, scan.extents, state.row):
+        scan.extents = parts
+        page, following = _streamed(program, scan, limit, state)
+        if following is not None:
+            return page, following
+        if page and next_range is not None:
+            return page, Continuation(state.of, state.extent, row=next_range, given=state.given + len(page))
+    return page, None
 
 
 def _sorted(
@@ -228,7 +256,7 @@ def _label(text: str, tree: syntax.Query) -> str:
 
 
 def _page(
-    rows: list[bytes], following: Continuation | None, charge: float, metrics: dict[str, int] | None = None
+    rows: list[bytes], following: Continuation | None, charge: float, metrics: dict[str, float] | None = None
 ) -> Page:
     return Page(rows, continuation.encode(following) if following is not None else None, charge, metrics or {})
 

@@ -97,6 +97,23 @@ def narrowed_extents(
     return [Extent(epk, epk + "!", pk) for epk, pk in points if extent.low <= epk < extent.high]
 
 
+def parts_by_range(
+    container: Container, extents: list[Extent], after: RowPlace | None
+) -> Iterator[tuple[list[Extent], RowPlace | None]]:
+    """Of each partition key range that is not read yet: its parts of `extents`, and where the next such range begins.
+
+    `after` is the place of the last row that was read; None for the last range.
+    """
+    found = []
+    for each in container.ranges:
+        parts = [extent for whole in extents if (extent := whole.within(each.low, each.high)).low < extent.high]
+        if parts and (after is None or after[0] < each.high):
+            found.append((each.low, parts))
+    for number, (_, parts) in enumerate(found):
+        is_last = number + 1 == len(found)
+        yield parts, None if is_last else (found[number + 1][0], "", "", 0)
+
+
 def queried_document(container: Container, body: bytes) -> object:
     """An item as queries see it: with computed properties."""
     document = json_documents.decode(body)

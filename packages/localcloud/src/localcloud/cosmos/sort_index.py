@@ -40,19 +40,28 @@ def sort_paths(query: syntax.Query, parameters: Mapping[str, object]) -> list[Pa
 
 
 def _sort_path(node: Expression, query: syntax.Query, parameters: Mapping[str, object]) -> Path:
-    alias, below = _alias_and_path(node, parameters)
+    alias = _alias_and_path(node, parameters)[0]
     number = next((number for number, source in enumerate(query.sources) if source.alias == alias), None)
     if number is not None and number > 0:
         raise BadRequestError(f"Order-by over correlated collections is not supported: {alias!r} is of a JOIN.")
-    # The first source begins with a name of its own choice for the document: `FROM c`, `FROM x IN c.tags`.
-    start = None if number is None else _alias_and_path(query.sources[0].of, parameters)[1]
-    if start is None or below is None:
+    path = path_below(node, query.sources[0], parameters) if number is not None else None
+    if path is None:
         raise query_error(
             "SC2206",
             "Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a document path: "
             f"{syntax.text_of(node)}. Sort by a property, or by a computed property of the container.",
         )
-    return (*start, *(("[]",) if query.sources[0].iterated else ()), *below)
+    return path
+
+
+def path_below(node: Expression, source: syntax.FromSource, parameters: Mapping[str, object]) -> Path | None:
+    """The path in the document that an expression over the first source of a query is; None for what is none."""
+    alias, below = _alias_and_path(node, parameters)
+    # The first source begins with a name of its own choice for the document: `FROM c`, `FROM x IN c.tags`.
+    start = _alias_and_path(source.of, parameters)[1]
+    if alias != source.alias or start is None or below is None:
+        return None
+    return (*start, *(("[]",) if source.iterated else ()), *below)
 
 
 def _alias_and_path(node: Expression, parameters: Mapping[str, object]) -> tuple[str | None, Path | None]:

@@ -14,9 +14,10 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.cosmos.conftest import CreateContainer
-from localcloud_tests.support.cosmos import CosmosRequests
+from localcloud_tests.support.cosmos import CosmosAnswer, CosmosRequests
 
 ITEMS: list[dict[str, Any]] = [{"id": f"{n:03}", "pk": f"p{n % 40}", "n": n, "deep": {"n": [n]}} for n in range(250)]
+CONSENT = {"x-ms-documentdb-query-enablecrosspartition": "true"}
 COMBINED: dict[str, list[Any]] = {
     "SELECT VALUE c.n FROM c ORDER BY c.n": list(range(250)),
     "SELECT VALUE c.n FROM c ORDER BY c.deep.n[0] DESC": list(range(249, -1, -1)),
@@ -54,6 +55,16 @@ def read_in_new_iterators(query: Callable[[], Any]) -> list[Any]:
         token = pages.continuation_token
         if token is None:
             return found
+
+
+def all_pages(read: Callable[[dict[str, str]], CosmosAnswer], size: str, token: str | None = "") -> list[list[Any]]:
+    """The pages of a query or a feed, from a token on; "" is the beginning."""
+    pages: list[list[Any]] = []
+    while token is not None:
+        answer = read({"x-ms-max-item-count": size} | ({"x-ms-continuation": token} if token else {}))
+        pages.append(answer.rows)
+        token = answer.headers.get("x-ms-continuation")
+    return pages
 
 
 def read_or_refusal(query: Callable[[], Any]) -> list[Any] | CosmosHttpResponseError:
@@ -221,9 +232,9 @@ def test_a_token_in_the_service_s_form_goes_on(container: ContainerProxy, text: 
 
 @pytest.mark.parametrize("form", SERVICE_FORMS)
 def test_a_feed_goes_on_at_a_token_in_the_service_s_form(requests: CosmosRequests, form: str) -> None:
-    whole = requests.feed({"x-ms-max-item-count": "-1"}).rows
-    answer = requests.feed({"x-ms-max-item-count": "-1", "x-ms-continuation": form.format(rid=whole[99]["_rid"])})
-    assert [item["id"] for item in answer.rows] == [item["id"] for item in whole[100:]]
+    whole = [item for page in all_pages(requests.feed, "-1") for item in page]
+    pages = all_pages(requests.feed, "-1", form.format(rid=whole[99]["_rid"]))
+    assert [item["id"] for page in pages for item in page] == [item["id"] for item in whole[100:]]
 
 
 def test_a_token_of_the_service_that_names_no_item_begins_anew(container: ContainerProxy) -> None:
@@ -236,12 +247,12 @@ def test_a_token_of_the_service_that_names_no_item_begins_anew(container: Contai
 
 def test_a_token_of_the_service_goes_on_where_its_gateway_s_range_begins(requests: CosmosRequests) -> None:
     low = requests.ranges()[2]["minInclusive"]
-    consent = {"x-ms-documentdb-query-enablecrosspartition": "true", "x-ms-max-item-count": "-1"}
     token = f'{{"token":null,"range":{{"min":"{low}","max":"FF"}}}}'
-    rest = requests.query("SELECT VALUE c.n FROM c", consent | {"x-ms-continuation": token}).rows
-    whole = requests.query("SELECT VALUE c.n FROM c", consent).rows
-    assert 0 < len(rest) < len(whole)
-    assert rest == whole[-len(rest) :]
+
+    def read(head: dict[str, str]) -> CosmosAnswer:
+        return requests.query("SELECT VALUE c.n FROM c", head | CONSENT)
+
+    assert all_pages(read, "-1", token) == all_pages(read, "-1")[2:]
 
 
 def test_a_token_whose_item_is_elsewhere_is_refused(container: ContainerProxy) -> None:
@@ -265,3 +276,36 @@ def test_an_item_that_was_deleted_after_its_token_repeats_but_loses_nothing(crea
         f"+RID:~{rid}#RT:1#TRC:3#ISV:2#IEO:65567"
     )
     assert [n for page in pages for n in page] == [0, 1, 3, 4, 5]
+
+
+def test_a_page_ends_with_its_range(requests: CosmosRequests) -> None:
+    """Plain filters and feeds are read range by range, as at the service. A range without results has no page."""
+    of_ranges = [
+        {row["id"] for row in requests.feed({"x-ms-documentdb-partitionkeyrangeid": each["id"]}).rows}
+        for each in requests.ranges()
+    ]
+    assert len(of_ranges) == 4
+    assert all(of_ranges)
+    of_three = {item["id"] for item in ITEMS if item["pk"] in ("p3", "p7", "p8")}
+    of_one = {item["id"] for item in ITEMS if item["pk"] == "p3"}
+
+    def query(text: str) -> Callable[[dict[str, str]], CosmosAnswer]:
+        return lambda head: requests.query(text, head | CONSENT)
+
+    for read, wanted in (
+        (query("SELECT * FROM c"), of_ranges),
+        (requests.feed, of_ranges),
+        (
+            query("SELECT * FROM c WHERE c.pk IN ('p3', 'p7', 'p8')"),
+            [found for part in of_ranges if (found := part & of_three)],
+        ),
+        (query("SELECT * FROM c WHERE c.pk = 'p3'"), [of_one]),
+        (query("SELECT * FROM c WHERE c.n < 0"), [set()]),
+    ):
+        for size in ("1000", "30"):
+            pages = [[row["id"] for row in page] for page in all_pages(read, size)]
+            ids = [id_ for page in pages for id_ in page]
+            assert sorted(ids) == sorted(set().union(*wanted))
+            assert all(any(part.issuperset(page) for part in of_ranges) for page in pages)
+            if size == "1000":
+                assert [set(page) for page in pages] == wanted

@@ -83,6 +83,21 @@ def test_aggregates_across_partitions_and_within(songs: ContainerProxy, aggregat
     assert len(within(songs, f"SELECT VALUE {aggregate} FROM c", partition_key="user-1")) == 1
 
 
+def test_the_metrics_of_a_count_show_no_documents(songs: ContainerProxy) -> None:
+    def metrics(text: str) -> dict[str, float]:
+        found = songs.query_items(text, partition_key="user-1", populate_query_metrics=True)
+        assert list(found) != []
+        header = found.get_response_headers()["x-ms-documentdb-query-metrics"]
+        return {name: float(value) for name, value in (part.split("=") for part in header.split(";"))}
+
+    counted = metrics("SELECT VALUE COUNT(1) FROM c")
+    assert (counted["retrievedDocumentCount"], counted["retrievedDocumentSize"]) == (0, 0)
+    assert (counted["outputDocumentCount"], counted["indexUtilizationRatio"]) == (1, 1)
+    read = metrics("SELECT * FROM c")
+    assert (read["retrievedDocumentCount"], read["outputDocumentCount"], read["indexUtilizationRatio"]) == (6, 6, 1)
+    assert metrics("SELECT VALUE COUNT(c.plays) FROM c")["retrievedDocumentCount"] == 6
+
+
 def test_within_a_partition(songs: ContainerProxy) -> None:
     def of(text: str, **parameters: Any) -> list[Any]:
         given = [{"name": f"@{name}", "value": value} for name, value in parameters.items()]
