@@ -30,6 +30,7 @@ COMMANDS = {
     "sql": "Ask the archive in SQL.",
     "doctor": "Check every service, entity and setting.",
     "audit": "Prove that nothing is lost or counted twice.",
+    "plan": "Estimate what a workload needs on Azure, and its price.",
 }
 
 

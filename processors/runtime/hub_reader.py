@@ -39,9 +39,10 @@ FAR_BEHIND = timedelta(seconds=10)
 
 CHECKPOINT_S = 5.0
 CHECKPOINT_EVENTS = 1_000
-LONGEST_CHECKPOINT_S = 30.0
+LONGEST_CHECKPOINT_S = 7.0
 """A partition gets a checkpoint after CHECKPOINT_S seconds in which so many events were applied, or after
-LONGEST_CHECKPOINT_S. It only says where to begin reading, so that few events are read again; what is applied is in the
+LONGEST_CHECKPOINT_S. It says where to begin reading, so that few events are read again, and scalers take what is behind
+it for a backlog: with the longest pause between commits it is ten seconds old at most. What is applied is in the
 watermark, which every commit writes."""
 
 CLOSING_S = 8.0

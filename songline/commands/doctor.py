@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from songline.cloud.extras import MissingExtraError
 from songline.cloud.settings import SettingError
 from songline.doctor.finding import Finding
 from songline.doctor.findings import SETTINGS_PAGE, findings
@@ -22,15 +23,17 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--azure", is_flag=True, help="Look at the resource group too: tiers, quotas, roles, Capture, apps.")
 @click.option("--every-file", is_flag=True, help="Look for holes in all files of the archive: two reads of each.")
-def command(as_json: bool, every_file: bool) -> None:
+def command(as_json: bool, azure: bool, every_file: bool) -> None:
     """Check every service, hub, queue and container, and the settings of the Kafka clients.
 
     Each failing line says how to mend it. The exit code is 1 when a check fails, and 0 with warnings only.
     """
     # The SDKs log their retries. A failure comes back as a finding.
     logging.disable(logging.WARNING)
-    found = examine(load(os.environ), every_file=every_file)
+    environ = load(os.environ)
+    found = [*examine(environ, every_file=every_file), *(_resource_group(environ) if azure else [])]
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
@@ -53,6 +56,15 @@ def examine(environ: Mapping[str, str], *, every_file: bool = False) -> list[Fin
     hubs, bus, store = settings.cloud.eventhubs, settings.servicebus, settings.cloud.cosmos
     seen = f"Event Hubs at {hubs.host}, Kafka at {hubs.kafka}, Service Bus at {bus.host}, Cosmos DB at {store.endpoint}"
     return [Finding("settings", "ok", seen), *findings(facts, CONTAINERS)]
+
+
+def _resource_group(environ: Mapping[str, str]) -> list[Finding]:
+    from songline.doctor.azure.examination import examine_azure
+
+    try:
+        return asyncio.run(examine_azure(environ))
+    except (SettingError, MissingExtraError) as error:
+        return [Finding("Azure", "fail", str(error), "see docs/deploy.md")]
 
 
 def show(found: list[Finding], console: Console) -> None:

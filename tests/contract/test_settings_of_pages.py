@@ -82,7 +82,9 @@ def test_settings_were_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_setting_that_a_page_names_is_there(page: Path) -> None:
     beside = {
-        name for text in _texts("tests/**/*.py", "*.yml", "Makefile", ".env.example") for name in SETTING.findall(text)
+        name
+        for text in _texts("tests/**/*.py", "*.yml", "infra/azure/*.json", "Makefile", ".env.example")
+        for name in SETTING.findall(text)
     }
     named = set(SETTING.findall(page.read_text()))
     assert named <= CONSTANTS.union(beside, *WORKERS.values())
