@@ -7,7 +7,7 @@ from random import Random
 from msgspec import Struct
 
 from songline.processors.history.archive.errors import ArchiveHoleError, Hole
-from songline.processors.history.charts.readable import FileSpan, FirstEvent
+from songline.processors.history.archive.readable import FileSpan, FirstEvent
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload
 from songline.schemas.moments import moment_at

@@ -5,6 +5,7 @@ what the hub took from 170 hours before the moment on, late events among it; and
 removals, which say what songs are called.
 """
 
+from songline.processors.history.archive.readable import ReadableHistory
 from songline.processors.history.as_of.answers import PastCharts
 from songline.processors.history.charts.beginning import (
     begin_replay,
@@ -14,7 +15,6 @@ from songline.processors.history.charts.beginning import (
     read_spans,
 )
 from songline.processors.history.charts.hub_hours import HOUR_S, replay_hours
-from songline.processors.history.charts.readable import ReadableHistory
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.spans import WEEK_HOURS

@@ -6,8 +6,8 @@ from contextlib import aclosing
 from msgspec import Struct
 
 from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.archive.readable import EventsRead, FileSpan, FirstEvent, ReadableHistory
 from songline.processors.history.charts.hub_hours import HOUR_S, PartitionEvents
-from songline.processors.history.charts.readable import EventsRead, FileSpan, FirstEvent, ReadableHistory
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.saved_replay import SavedReplay
 from songline.processors.history.charts.song_events import SongEventStore

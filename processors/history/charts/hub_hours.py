@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from msgspec import Struct
 
-from songline.processors.history.charts.readable import EventsRead
+from songline.processors.history.archive.readable import EventsRead
 from songline.processors.history.charts.replay import ChartReplay
 from songline.schemas.documents import Chart
 

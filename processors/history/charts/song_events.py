@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
-from songline.processors.history.charts.readable import EventColumns, EventsRead, ReadableHistory
+from songline.processors.history.archive.readable import EventColumns, EventsRead, ReadableHistory
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import TYPE_NAMES, SongRemoved, SongUploaded
