@@ -1,4 +1,4 @@
-"""Reading an archive beside bare fastavro, and a listener's events over its index."""
+"""Reading an archive beside bare fastavro, a listener's events over its index, and libraries as of a moment."""
 
 import asyncio
 import statistics
@@ -13,6 +13,7 @@ import fastavro
 from azure.storage.blob.aio import ContainerClient
 
 from bench.measurement import Measurement
+from bench.past_libraries import LOOKUPS, past_libraries
 from bench.plays import LISTENERS, Plays
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
@@ -30,13 +31,15 @@ from tests.support.localcloud import LocalCloud
 REGION = (
     "Plays in files of 100,000 events, codec null, blocks of 64 KB. Inside, by CPU of the process: from the first list "
     "of files to the last decoded body, downloads included. Outside: writing the files. A lookup is by a client that "
-    "knows nothing yet: it lists the files, reads the index, then the events."
+    "knows nothing yet: it lists the files, reads the index, then the events. A library is one of a moment in the "
+    "middle: the command is a process, which asks the API twice, and the API has a process fold the answer."
 )
 EVENTS, QUICK_EVENTS = 2_000_000, 100_000
 PARTITIONS = 4
 FILE_EVENTS = 100_000
 SONGS = 20_000
-LOOKUPS = 8
+EVENTS_A_SECOND = 2_000
+"""Of each partition."""
 
 _decode = Decoder(ReceivedEnvelope).raw
 
@@ -46,13 +49,17 @@ def measure(quick: bool) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as name:
         cloud = LocalCloud(Path(name) / "cloud", ["--blobs"]).start()
         try:
-            return asyncio.run(_measure(cloud, Path(name), QUICK_EVENTS if quick else EVENTS))
+            events = QUICK_EVENTS if quick else EVENTS
+            plays = Plays.drawn(events, SONGS, PARTITIONS, datetime.now(UTC))
+            found = asyncio.run(_measure(cloud, Path(name), plays))
+            middle = plays.start_s + events // PARTITIONS // EVENTS_A_SECOND // 2
+            return found + past_libraries(cloud, Path(name), events, middle)
         finally:
             cloud.stop()
 
 
-async def _measure(cloud: LocalCloud, folder: Path, events: int) -> list[Measurement]:
-    plays = Plays.drawn(events, SONGS, PARTITIONS, datetime.now(UTC))
+async def _measure(cloud: LocalCloud, folder: Path, plays: Plays) -> list[Measurement]:
+    events = len(plays)
     async with _containers(cloud) as (archive, index_container):
         paths = [path async for path in _written(archive, folder, plays)]
         bare = _bare(paths, events)
@@ -107,7 +114,7 @@ async def _written(archive: ContainerClient, folder: Path, plays: Plays) -> Asyn
 
 
 def _records(first: int, bodies: list[bytes], start_s: int) -> Iterable[dict[str, object]]:
-    return (record(first + at, start_s + (first + at) // 2_000, body) for at, body in enumerate(bodies))
+    return (record(first + at, start_s + (first + at) // EVENTS_A_SECOND, body) for at, body in enumerate(bodies))
 
 
 def _bare(paths: list[Path], events: int) -> float:

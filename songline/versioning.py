@@ -14,7 +14,7 @@ from azure.eventhub.exceptions import EventHubError
 from songline.cloud.settings import SettingError
 from songline.processes.environment import load
 from songline.processors.history.archive.errors import HistoryError
-from songline.processors.history.charts.beginning import MomentError, NoHistoryError
+from songline.processors.history.archive.spans import MomentError, NoHistoryError
 from songline.processors.history.compare.shelf_walk import UnsettledShelfError
 from songline.processors.history.rebuild.lease import RebuildRefusedError
 from songline.processors.history.rebuild.partition_fold import FoldFailedError

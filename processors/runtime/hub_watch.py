@@ -10,7 +10,7 @@ from azure.eventhub.exceptions import EventHubError
 from songline.processors.runtime.owned_partition import OwnedPartition
 from songline.processors.runtime.partition_reader import PartitionReader, ReaderDependencies
 from songline.processors.runtime.resume_point import HubMismatch, missing_partitions, same_hub
-from songline.processors.runtime.service_errors import SERVICE_ERRORS
+from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 
 log = logging.getLogger(__name__)
 

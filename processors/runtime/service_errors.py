@@ -1,13 +1,8 @@
-"""The errors of services that workers meet, and what a log line says of an error."""
+"""The errors of services that workers meet, and what a log line says of an error. No SDK of Kafka is imported."""
 
 from collections.abc import Iterator
 
-from aiokafka.errors import KafkaError
-from azure.core.exceptions import AzureError
-from azure.eventhub.exceptions import EventHubError
-
-SERVICE_ERRORS = (AzureError, EventHubError, KafkaError)
-"""What the SDKs raise for anything that a service, or the way to it, does; see `songline.cloud.service_fault`."""
+from songline.cloud.service_fault import fault_of
 
 
 class ItemRefusedError(Exception):
@@ -38,6 +33,6 @@ def last_line(error: BaseException) -> str:
     if not lines:
         return type(first).__name__
     line = lines[-1]
-    if isinstance(first, (*SERVICE_ERRORS, ItemRefusedError)):
+    if fault_of(first) is not None or isinstance(first, ItemRefusedError):
         line = next((line for line in lines if not line.startswith("Status code: ")), lines[0])
     return f"{type(first).__name__}: {line}".rstrip(": ")

@@ -19,7 +19,8 @@ from songline.processors.runtime.attempts import (
     plan_dissection,
 )
 from songline.processors.runtime.bisection import bisect
-from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
+from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
+from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.crash_isolation import NOTE_TIMEOUT_S, CrashIsolation
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord

@@ -10,7 +10,8 @@ from faust.types import TP
 
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
-from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
+from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
+from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.spans import READER
 from songline.schemas.channels import PLAYS

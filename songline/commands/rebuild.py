@@ -11,7 +11,7 @@ import click
 from songline.commands.policy import read_policy as read_policy_file
 from songline.processes.environment import load
 from songline.processors.history.archive.opening import open_history
-from songline.processors.history.charts.beginning import SpannedHistory, check_moment, first_second, read_spans
+from songline.processors.history.archive.spans import SpannedHistory, check_moment, first_second, read_spans
 from songline.processors.history.charts.rebuilding import SETTLED_S
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild

@@ -6,14 +6,9 @@ removals, which say what songs are called.
 """
 
 from songline.processors.history.archive.readable import ReadableHistory
+from songline.processors.history.archive.spans import check_moment, first_second, read_spans
 from songline.processors.history.as_of.answers import PastCharts
-from songline.processors.history.charts.beginning import (
-    begin_replay,
-    check_moment,
-    events_after,
-    first_second,
-    read_spans,
-)
+from songline.processors.history.charts.beginning import begin_replay, events_after
 from songline.processors.history.charts.hub_hours import HOUR_S, replay_hours
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.trending.cells.identity_key import IdentityKey

@@ -8,8 +8,8 @@ from operator import attrgetter
 from typing import Protocol
 
 from songline.processors.history.archive.readable import ReadableHistory
+from songline.processors.history.archive.spans import check_moment, first_second, read_spans
 from songline.processors.history.as_of.answers import PastLibrary
-from songline.processors.history.charts.beginning import check_moment, first_second, read_spans
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.library.action import UserAction

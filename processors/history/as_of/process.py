@@ -14,10 +14,10 @@ import msgspec
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
-from songline.cloud import blobs, cosmos
-from songline.cloud.settings import SettingError, read_blobs, read_cosmos
+from songline.cloud.settings import SettingError
 from songline.processors.history.archive.errors import ArchiveHoleError, HistoryError
 from songline.processors.history.archive.opening import open_history
+from songline.processors.history.archive.spans import MomentError, NoHistoryError, SpannedHistory
 from songline.processors.history.as_of.answers import (
     Answer,
     ChartsQuestion,
@@ -26,19 +26,11 @@ from songline.processors.history.as_of.answers import (
     MomentRefusal,
     Question,
 )
-from songline.processors.history.as_of.charts import charts_as_of
 from songline.processors.history.as_of.library import library_as_of
-from songline.processors.history.charts.beginning import MomentError, NoHistoryError, SpannedHistory
-from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.history.erasure.tail_names import is_being_forgotten, read_keyed
 from songline.processors.history.index.opening import open_index
-from songline.processors.runtime import live_version
 from songline.processors.runtime.service_errors import last_line
-from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
-from songline.processors.trending.version_policy import read_policy
-from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, CHARTS, DATABASE, PROJECTIONS
 from songline.schemas.decoding import Decoder
-from songline.schemas.policy import ChartPolicy
 from songline.schemas.projections import DamagedVersionError
 
 BEING_FORGOTTEN = "this listener is being forgotten: the past is answered again once the archive is without them"
@@ -56,17 +48,16 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
     try:
         async with (
             open_history(environ, keeps_listing=True) as opened,
-            blobs.client(read_blobs(environ)) as account,
             open_index(environ, opened) as index,
         ):
             history = SpannedHistory(opened)
             match question:
                 case ChartsQuestion(second):
                     await index.recall()
-                    store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS))
-                    # Nothing of it is saved, so any key will do.
-                    key = IdentityKey(os.urandom(KEY_BYTES))
-                    return await charts_as_of(history, store, second, await _live_policy(environ), key)
+                    # A library waits for neither numpy nor the trending worker's code.
+                    from songline.processors.history.as_of.live_charts import live_charts_as_of
+
+                    return await live_charts_as_of(environ, history, second)
                 case LibraryQuestion(second, user_id):
                     if is_being_forgotten(user_id, await read_keyed(environ)):
                         return FoldFailure(BEING_FORGOTTEN)
@@ -81,13 +72,6 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
         return FoldFailure(str(error))
     except (AzureError, EventHubError) as error:
         return FoldFailure(f"the history can't be read: {last_line(error)}")
-
-
-async def _live_policy(environ: Mapping[str, str]) -> ChartPolicy:
-    """The policy of the live charts."""
-    async with cosmos.client(read_cosmos(environ)) as account:
-        projections = cosmos.container(account, DATABASE, PROJECTIONS)
-        return await read_policy(projections, (await live_version.read(projections, CHARTS)).version)
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from songline.processors.history.charts.beginning import SpannedHistory, begin_replay, events_after, resume_replay
+from songline.processors.history.archive.spans import SpannedHistory
+from songline.processors.history.charts.beginning import begin_replay, events_after, resume_replay
 from songline.processors.history.charts.checkpoints import ReplayCheckpoints
 from songline.processors.history.charts.hub_hours import HOUR_S, HubHours
 from songline.processors.history.charts.replay import ChartReplay

@@ -4,30 +4,24 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from msgspec import Struct
 
 from songline.processors.history.archive.avro_blocks import BlockError, read_block, read_header
-from songline.processors.history.archive.blob_files import ArchiveFile
 from songline.processors.history.archive.capture_records import RecordReader
 from songline.processors.history.archive.generations import PlacedFile
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.index.coverage import Stretch, coverage_of
-from songline.processors.history.index.file_scan import FileScan, ScannedFile
 from songline.processors.history.index.index_blobs import IndexStore
-from songline.processors.history.index.manifest import IndexedFile, IndexSegment, Manifest, joined_with
+from songline.processors.history.index.manifest import IndexedFile, IndexSegment, Manifest
 from songline.processors.history.index.segment import (
     IndexedSpan,
     SegmentHead,
-    SegmentRows,
     hash_listener,
     head_bytes,
-    joined,
-    rows_of_files,
-    segment_bytes,
 )
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
@@ -35,9 +29,6 @@ from songline.schemas.progress import lasting_position
 
 log = logging.getLogger(__name__)
 
-SAVE_FILES = 64
-SAVE_ROWS = 1_000_000
-"""So many files or rows are scanned at most before they are saved."""
 AT_ONCE = 16
 """Parts of files that are read at the same time."""
 TRIES = 20
@@ -97,7 +88,12 @@ class ArchiveIndex:
             if not missing:
                 self._history.know(manifest.facts(files))
                 return await self._history.placed(partition)
-            await self._add(partition, missing)
+            # Nobody waits for numpy where all files are known.
+            from songline.processors.history.index.new_files import add_files
+
+            await add_files(
+                self._history.files, self._blobs, partition, self._manifests[partition], missing, self._new_id
+            )
         raise RuntimeError(f"the index of partition {partition} is written by others all the time")
 
     async def update_all(self) -> None:
@@ -191,70 +187,6 @@ class ArchiveIndex:
         manifest, etag = found if found is not None else (Manifest(self._random(32)), None)
         self._manifests[partition] = manifest, etag
         return manifest
-
-    async def _add(self, partition: str, missing: Sequence[ArchiveFile]) -> None:
-        """Scan some of the missing files and save what is found, unless another process was first."""
-        manifest, etag = self._manifests[partition]
-        hashes: dict[str, int] = {}
-
-        def hash_of(user_id: str) -> int:
-            found = hashes.get(user_id)
-            if found is None:
-                found = hashes[user_id] = hash_listener(user_id, manifest.key)
-            return found
-
-        scanned: list[ScannedFile] = []
-        rows = 0
-        for file in missing[:SAVE_FILES]:
-            scanned.append(await FileScan(file, hash_of).run(self._history.files))
-            rows += scanned[-1].rows.count
-            if rows >= SAVE_ROWS:
-                break
-        kept = len(manifest.segments) - joined_with([one.rows for one in manifest.segments], rows)
-        old = manifest.segments[kept:]
-        headers = manifest.headers
-        files: list[IndexedFile] = []
-        parts: list[tuple[SegmentRows, Sequence[int]]] = []
-        written_anew = {one.file.path for one in scanned}
-        for segment in old:
-            numbers, live = _numbered(segment.files, written_anew, len(files))
-            parts.append((await self._rows(segment), numbers))
-            files += live
-        parts.append((rows_of_files([one.rows for one in scanned]), range(len(files), len(files) + len(scanned))))
-        for one in scanned:
-            headers = headers if one.header in headers else (*headers, one.header)
-            files.append(_indexed(one, headers.index(one.header)))
-        found = joined(parts)
-        name = f"{partition}/{self._new_id()}"
-        await self._blobs.write_segment(name, found.encode())
-        fresh = IndexSegment(name, len(found.rows), len(found.spans), tuple(files))
-        made = Manifest(manifest.key, headers, (*manifest.segments[:kept], fresh))
-        if await self._blobs.write_manifest(partition, made, etag) is None:
-            await self._blobs.delete_segments([name])
-            return
-        await self._blobs.delete_segments([one.blob for one in old])
-
-    async def _rows(self, segment: IndexSegment) -> SegmentRows:
-        size = segment_bytes(segment.rows, segment.spans)
-        data = await self._blobs.read_segment(segment.blob, 0, size)
-        return SegmentRows.decode(data, segment.rows, segment.spans)
-
-
-def _numbered(
-    files: Sequence[IndexedFile], written_anew: Container[str], start: int
-) -> tuple[list[int], list[IndexedFile]]:
-    """The new numbers of a segment's files from `start` on, -1 for those that were written anew; and the others."""
-    numbers: list[int] = []
-    live: list[IndexedFile] = []
-    for file in files:
-        is_live = file.path not in written_anew
-        numbers.append(start + len(live) if is_live else -1)
-        live += [file] if is_live else []
-    return numbers, live
-
-
-def _indexed(one: ScannedFile, header: int) -> IndexedFile:
-    return IndexedFile(one.file.path, one.file.etag, one.range, one.count, one.is_rising, header, one.sync, one.damage)
 
 
 def is_of_listener(body: bytes, user_id: str) -> bool:

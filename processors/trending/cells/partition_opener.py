@@ -9,7 +9,7 @@ from faust.types import TP
 from msgspec import structs
 
 from songline.processors.runtime.resume_point import HubMismatch, HubState
-from songline.processors.runtime.service_errors import SERVICE_ERRORS
+from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.processors.trending.cells.start_positions import (
     PositionMismatch,

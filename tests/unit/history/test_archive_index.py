@@ -13,7 +13,8 @@ from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.merge import AHEAD_FILES
 from songline.processors.history.index.archive_index import ArchiveIndex, ListenerEvent, is_of_listener
 from songline.processors.history.index.manifest import MAX_ROWS, joined_with
-from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes, joined, rows_of_files
+from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes
+from songline.processors.history.index.segment_rows import joined, rows_of_files
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked
 from tests.support.archive_files import MemoryFiles, MemoryIndex, MemoryTail

@@ -9,8 +9,8 @@ from msgspec import structs
 
 from songline.audit.chart_reference import Rules
 from songline.processors.history.archive.errors import ArchiveHoleError
+from songline.processors.history.archive.spans import MomentError, NoHistoryError
 from songline.processors.history.as_of.charts import HOURS_READ, charts_as_of
-from songline.processors.history.charts.beginning import MomentError, NoHistoryError
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.events import SongUploaded
 from songline.schemas.policy import V1

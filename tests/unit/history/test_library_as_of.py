@@ -1,6 +1,8 @@
 """A library as of a moment is the fold of what the listener had done of all that the hub had taken by then."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
@@ -8,8 +10,8 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 
+from songline.processors.history.archive.spans import MomentError
 from songline.processors.history.as_of.library import FindEvents, library_as_of
-from songline.processors.history.charts.beginning import MomentError
 from songline.processors.history.index.archive_index import ListenerEvent
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
@@ -66,3 +68,14 @@ def test_a_moment_before_the_history_is_refused() -> None:
     files = HistoryInFiles(Random(1), history, PARTITIONS)
     with pytest.raises(MomentError, match="the history begins at"):
         asyncio.run(library_as_of(files, found_in(history), "user-1", history[0].second - 1))
+
+
+def test_the_process_that_folds_a_library_starts_without_what_only_charts_need() -> None:
+    """Numpy, the trending worker's code and Kafka's SDK take half a second to import."""
+    code = (
+        "import sys; import songline.processors.history.as_of.process; "
+        "print(*(name for name in sys.modules if name in ('aiokafka', 'duckdb', 'numpy', 'pyarrow') "
+        "or name.startswith(('songline.processors.trending', 'songline.processors.history.charts'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
