@@ -24,8 +24,13 @@ from songline.processors.history.archive.avro_blocks import (
 )
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
+from songline.schemas.progress import GENERATION
 
 NEEDED = ("SequenceNumber", "EnqueuedTimeUtc", "Body")
+MAX_POSITION = GENERATION - 2
+"""The last position that is not taken for one of the next life of the hub: see `songline.schemas.progress`."""
+END_S = 253_402_300_800 - 86_400
+"""The last day of the year 9999, which writers set where they know no moment; likewise what is before 1970."""
 _SERVICE_FORM = "%m/%d/%Y %I:%M:%S %p"
 _SERVICE_MOMENT = re.compile(r"(\d\d?/\d\d?/\d{4}) (0?[1-9]|1[0-2]):([0-5]\d):([0-5]\d) ([AP])M", re.ASCII)
 
@@ -85,6 +90,9 @@ class RecordReader:
         times = [record["EnqueuedTimeUtc"] for record in records]
         if set(map(type, positions)) - {int}:
             raise BlockError("a SequenceNumber in it is no whole number")
+        if positions and not (min(positions) >= 0 and max(positions) <= MAX_POSITION):
+            odd = min(positions) if min(positions) < 0 else max(positions)
+            raise BlockError(f"a SequenceNumber in it is {odd}, expected one from 0 to {MAX_POSITION}")
         if set(map(type, bodies)) - {bytes}:
             bodies = [_body(body) for body in bodies]
         seconds = self._seconds
@@ -118,7 +126,14 @@ def _needed(schema: Mapping[str, Any]) -> Any:
 
 def enqueued_second(written: object) -> int:
     """The whole Unix second of an `EnqueuedTimeUtc`: in the service's form, `11/28/2026 3:04:05 PM`, in ISO 8601, or as
-    a moment of Avro. Raises BlockError."""
+    a moment of Avro. Raises BlockError, also for a moment at which no hub can have taken an event."""
+    second = _written_second(written)
+    if not 0 <= second < END_S:
+        raise BlockError(f"an EnqueuedTimeUtc in it is {str(written)!r}, expected a moment from 1970 to 9999-12-30")
+    return second
+
+
+def _written_second(written: object) -> int:
     if isinstance(written, datetime):
         return int((written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp() // 1)
     if isinstance(written, str):

@@ -25,7 +25,7 @@ from songline.processors.history.archive.avro_blocks import (
     unpack,
     write_number,
 )
-from songline.processors.history.archive.capture_records import enqueued_second
+from songline.processors.history.archive.capture_records import MAX_POSITION, enqueued_second
 from songline.processors.history.erasure.rename import may_mention, renamed_body, renamed_properties
 from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
 from songline.schemas.decoding import read_text
@@ -134,7 +134,7 @@ def renamed_record(record: Mapping[str, Any], user_id: str, names: ForgottenName
 def is_after(record: Mapping[str, Any], up_to: ForgottenUpTo) -> bool:
     """Whether the hub took the record's event after `up_to`. Never of one that does not say clearly when."""
     position = record.get("SequenceNumber")
-    if not isinstance(position, int) or position <= up_to.position:
+    if not isinstance(position, int) or not up_to.position < position <= MAX_POSITION:
         return False
     try:
         # An event of a hub before, at the same partition, may have any position.

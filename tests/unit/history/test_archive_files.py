@@ -14,6 +14,7 @@ from songline.processors.history.archive.capture_records import Records, enqueue
 from songline.processors.history.archive.errors import Damage
 from songline.processors.history.archive.file_blocks import FileBlocks
 from songline.processors.history.archive.name_format import DEFAULT_FORMAT, NameFormat, NameFormatError
+from songline.schemas.progress import GENERATION
 from tests.support.capture_files import (
     NOON,
     block_offsets,
@@ -163,6 +164,45 @@ def test_a_moment_in_another_form_is_named(written: str) -> None:
 def test_both_forms_of_a_moment_are_the_same_second(second: int) -> None:
     made = capture_file([record(0, second, form=service_form), record(1, second, form=iso_form)])
     assert [one[1] for one in read(made)[0]] == [second, second]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"SequenceNumber": -1},
+        {"SequenceNumber": GENERATION},
+        {"SequenceNumber": GENERATION - 1},
+        {"SequenceNumber": 2**63 - 1},
+        {"SequenceNumber": -(2**63)},
+        {"EnqueuedTimeUtc": "1/1/0001 12:00:00 AM"},
+        {"EnqueuedTimeUtc": "12/31/1969 11:59:59 PM"},
+        {"EnqueuedTimeUtc": "12/31/9999 11:59:59 PM"},
+        {"EnqueuedTimeUtc": "0001-01-01T00:00:00"},
+        {"EnqueuedTimeUtc": "9999-12-31T23:59:59.9999999Z"},
+    ],
+)
+@pytest.mark.parametrize("place", [0, 7, 19])
+def test_what_no_hub_can_have_given_is_damage(codec: str, odd: dict[str, Any], place: int) -> None:
+    """Taken as it is, it would be of another life of the hub, or put all others into one."""
+    some = records(0, 20)
+    some[place] |= odd
+    found, damages = read(capture_file(some, codec=codec, block_bytes=1))
+    assert found == [one for at, one in enumerate(events(0, 20)) if at != place]
+    (damage,) = damages
+    assert damage.block == place
+    assert str(next(iter(odd.values()))) in damage.why
+    assert "expected" in damage.why
+
+
+def test_any_position_of_a_hub_is_read() -> None:
+    last = GENERATION - 2
+    assert [one[0] for one in read(capture_file([record(last, NOON)]))[0]] == [last]
+
+
+def test_an_offset_is_not_looked_at() -> None:
+    some = [{**one, "Offset": offset} for one, offset in zip(records(0, 3), ("-1", "none", ""), strict=True)]
+    assert read(capture_file(some)) == (events(0, 3), [])
 
 
 PLACEHOLDERS = (
