@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from songline.processors.history.archive.errors import Damage, Hole
-from songline.processors.history.archive.generations import PlacedFile
+from songline.processors.history.archive.generations import PlacedFile, is_older
 from songline.processors.runtime.resume_point import HubState
 from songline.schemas.progress import split_position
 
@@ -79,8 +79,7 @@ def _of_hub(placed: Sequence[PlacedFile], hub: HubState) -> Iterator[PlacedFile]
     """The files with events of the hub as it is: of the last generation, unless the hub was made anew after it."""
     generation = max((one.generation for one in placed), default=0)
     found = [one for one in placed if one.generation == generation and one.range is not None]
-    first_s = min((one.range.first_s for one in found if one.range is not None), default=0)
-    if first_s >= int(hub.created_at.timestamp() // 1):
+    if not is_older(found, hub.created_at):
         yield from found
 
 

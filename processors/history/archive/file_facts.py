@@ -1,5 +1,8 @@
 """What a file of the archive holds: its first and last position and their moments, read from its two ends."""
 
+from collections.abc import Iterable
+from zlib import crc32
+
 from msgspec import Struct
 
 from songline.processors.history.archive.avro_blocks import (
@@ -19,12 +22,14 @@ END_BYTES = 128 * 1024
 
 
 class FileRange(Struct, frozen=True):
-    """The positions of a file's events, the first and the last, and the Unix seconds at which the hub took these."""
+    """The positions of a file's events, the first and the last, and the Unix seconds at which the hub took the earliest
+    and the latest. `mark`: a checksum of the first one's body, 0 where it is not known."""
 
     first: int
     last: int
     first_s: int
     last_s: int
+    mark: int = 0
 
 
 class FileFacts(Struct, frozen=True):
@@ -34,6 +39,29 @@ class FileFacts(Struct, frozen=True):
     file: ArchiveFile
     range: FileRange | None
     damage: Damage | None = None
+
+
+class RangeScan:
+    """The range of records in any order, which are added part by part; None while there are none."""
+
+    def __init__(self) -> None:
+        self.range: FileRange | None = None
+
+    def add(self, records: Records) -> None:
+        """Take in some records."""
+        if not len(records):
+            return
+        first, last = min(records.positions), max(records.positions)
+        first_s, last_s = min(records.enqueued_s), max(records.enqueued_s)
+        before = self.range
+        if before is None or first < before.first:
+            mark = crc32(records.bodies[records.positions.index(first)])
+        else:
+            mark = before.mark
+        if before is not None:
+            first, last = min(first, before.first), max(last, before.last)
+            first_s, last_s = min(first_s, before.first_s), max(last_s, before.last_s)
+        self.range = FileRange(first, last, first_s, last_s, mark)
 
 
 async def read_facts(files: ArchiveFiles, file: ArchiveFile) -> FileFacts:
@@ -49,47 +77,61 @@ async def read_facts(files: ArchiveFiles, file: ArchiveFile) -> FileFacts:
         # Nothing but the whole file tells what can be read of it.
         return await _read_through(files, file)
     _, begin = first
-    return FileFacts(file, FileRange(begin.positions[0], last.positions[-1], begin.enqueued_s[0], last.enqueued_s[-1]))
+    if not _rise(begin, last):
+        return await _read_through(files, file)
+    ends = RangeScan()
+    for part in (begin, last):
+        ends.add(part)
+    return FileFacts(file, ends.range)
 
 
 def _whole(file: ArchiveFile, data: bytes) -> FileFacts:
-    blocks = FileBlocks(file.path)
-    found = [*blocks.feed(data), *blocks.end()]
-    return _facts(file, found)
-
-
-def _facts(file: ArchiveFile, found: "list[Records | Damage]") -> FileFacts:
-    damage = next((one for one in found if isinstance(one, Damage)), None)
-    parts = [one for one in found if isinstance(one, Records) and len(one)]
-    if not parts:
-        return FileFacts(file, None, damage)
-    first = min(parts[0].positions[0], *(min(part.positions) for part in parts))
-    last = max(max(part.positions) for part in parts)
-    seconds = [second for part in parts for second in (min(part.enqueued_s), max(part.enqueued_s))]
-    return FileFacts(file, FileRange(first, last, min(seconds), max(seconds)), damage)
+    blocks, scan = FileBlocks(file.path), _FactScan()
+    scan.add(blocks.feed(data))
+    scan.add(blocks.end())
+    return scan.facts(file)
 
 
 async def _read_through(files: ArchiveFiles, file: ArchiveFile) -> FileFacts:
-    """The facts of a file of which nothing is taken for granted; only the ends of its records are kept."""
-    blocks = FileBlocks(file.path)
-    found: list[Records | Damage] = []
+    """The facts of a file of which nothing is taken for granted."""
+    blocks, scan = FileBlocks(file.path), _FactScan()
     download = files.download(file.path)
     try:
         async for piece in download.pieces():
             if piece is None:
-                blocks, found = FileBlocks(file.path), []
+                blocks, scan = FileBlocks(file.path), _FactScan()
                 continue
-            found += map(_ends, blocks.feed(piece))
+            scan.add(blocks.feed(piece))
     finally:
         await download.close()
-    return _facts(file, [*found, *blocks.end()])
+    scan.add(blocks.end())
+    return scan.facts(file)
 
 
-def _ends(found: Records | Damage) -> Records | Damage:
-    if isinstance(found, Damage) or not len(found):
-        return found
-    positions, seconds = found.positions, found.enqueued_s
-    return Records([min(positions), max(positions)], [min(seconds), max(seconds)], [])
+class _FactScan:
+    """The facts of a file that is read from its beginning to its end."""
+
+    def __init__(self) -> None:
+        self._range = RangeScan()
+        self._damage: Damage | None = None
+
+    def add(self, found: Iterable[Records | Damage]) -> None:
+        for one in found:
+            if isinstance(one, Damage):
+                self._damage = self._damage or one
+            else:
+                self._range.add(one)
+
+    def facts(self, file: ArchiveFile) -> FileFacts:
+        return FileFacts(file, self._range.range, self._damage)
+
+
+def _rise(begin: Records, end: Records) -> bool:
+    """Whether positions and moments rise within both ends of a file, and from the one to the other."""
+    if begin.positions[0] > end.positions[-1] or begin.enqueued_s[0] > end.enqueued_s[-1]:
+        return False
+    columns = (begin.positions, begin.enqueued_s, end.positions, end.enqueued_s)
+    return all(column == sorted(column) for column in columns)
 
 
 async def _read_beginning(files: ArchiveFiles, file: ArchiveFile) -> tuple[AvroHeader, Records] | None:

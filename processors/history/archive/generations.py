@@ -1,12 +1,6 @@
-"""Which files of a partition belong together: sequence numbers begin anew when a hub was made anew. Pure.
+"""The files of a partition by their lasting positions, in which each life of the hub is a generation. Pure."""
 
-Within a life of a hub, moments rise with positions. So a file whose events are all later than those of another one,
-though its positions begin before the other's end, is of the hub's next life: a generation. A copy of a file, and a file
-that overlaps another, have the same events at the same moments.
-"""
-
-from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,6 +8,7 @@ from msgspec import Struct
 from songline.processors.history.archive.blob_files import ArchiveFile
 from songline.processors.history.archive.errors import Damage
 from songline.processors.history.archive.file_facts import FileFacts, FileRange
+from songline.processors.history.archive.hub_lives import LifeFile, files_by_life
 from songline.schemas.progress import lasting_position, split_position
 
 
@@ -33,24 +28,9 @@ def placed_files(facts: Iterable[FileFacts]) -> list[PlacedFile]:
     """The files of a partition by their first position. Those that have no events are left out; a file of which nothing
     can be read stands where its name puts it."""
     by_name = sorted(facts, key=lambda one: (one.file.name, one.file.path))
-    generation = 0
-    lasts: list[int] = []
-    last_seconds: list[int] = []
-    placed: list[PlacedFile] = []
-    by_time = sorted((one for one in by_name if one.range is not None), key=_begin)
-    for one in by_time:
-        found = one.range
-        assert found is not None
-        at = bisect_left(lasts, found.first)
-        if at < len(lasts) and found.first_s > last_seconds[at]:
-            generation += 1
-            lasts, last_seconds, at = [], [], 0
-        at = bisect_left(lasts, found.last)
-        if at == len(lasts) or lasts[at] != found.last:
-            lasts.insert(at, found.last)
-            last_seconds.insert(at, found.last_s)
-        base = lasting_position(generation, 0)
-        placed.append(PlacedFile(one.file, generation, base + found.first, base + found.last, found, one.damage))
+    # Of files with the same events, the one is read first whose moments are right.
+    found = sorted(files_by_life(by_name), key=lambda one: one.is_odd)
+    placed = [_placed(one) for one in found]
     placed += _unreadable(by_name, placed)
     return sorted(placed, key=lambda one: (one.first, one.last))
 
@@ -60,14 +40,21 @@ def hub_generation(placed: Iterable[PlacedFile], created_at: datetime, expected:
     were read before the lasting position `expected`: a hub that is younger than the last files was made anew."""
     ranged = [one for one in placed if one.range is not None]
     last = max((one.generation for one in ranged), default=0)
-    seconds = [one.range.first_s for one in ranged if one.generation == last and one.range is not None]
-    made_anew = bool(seconds) and min(seconds) < int(created_at.timestamp() // 1)
+    made_anew = is_older([one for one in ranged if one.generation == last], created_at)
     return max(last + made_anew, split_position(expected)[0])
 
 
-def _begin(one: FileFacts) -> tuple[int, int, int]:
-    assert one.range is not None
-    return (one.range.first_s, one.range.first, one.range.last)
+def is_older(files: Sequence[PlacedFile], created_at: datetime) -> bool:
+    """Whether the files of a life of a hub are of one that was there before the hub that was created at `created_at`.
+    Most of them decide: one may have been written by a wrong clock."""
+    seconds = sorted(one.range.first_s for one in files if one.range is not None)
+    return bool(seconds) and seconds[len(seconds) // 2] < int(created_at.timestamp() // 1)
+
+
+def _placed(one: LifeFile) -> PlacedFile:
+    base = lasting_position(one.life, 0)
+    first, last = base + one.range.first, base + one.range.last
+    return PlacedFile(one.facts.file, one.life, first, last, one.range, one.facts.damage)
 
 
 def _unreadable(by_name: list[FileFacts], placed: list[PlacedFile]) -> list[PlacedFile]:

@@ -34,6 +34,8 @@ def coverage_of(placed: Sequence[PlacedFile], manifest: Manifest, until_s: int |
     files: list[PlacedFile] = []
     stretches: list[Stretch] = []
     edge, edge_s, generation = -1, None, 0
+    begin_s = 0
+    """The first second of the file before, in this generation."""
     opened: int | None = None
     for one in placed:
         if opened is None and until_s is not None and edge_s is not None and edge_s >= until_s:
@@ -41,10 +43,10 @@ def coverage_of(placed: Sequence[PlacedFile], manifest: Manifest, until_s: int |
             break
         is_behind = until_s is not None and one.range is not None and one.range.first_s >= until_s
         if one.generation != generation:
-            generation, edge_s = one.generation, None
+            generation, edge_s, begin_s = one.generation, None, 0
         is_next = split_position(one.first)[1] == 0 if edge_s is None else one.first <= edge + 1
         is_known = one.range is not None and (one.file.path, one.file.etag) in whole
-        if not is_known or not _rises(one, edge, edge_s, is_read=opened is not None):
+        if not is_known or not _rises(one, edge, edge_s, begin_s, is_read=opened is not None):
             opened = edge if opened is None else opened
         else:
             if opened is None and not is_next:
@@ -57,6 +59,7 @@ def coverage_of(placed: Sequence[PlacedFile], manifest: Manifest, until_s: int |
         edge = max(edge, one.last)
         if one.range is not None:
             edge_s = one.range.last_s if edge_s is None else max(edge_s, one.range.last_s)
+            begin_s = one.range.first_s
         if is_behind:
             break
     else:
@@ -68,10 +71,14 @@ def coverage_of(placed: Sequence[PlacedFile], manifest: Manifest, until_s: int |
     return IndexCoverage(files, stretches)
 
 
-def _rises(one: PlacedFile, edge: int, edge_s: int | None, *, is_read: bool) -> bool:
+def _rises(one: PlacedFile, edge: int, edge_s: int | None, begin_s: int, *, is_read: bool) -> bool:
     """Whether no moment of the file is before those of files that come before it. A file that is there twice, or
-    overlaps another, has the same events at the same moments; unless one of both is read and not looked up."""
+    overlaps another, has the same events at the same moments, unless a clock was wrong; or one of both is read and not
+    looked up."""
     assert one.range is not None
-    if edge_s is None or (one.first <= edge and not is_read):
+    if edge_s is None:
         return True
-    return one.range.first_s >= edge_s
+    if one.first > edge or is_read:
+        return one.range.first_s >= edge_s
+    is_inside = one.last > edge or one.range.last_s <= edge_s
+    return begin_s <= one.range.first_s <= edge_s and is_inside

@@ -9,7 +9,7 @@ from songline.processors.history.archive.blob_files import ArchiveFile, ArchiveF
 from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import Damage
 from songline.processors.history.archive.file_blocks import FileBlocks
-from songline.processors.history.archive.file_facts import FileRange
+from songline.processors.history.archive.file_facts import FileRange, RangeScan
 from songline.processors.history.index.segment import FileRows
 from songline.schemas.decoding import DECODING_ERRORS, Decoder
 
@@ -78,9 +78,7 @@ class FileScan:
         return ScannedFile(
             self._file,
             FileRows(self._spans, self._hashes),
-            FileRange(min(self._positions), max(self._positions), min(self._seconds), max(self._seconds))
-            if self._positions
-            else None,
+            self._range.range,
             self._count,
             self._is_rising,
             header[:-SYNC_BYTES],
@@ -92,9 +90,9 @@ class FileScan:
         self._blocks, self._damage = FileBlocks(self._file.path, SPAN_BYTES), None
         self._spans: list[tuple[int, int]] = []
         self._hashes: list[set[int]] = []
-        self._positions: list[int] = []
-        """The first and last position of each span; `_seconds`: likewise."""
-        self._seconds: list[int] = []
+        self._range = RangeScan()
+        self._last: tuple[int, int] | None = None
+        """The position and the second of the record that was read last."""
         self._count = 0
         self._is_rising = True
 
@@ -107,12 +105,12 @@ class FileScan:
 
     def _add(self, records: Records) -> None:
         positions, seconds = records.positions, records.enqueued_s
-        before = (self._positions[-1], self._seconds[-1]) if self._positions else (positions[0] - 1, seconds[0])
+        before = self._last or (positions[0] - 1, seconds[0])
         follows = positions == list(range(before[0] + 1, before[0] + 1 + len(positions)))
         rises = seconds[0] >= before[1] and seconds == sorted(seconds)
         self._is_rising = self._is_rising and follows and rises
         self._count += len(positions)
-        self._positions += (positions[0], positions[-1])
-        self._seconds += (seconds[0], seconds[-1])
+        self._last = positions[-1], seconds[-1]
+        self._range.add(records)
         self._spans.append(self._blocks.span)
         self._hashes.append({self._hash_of(user_id) for user_id in listeners_of(records.bodies)})

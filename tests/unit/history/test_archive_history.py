@@ -14,7 +14,7 @@ from songline.processors.history.archive.errors import ArchiveHoleError, Damaged
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
 from songline.schemas.progress import lasting_position, split_position
 from tests.support.archive_files import MemoryFiles, MemoryTail
-from tests.support.capture_files import NOON, block_offsets, body_at, capture_file, record
+from tests.support.capture_files import NOON, block_offsets, body_at, capture_file, record, service_form
 
 
 def second_at(position: int) -> int:
@@ -229,6 +229,65 @@ async def test_the_ends_of_a_file_tell_what_the_whole_tells(count: int, block_by
     extent = await HubHistory(files).extent("0")
     assert (extent.first, extent.last) == (3, 2 + count)
     assert (extent.first_s, extent.last_s) == (NOON + 3, NOON + 2 + count)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+@pytest.mark.parametrize("odd", [{"SequenceNumber": 1 << 42}, {"EnqueuedTimeUtc": "1/1/0001 12:00:00 AM"}])
+@pytest.mark.parametrize("place", [0, 1, -1])
+async def test_an_event_that_no_hub_gave_is_damage_wherever_it_is(count: int, odd: dict[str, Any], place: int) -> None:
+    """Also where only the ends of a file are read at first."""
+    files = MemoryFiles()
+    body = b"\x07" * 3_000
+    some = [record(at, NOON + at, body) for at in range(10, 10 + count)]
+    some[place] |= odd
+    files.add(capture_file([record(at, NOON + at, body) for at in range(10)]), 0)
+    path = files.add(capture_file(some, block_bytes=1), 1)
+    files.add(capture_file([record(10 + count, NOON + 10 + count, body)]), 2)
+    with pytest.raises(DamagedFileError, match=path):
+        await read(HubHistory(files))
+    history = HubHistory(files, skip=True)
+    missing = 10 + range(count)[place]
+    assert [at for at, _, _ in await read(history)] == [at for at in range(11 + count) if at != missing]
+    assert [(one.first, one.last) for one in history.skipped.holes] == [(missing, missing)]
+    assert (await history.extent("0")).last == 10 + count
+
+
+@pytest.mark.parametrize("later_s", [-100_000, -40, 40, 100_000])
+@pytest.mark.parametrize("wrong", range(3))
+@pytest.mark.parametrize("is_copy", [False, True])
+async def test_a_file_with_a_wrong_clock_doubles_no_event(later_s: int, wrong: int, *, is_copy: bool) -> None:
+    files = MemoryFiles()
+    for place in range(3):
+        positions = range(50 * place, 50 * place + 50)
+        if is_copy or place != wrong:
+            files.add(capture_file(records(positions)), place)
+        if place == wrong and not (is_copy and place == 0):
+            files.add(
+                capture_file(
+                    [
+                        {**one, "EnqueuedTimeUtc": service_form(second_at(at) + later_s)}
+                        for at, one in zip(positions, records(positions), strict=True)
+                    ]
+                ),
+                10,
+            )
+    for skip in (False, True):
+        history = HubHistory(files, skip=skip)
+        found = await read(history)
+        assert [(at, body) for at, _, body in found] == [(at, body) for at, _, body in events(0, 149)]
+        assert history.skipped.missing == 0
+        if is_copy:
+            assert found == events(0, 149)
+
+
+async def test_a_large_file_whose_ends_do_not_rise_is_read_to_be_known() -> None:
+    files = MemoryFiles()
+    body = b"\x07" * 3_000
+    order = [*range(100, 200), *range(100)]
+    files.add(capture_file([record(at, NOON + at, body) for at in order], block_bytes=1), 0)
+    extent = await HubHistory(files).extent("0")
+    assert (extent.first, extent.last, extent.first_s, extent.last_s) == (0, 199, NOON, NOON + 199)
+    assert [at for at, _, _ in await read(HubHistory(files))] == list(range(200))
 
 
 @pytest.mark.parametrize(

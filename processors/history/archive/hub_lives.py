@@ -1,0 +1,114 @@
+"""Which life of its hub each file of a partition is of: sequence numbers begin anew when a hub was made anew. Pure.
+
+Within a life of a hub, moments rise with positions. So a file whose events are all later than those of another one,
+though its positions begin before the other's end, is of the hub's next life: a generation. A copy of a file, and a file
+that overlaps another, have the same events at the same moments.
+
+A writer's clock may be wrong. Then the others tell: they go on as one life, and the file fills what they lack, or is a
+copy of one of them. What begins with position 0 is never taken for a copy: what was sent again to a hub that was made
+anew looks the same.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from enum import Enum
+
+from msgspec import Struct
+
+from songline.processors.history.archive.file_facts import FileFacts, FileRange
+
+
+class Contradiction(Enum):
+    """What a file is that is later than others, though its positions begin before theirs end."""
+
+    NEXT_LIFE = "the first file of the hub's next life"
+    WRONG_CLOCK = "its own moments are wrong"
+    WRONG_BEFORE = "the moments of the others are wrong"
+
+
+class LifeFile(Struct):
+    """A file that has events, and the number of its life. `is_odd`: its clock was wrong."""
+
+    facts: FileFacts
+    range: FileRange
+    life: int = 0
+    is_odd: bool = False
+
+
+class Life:
+    """The files of one life of the hub whose moments are right, in the order in which they are added: by moment."""
+
+    def __init__(self) -> None:
+        self._lasts: list[int] = []
+        self._files: list[LifeFile] = []
+        """By their last positions, which are in `_lasts`."""
+
+    def contradicts(self, one: FileRange) -> bool:
+        """Whether files that are here begin before the next one, `one`, and end behind its first position."""
+        at = bisect_left(self._lasts, one.first)
+        return at < len(self._lasts) and one.first_s > self._files[at].range.last_s
+
+    def judge(self, one: FileRange, later: Sequence[LifeFile]) -> Contradiction:
+        """What a file is that contradicts this life. `later` are those after it, by moment."""
+        before = [known.range for known in self._files[bisect_left(self._lasts, one.first) :]]
+        first, last = min(known.first for known in before), self._lasts[-1]
+        edge = run = one.last
+        for found in (after.range for after in later):
+            if found.first > edge + 1 and found.first == last + 1:
+                # This life goes on behind its end, and nothing else leads there.
+                return Contradiction.WRONG_BEFORE if edge + 1 == first else Contradiction.WRONG_CLOCK
+            edge = max(edge, found.last)
+            if found.first <= run + 1:
+                run = max(run, found.last)
+        if _are_copies([one], before):
+            return Contradiction.WRONG_CLOCK
+        if edge + 1 == first or _are_copies(before, [after.range for after in later]):
+            return Contradiction.WRONG_BEFORE
+        return Contradiction.WRONG_CLOCK if self._lacks(one.first, run) else Contradiction.NEXT_LIFE
+
+    def add(self, one: LifeFile) -> None:
+        """Add the next file."""
+        at = bisect_left(self._lasts, one.range.last)
+        if at == len(self._lasts) or self._lasts[at] != one.range.last:
+            self._lasts.insert(at, one.range.last)
+            self._files.insert(at, one)
+
+    def drop_from(self, position: int) -> list[LifeFile]:
+        """Drop the files that end at `position` or behind it, and return them."""
+        at = bisect_left(self._lasts, position)
+        dropped = self._files[at:]
+        del self._lasts[at:], self._files[at:]
+        return dropped
+
+    def _lacks(self, first: int, last: int) -> bool:
+        """Whether these positions are just what is missing between two files."""
+        at = bisect_left(self._lasts, first)
+        is_behind = first == 0 or (at > 0 and self._lasts[at - 1] == first - 1)
+        return is_behind and min(known.range.first for known in self._files[at:]) == last + 1
+
+
+def files_by_life(files: Sequence[FileFacts]) -> list[LifeFile]:
+    """The files that have events, by moment, each with the number of its life."""
+    found = [LifeFile(one, one.range) for one in files if one.range is not None]
+    found.sort(key=lambda one: (one.range.first_s, one.range.first, one.range.last))
+    number, life = 0, Life()
+    for place, one in enumerate(found):
+        if life.contradicts(one.range):
+            match life.judge(one.range, found[place + 1 :]):
+                case Contradiction.NEXT_LIFE:
+                    number, life = number + 1, Life()
+                case Contradiction.WRONG_BEFORE:
+                    for odd in life.drop_from(one.range.first):
+                        odd.is_odd = True
+                case Contradiction.WRONG_CLOCK:
+                    one.is_odd = True
+        one.life = number
+        if not one.is_odd:
+            life.add(one)
+    return found
+
+
+def _are_copies(some: Sequence[FileRange], others: Sequence[FileRange]) -> bool:
+    """Whether each of some files has the same events as one of others, as far as their ends tell."""
+    known = {(one.first, one.last, one.mark) for one in others}
+    return all(one.first and one.mark and (one.first, one.last, one.mark) in known for one in some)
