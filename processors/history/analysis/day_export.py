@@ -1,6 +1,7 @@
 """Events as Parquet files, a folder for each UTC day by when the hub took them. A folder appears whole, under its name;
 what is there already is not written again, so an export that ended half-way goes on."""
 
+import errno
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing
@@ -27,7 +28,7 @@ async def export_days(
     if first is None:
         return []
     days = [first + timedelta(days=number) for number in range(max(0, (today - first).days))]
-    wanted = [day for day in days if not (folder / day.isoformat()).exists()]
+    wanted = [day for day in days if not _is_written(folder, day)]
     for run in _runs(wanted):
         async with AsyncExitStack() as stack:
             readings = await _open_readings(history, run, stack)
@@ -46,6 +47,21 @@ def _runs(days: Iterable[date]) -> list[list[date]]:
         else:
             runs.append([day])
     return runs
+
+
+def _is_written(folder: Path, day: date) -> bool:
+    """Whether the folder of a day is there. Raises OSError for something else in its place, or in that of a folder that
+    is not finished."""
+    written = folder / day.isoformat()
+    for path in (written, _unfinished(folder, day)):
+        if (path.exists() or path.is_symlink()) and not path.is_dir():
+            why = "saw something else than a folder, expected the folder of a day: move it away"
+            raise NotADirectoryError(errno.ENOTDIR, why, str(path))
+    return written.exists()
+
+
+def _unfinished(folder: Path, day: date) -> Path:
+    return folder / f"{day.isoformat()}{_UNFINISHED}"
 
 
 def _start(day: date) -> int:
@@ -69,7 +85,7 @@ async def _open_readings(history: HubHistory, run: Sequence[date], stack: AsyncE
 
 async def _write_day(readings: Sequence[DayReading], folder: Path, day: date) -> EventRows:
     rows = EventRows(SCHEMAS)
-    unfinished = folder / f"{day.isoformat()}{_UNFINISHED}"
+    unfinished = _unfinished(folder, day)
     # Of an export that was killed.
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

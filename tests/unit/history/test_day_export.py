@@ -60,6 +60,20 @@ async def test_days_are_written_once_and_whole(tmp_path: Path) -> None:
     assert NOON % DAY_S == DAY_S // 2
 
 
+@pytest.mark.parametrize("name", ["2025-11-23", "2025-11-23.unfinished"])
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_what_is_no_folder_of_a_day_is_not_taken_for_one(tmp_path: Path, name: str, *, is_link: bool) -> None:
+    files, _ = archive()
+    if is_link:
+        (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    else:
+        (tmp_path / name).write_text("notes")
+    with pytest.raises(NotADirectoryError, match="expected the folder of a day: move it away") as raised:
+        await export_days(HubHistory(files), tmp_path, date(2025, 11, 25), lambda *_: None)
+    assert raised.value.filename == str(tmp_path / name)
+    assert names(tmp_path) == [name]
+
+
 async def test_the_tail_of_the_hub_is_read_once_for_all_days(tmp_path: Path) -> None:
     """Also where most days are empty, a day in the middle is there already, and the hub's clock goes back."""
     noon, day_s = NOON, DAY_S
