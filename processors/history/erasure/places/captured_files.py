@@ -44,6 +44,14 @@ Captured = Callable[[Mapping[str, int]], Awaitable[str]]
 """Says which partition the archive has not passed a bound in yet, as a sentence; empty for none."""
 
 
+class _ForeignFileError(Exception):
+    """A blob that can't be read, and that no Capture has written. `names_them`: it has the listener's id as a word."""
+
+    def __init__(self, *, names_them: bool) -> None:
+        super().__init__()
+        self.names_them = names_them
+
+
 class CapturedFiles:
     """The Blob container `archive`. `behind` says whether Capture has written all of the listener's events;
     `partition_of`, of which partition of the hub a file is, None for a file of something else."""
@@ -79,10 +87,10 @@ class CapturedFiles:
             try:
                 counts = await self._rewrite(blob.name, rewrite, job)
             except CaptureFileError as error:
-                if self._partition_of(blob.name) is not None:
-                    damaged[blob.name] = str(error)
-                    unreadable.add(blob.name)
-                elif await self._names_in_clear(blob.name, job.user_id):
+                damaged[blob.name] = str(error)
+                unreadable.add(blob.name)
+            except _ForeignFileError as error:
+                if error.names_them:
                     foreign.append(blob.name)
                     unreadable.add(blob.name)
             progress = structs.replace(
@@ -124,12 +132,6 @@ class CapturedFiles:
                     kind, value = DAMAGED if is_ours else FOREIGN, {"file": blob.name, "why": str(error)}
                     yield HeldRecord(place=self.name, kind=kind, id=blob.name, value=value)
 
-    async def _names_in_clear(self, name: str, user_id: str) -> bool:
-        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
-            if await self._download(name, file) is None:
-                return False
-            return await asyncio.to_thread(_names_in_clear, file, user_id)
-
     def _up_to(self, name: str, job: ErasureJob) -> ForgottenUpTo | None:
         """Up to where the listener is forgotten in a file; None for all of it."""
         bound, created_at = job.bounds.get(self._partition_of(name) or ""), job.erasure.hub_created_at
@@ -146,7 +148,13 @@ class CapturedFiles:
                 if properties is None or not properties.size:
                     return RewriteCounts(0, 0)
                 # Its own thread: reading a large file takes seconds, and others' work goes on meanwhile.
-                counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names, up_to)
+                try:
+                    counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names, up_to)
+                except CaptureFileError:
+                    if self._partition_of(name) is not None:
+                        raise
+                    named = await asyncio.to_thread(_names_in_clear, source, job.user_id)
+                    raise _ForeignFileError(names_them=named) from None
                 if not counts.renamed:
                     return counts
                 size = target.tell()
