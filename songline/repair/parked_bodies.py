@@ -54,10 +54,10 @@ async def _read(consumer: EventHubConsumerClient, parked: ParkedEvent) -> bytes:
         raise BodyGoneError(f"{gone}hub {parked.hub} was created again at {hub['created_at']:%Y-%m-%d %H:%M:%S}")
     if parked.partition not in hub["partition_ids"]:
         raise BodyGoneError(f"{gone}hub {parked.hub} has no partition {parked.partition}")
-    partition = await consumer.get_partition_properties(parked.partition)
-    first, last = partition["beginning_sequence_number"], partition["last_enqueued_sequence_number"]
-    if partition["is_empty"] or not first <= parked.position <= last:
-        raise BodyGoneError(f"{gone}partition {parked.partition} of hub {parked.hub} has positions {first} to {last}")
+    first, last = eventhubs.partition_ends(await consumer.get_partition_properties(parked.partition))
+    if not first <= parked.position <= last:
+        held = f"positions {first} to {last}" if first <= last else "no events"
+        raise BodyGoneError(f"{gone}partition {parked.partition} of hub {parked.hub} has {held}")
     event = await _event(consumer, parked)
     body = _body(event)
     same = event.sequence_number == parked.position and body.startswith(parked.body_beginning)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from azure.eventhub.aio import EventHubProducerClient
 from msgspec import Struct, structs
 
+from songline.cloud import eventhubs
 from songline.processors.history.erasure.job import ErasureJob, NotYetError, StepResult
 from songline.processors.runtime.resume_point import same_hub
 from songline.schemas.erasures import Erasure
@@ -16,7 +17,8 @@ PAUSE_S = 0.5
 
 
 class HubEndState(Struct, frozen=True):
-    """When the hub was created, and by partition the sequence numbers of its first and last event."""
+    """When the hub was created, and by partition the sequence numbers of its first and last event. The last one of an
+    empty partition is before its first."""
 
     created_at: datetime
     partitions: dict[str, tuple[int, int]]
@@ -25,10 +27,10 @@ class HubEndState(Struct, frozen=True):
 async def read_ends(producer: EventHubProducerClient) -> HubEndState:
     """The hub as it is. Raises EventHubError."""
     hub: dict[str, Any] = await producer.get_eventhub_properties()
-    partitions = {}
-    for partition in hub["partition_ids"]:
-        found = await producer.get_partition_properties(partition)
-        partitions[partition] = (found["beginning_sequence_number"], found["last_enqueued_sequence_number"])
+    partitions = {
+        partition: eventhubs.partition_ends(await producer.get_partition_properties(partition))
+        for partition in hub["partition_ids"]
+    }
     return HubEndState(hub["created_at"], partitions)
 
 
