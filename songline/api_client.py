@@ -31,7 +31,12 @@ PAST_S = 900
 
 
 class ApiRefusalError(click.ClickException):
-    """The API refuses the request. The message is the `detail` of its answer, which says what to change."""
+    """The API refuses the request. The message is the `detail` of its answer, which says what to change. The exit code
+    is 2 for what was wrong in the command, as for an option that is."""
+
+    def __init__(self, message: str, *, is_usage: bool = False) -> None:
+        super().__init__(message)
+        self.exit_code = 2 if is_usage else 1
 
 
 class ApiUnreachableError(click.ClickException):
@@ -53,7 +58,8 @@ def id_in_path(text: str, name: str) -> str:
     Quoting is not enough: clients resolve `..` in a path.
     """
     if _ID.search(text) is None:
-        raise ApiRefusalError(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
+        saw = f"{name}: saw {excerpt(encodable(text))!r}"
+        raise ApiRefusalError(f"{saw}, expected {PATTERNS[ID_PATTERN]}.", is_usage=True)
     return text
 
 
@@ -75,11 +81,7 @@ def check(answer: httpx.Response) -> None:
     if answer.status_code == 503:
         raise ApiUnreachableError(words(answer))
     if not answer.is_success:
-        refusal = ApiRefusalError(words(answer))
-        if answer.status_code == 400 and "asOf" in answer.request.url.params:
-            # A moment that there is not, like any other option that is wrong.
-            refusal.exit_code = 2
-        raise refusal
+        raise ApiRefusalError(words(answer), is_usage=answer.status_code == 400)
 
 
 def unreachable(request: httpx.Request, error: httpx.TransportError) -> ApiUnreachableError:

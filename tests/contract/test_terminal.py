@@ -127,7 +127,7 @@ def test_signals_end_it_with_their_codes(address: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["library", "ingestion"])
 def test_a_word_is_one_part_of_a_path(address: str, tmp_path: Path, command: str, odd: str) -> None:
     result = CliRunner().invoke(main, [command, "--json", "--api", address, "--", odd])
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == 2, result.output
     assert "Error: " in result.output
     assert "\x1b" not in result.output
 

@@ -37,6 +37,13 @@ def test_a_refusal_is_told_in_the_apis_own_words(status: int, body: bytes, error
         check(httpx.Response(status, content=body, request=REQUEST))
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, 2), (401, 1), (404, 1), (409, 1), (500, 1), (503, 3)])
+def test_what_was_wrong_in_the_command_has_the_exit_code_of_wrong_usage(status: int, code: int) -> None:
+    with pytest.raises(click.ClickException) as caught:
+        check(httpx.Response(status, content=b'{"detail": "q: saw nothing"}', request=REQUEST))
+    assert caught.value.exit_code == code
+
+
 def test_what_is_no_answer_of_ours_is_said() -> None:
     with pytest.raises(ApiRefusalError, match="no Songline API"):
         decoded("<html>", dict)
@@ -50,7 +57,7 @@ def test_nothing_in_other_peoples_text_reaches_the_terminal_as_control() -> None
 @pytest.mark.parametrize("command", [library.command, ingestion.command], ids=["library", "ingestion"])
 def test_what_is_no_id_is_asked_of_nobody(command: click.Command, typed: str) -> None:
     done = CliRunner().invoke(command, [typed, "--api", "http://127.0.0.1:9"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "expected 1 to 128 characters" in " ".join(done.output.split())
 
 
