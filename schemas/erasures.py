@@ -20,6 +20,8 @@ SongsChoice = Literal["remove", "keep"]
 ErasureState = Literal["waiting", "running", "done", "undone"]
 
 UNDO_WINDOW = timedelta(hours=24)
+LONGEST_UNDO_WINDOW = timedelta(days=365)
+_UNDO_WINDOW_S, _LONGEST_UNDO_WINDOW_S = (round(one.total_seconds()) for one in (UNDO_WINDOW, LONGEST_UNDO_WINDOW))
 CHARTS_KEEP = timedelta(days=7, hours=1)
 """So long trending keeps its sets of keyed hashes."""
 
@@ -114,7 +116,7 @@ class ErasureRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     """What a caller asks for: what becomes of the songs, and after how many seconds it begins."""
 
     songs: SongsChoice
-    undo_window_s: Annotated[int, Meta(ge=0, le=31_536_000)] = round(UNDO_WINDOW.total_seconds())
+    undo_window_s: Annotated[int, Meta(ge=0, le=_LONGEST_UNDO_WINDOW_S)] = _UNDO_WINDOW_S
 
 
 def answer_of(erasure: Erasure) -> ErasureAnswer:

@@ -63,14 +63,20 @@ class MaxStaleness(click.ParamType):
 
 
 class Age(click.ParamType):
-    """A time span: a number and `s`, `m`, `h` or `d`."""
+    """A time span: a number and `s`, `m`, `h` or `d`; `longest` at most, None for any."""
 
     name = "age"
+
+    def __init__(self, longest: timedelta | None = None) -> None:
+        self._longest = longest
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
         try:
-            return read_duration(value)
+            found = read_duration(value)
         except ValueError as error:
             self.fail(f"{value!r} is no age: expected {error}.", param, ctx)
+        if self._longest is not None and found > self._longest:
+            self.fail(f"saw {value}, expected {self._longest.days}d at most.", param, ctx)
+        return found

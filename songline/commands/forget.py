@@ -18,9 +18,10 @@ from songline.processors.history.erasure.erasure_store import NoErasureError
 from songline.processors.history.erasure.job import count_held
 from songline.processors.history.erasure.opening import open_erasures, open_parts
 from songline.processors.history.erasure.requests import request_erasure, undo_erasure
-from songline.schemas.erasures import Erasure, SongsChoice, answer_of
+from songline.schemas.erasures import LONGEST_UNDO_WINDOW, Erasure, SongsChoice, answer_of
 
 LOOK_S = 1.0
+BEGINS = f"After how long it begins: 0s, 30m, 24h, 7d; {LONGEST_UNDO_WINDOW.days}d at most."
 
 
 @click.command(epilog=EXIT_CODES, context_settings={"show_default": True})
@@ -28,7 +29,7 @@ LOOK_S = 1.0
 @click.option("--listener", metavar="USER", help="The listener, where the id is `list` or `show`.")
 @click.option("--dry-run", is_flag=True, help="Only count what is held, in every place.")
 @click.option("--songs", type=click.Choice(["remove", "keep"]), help="What becomes of their songs; kept, nobody's.")
-@click.option("--undo-window", type=Age(), default="24h", help="After how long it begins: 0s, 30m, 24h, 7d.")
+@click.option("--undo-window", type=Age(LONGEST_UNDO_WINDOW), default="24h", help=BEGINS)
 @click.option("--undo", "undo", metavar="ID", help="Take the erasure ID back, which has not begun.")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @click.option("--wait", "waits", is_flag=True, help="Show each step until it is done.")

@@ -43,7 +43,7 @@ class ParkedSelection(Struct, frozen=True, kw_only=True):
             self.state in (None, entry.state)
             and self.reason in (None, *entry.reasons)
             and self.reader in (None, *entry.readers)
-            and (self.older_than is None or entry.parked_at <= now - self.older_than)
+            and (self.older_than is None or now - entry.parked_at >= self.older_than)
         )
 
 
