@@ -18,14 +18,19 @@ from msgspec import Raw, Struct, structs
 
 from songline.schemas.decoding import Body, Decoder, excerpt, read_whole
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
+from songline.schemas.genres import GENRE_MAX, GENRE_RULE, genre_names, longest_part
 from songline.schemas.moments import read_moment
+from songline.schemas.names import several, shown_artist, split_artists
 from songline.schemas.rules import broken_rule
 from songline.schemas.texts import clean_file_name, clean_or_none, cleaned
 from songline.schemas.typename import split_version
 from songline.schemas.types import (
+    GENRES_MAX,
+    Artists,
     BlobName,
     FileName,
     Genre,
+    Genres,
     Id,
     MediaType,
     Moment,
@@ -57,28 +62,54 @@ class Upload(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Metadata of the song that the uploader gives. It takes precedence over the file's own tags."""
+    """Metadata of the song that the uploader gives. It takes precedence over the file's own tags.
+
+    `artists` and `genres` are there where `artist` names several, or `genre` is not the only one.
+    """
 
     title: Text | None = None
     artist: Text | None = None
     album: Text | None = None
     genre: Genre | None = None
+    artists: Artists | None = None
+    genres: Genres | None = None
+
+
+FIELDS = ("title", "artist", "album", "genre")
+"""What an uploader says of a song, in texts."""
 
 
 def read_metadata(fields: Mapping[str, str]) -> Metadata:
     """The metadata among the form fields `fields`, clean. Empty fields count as missing.
 
-    Raises ContractViolationError.
+    Several artists or genres stand in one field, with a semicolon between them. Raises ContractViolationError.
     """
-    given = {name: text for name in Metadata.__struct_fields__ if (text := clean_or_none(fields.get(name)))}
-    if "genre" in given:
-        given["genre"] = given["genre"].lower()
-    for name, text in given.items():
+    said = {name: text for name in FIELDS if (text := clean_or_none(fields.get(name)))}
+    given: dict[str, str | tuple[str, ...]] = dict(said)
+    if artist := said.get("artist"):
+        names = split_artists(artist)
+        given["artist"] = shown_artist(names) or artist
+        given |= {"artists": kept} if (kept := several(names)) else {}
+    if genre := said.get("genre"):
+        genres = genre_names(genre)[:GENRES_MAX]
+        if not genres or longest_part(genre) > GENRE_MAX:
+            raise ContractViolationError(Violation("genre", excerpt(repr(genre)), GENRE_RULE))
+        given["genre"] = genres[0]
+        given |= {"genres": genres} if len(genres) > 1 else {}
+    for name, value in given.items():
         try:
-            msgspec.convert({name: text}, Metadata)
+            msgspec.convert({name: value}, Metadata)
         except msgspec.ValidationError as error:
-            raise ContractViolationError(Violation(name, excerpt(repr(text)), broken_rule(str(error)).rule)) from None
-    return Metadata(**given)
+            saw = excerpt(repr(said[name.removesuffix("s")]))
+            raise ContractViolationError(Violation(name.removesuffix("s"), saw, broken_rule(str(error)).rule)) from None
+    return msgspec.convert(given, Metadata)
+
+
+def said_fields(metadata: Metadata) -> dict[str, str]:
+    """`metadata` as the form fields that `read_metadata` reads."""
+    several_of = {"artist": metadata.artists, "genre": metadata.genres}
+    values = {name: "; ".join(several_of.get(name) or ()) or getattr(metadata, name) for name in FIELDS}
+    return {name: value for name, value in values.items() if value}
 
 
 class IngestSong(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -193,7 +224,7 @@ def clean(order: CommandPayload) -> CommandPayload:
     """`order` with its free texts clean (see `songline.schemas.texts`), itself where they are."""
     if not isinstance(order, IngestSong):
         return order
-    metadata = cleaned(order.metadata, (), ("title", "artist", "album"))
+    metadata = cleaned(order.metadata, (), ("title", "artist", "album", "artists"))
     file_name = clean_file_name(order.file_name)
     if metadata is order.metadata and file_name == order.file_name:
         return order

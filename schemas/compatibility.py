@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from songline.schemas.texts import SEEN_PATTERN
-from songline.schemas.types import BLOB_NAME_PATTERN, ID_PATTERN, MAX_WHOLE, OWNED_ID_PATTERN
+from songline.schemas.types import BLOB_NAME_PATTERN, GENRE_PATTERN, ID_PATTERN, MAX_WHOLE, OWNED_ID_PATTERN
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -35,6 +35,10 @@ CORRECTIONS = frozenset(
 """Limits that were tightened as the mending of a fault: (keyword, before, after). What they refuse could never be used
 (see docs/decisions/0070-what-was-never-of-use-is-refused.md), or would give somebody a song that belongs to nobody (see
 docs/decisions/0139-names-belong-to-nobody.md). Nothing else is tightened."""
+
+
+RELAXED = frozenset({("pattern", r"^[a-z0-9][a-z0-9 &+'-]{0,63}$(?!\n)", GENRE_PATTERN)})
+"""Patterns that match more than before, and all that they matched: (keyword, before, after)."""
 
 
 def incompatibilities(old: Schema, new: Schema) -> list[str]:
@@ -137,7 +141,7 @@ def _limits(path: str, old: Schema, new: Schema) -> Iterator[str]:
         if was is None or (now > was if greater_is_tighter else now < was):
             yield f"{path}: narrowed, {name} was {was} and is {now}"
     patterns = old.get("pattern"), new.get("pattern")
-    if "pattern" in new and patterns[0] != patterns[1] and ("pattern", *patterns) not in CORRECTIONS:
+    if "pattern" in new and patterns[0] != patterns[1] and ("pattern", *patterns) not in CORRECTIONS | RELAXED:
         yield f"{path}: narrowed, its pattern was {old.get('pattern')} and is {new['pattern']}"
     if old.get("format") != new.get("format"):
         yield f"{path}: retyped, its format was {old.get('format')} and is {new.get('format')}"

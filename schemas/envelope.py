@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from songline.schemas.decoding import DECODING_ERRORS, Body, Decoder, convert, read_whole
 from songline.schemas.errors import PoisonError
@@ -25,6 +25,7 @@ from songline.schemas.events import (
     SongPlayed,
     SongUploaded,
 )
+from songline.schemas.genres import genre_name
 from songline.schemas.moments import read_moment
 from songline.schemas.texts import cleaned, encodable
 from songline.schemas.typename import split_version
@@ -122,7 +123,7 @@ _former: dict[type[FormerPayload], Decoder[FormerPayload]] = {
 _texts = Decoder(str)
 FREE_TEXTS: dict[type[Payload], tuple[tuple[str, ...], tuple[str, ...]]] = {
     SongPlayed: ((), ("device",)),
-    SongUploaded: (("title", "artist"), ("album",)),
+    SongUploaded: (("title", "artist"), ("album", "artists")),
     ListenImported: (("title", "artists"), ("album",)),
 }
 """The free texts of each payload: those that are required, and those that may be missing."""
@@ -198,7 +199,12 @@ def _text(extension: Raw) -> str:
 def clean(data: Payload) -> Payload:
     """`data` with its free texts clean (see `songline.schemas.texts`), itself where they are."""
     texts = FREE_TEXTS.get(data.__class__)
-    return data if texts is None else cleaned(data, *texts)
+    if texts is None:
+        return data
+    if isinstance(data, SongUploaded) and not (data.genre or "").isascii():
+        # A pattern can't tell capitals of all scripts.
+        data = structs.replace(data, genre=genre_name(data.genre or ""))
+    return cleaned(data, *texts)
 
 
 def _encodable(value: Any) -> Any:

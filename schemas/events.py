@@ -13,6 +13,7 @@ from songline.schemas.types import (
     Device,
     DurationMs,
     Genre,
+    Genres,
     HeardMs,
     Id,
     Isrc,
@@ -76,6 +77,8 @@ class SongUnliked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 class SongUploaded(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A song has become available. `user_id` is the uploader. Nobody uploads a song that is known by name only.
 
+    `artist` is what is shown; where it names several, `artists` has each of them. `genre` is the first of `genres`.
+
     Its audio is the blob `sha256` of the container `songs`, `size` bytes of the media type `content_type`.
     """
 
@@ -89,6 +92,8 @@ class SongUploaded(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     sha256: Sha256 | None = None
     size: Size | None = None
     content_type: MediaType | None = None
+    artists: Artists | None = None
+    genres: Genres | None = None
 
 
 class SongRemoved(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

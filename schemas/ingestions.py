@@ -9,7 +9,19 @@ from typing import Any, Literal, get_args
 from msgspec import Struct
 
 from songline.schemas.commands import Metadata, Upload
-from songline.schemas.types import DurationMs, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Text
+from songline.schemas.types import (
+    Artists,
+    DurationMs,
+    FileName,
+    Genre,
+    Genres,
+    Id,
+    MediaType,
+    Moment,
+    Sha256,
+    Size,
+    Text,
+)
 
 State = Literal["received", "queued", "processing", "ready", "rejected", "dead"]
 STATES: tuple[State, ...] = get_args(State)
@@ -58,6 +70,8 @@ class Audio(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     artist: Text
     album: Text | None = None
     genre: Genre | None = None
+    artists: Artists | None = None
+    genres: Genres | None = None
 
 
 class Ingestion(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -5,10 +5,12 @@ Sources: Unicode, section 3.13 (case folding), annex 15 (NFKD) and annex 44 (gen
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
+FOLDING = 2
+"""The version of these rules. Documents of others are folded again."""
 MAX_WORDS = 60
 MAX_WORD = 64
 
@@ -68,6 +70,25 @@ def words(*texts: str | None) -> tuple[str, ...]:
     found |= dict.fromkeys(more for chunk in chunks for more in _more(chunk))
     found |= dict.fromkeys(_initials(chunks))
     return tuple(dict.fromkeys(word[:MAX_WORD] for word in found))[:MAX_WORDS]
+
+
+def song_words(
+    title: str, artist: str, artists: Iterable[str], album: str | None, genres: Iterable[str]
+) -> tuple[str, ...]:
+    """The words of a song, and its whole artists and genres in the form of `artist_word` and `genre_word`."""
+    names = tuple(artists)
+    whole = (*map(artist_word, (artist, *names)), *map(genre_word, genres))
+    return tuple(dict.fromkeys((*words(title, artist, *names, album), *whole)))
+
+
+def artist_word(name: str) -> str:
+    """What the songs of an artist have among their words. No word has a space."""
+    return f" artist:{name_key(name)[:MAX_WORD]}"
+
+
+def genre_word(genre: str) -> str:
+    """What the songs of a genre have among their words, where it is one of several."""
+    return f" genre:{genre}"
 
 
 def terms(text: str) -> tuple[Alternatives, ...]:

@@ -13,13 +13,14 @@ from msgspec import Struct, structs
 from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, bounded, holding, owner_of
 from songline.schemas.progress import Freshness
-from songline.schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
+from songline.schemas.types import Artists, DurationMs, Genre, Genres, Id, MediaType, Moment, Sha256, Size, Text
 
 
 class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A song that is available. Its audio is the blob `sha256` of the container `songs`, `size` bytes.
 
-    A song that was announced without its audio (by another system, or a simulator) has none to play.
+    A song that was announced without its audio (by another system, or a simulator) has none to play. `artist` is what
+    is shown; where it names several, `artists` has each of them. `genre` is the first of `genres`.
     """
 
     id: Id
@@ -33,6 +34,8 @@ class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     sha256: Sha256 | None = None
     size: Size | None = None
     content_type: MediaType | None = None
+    artists: Artists | None = None
+    genres: Genres | None = None
 
 
 class Fact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -64,7 +67,8 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     theirs is read, and show nowhere.
 
     What it is found by is there only while it is available: `order` puts the newest first, descending; `artist` and
-    `words` (of title, artist and album) are folded as `songline.schemas.search` does.
+    `words` (of title, artists and album) are folded as `songline.schemas.search` does, in its version `folding`; behind
+    a space, which no word has, `words` also says whole artists and genres.
     """
 
     id: Id
@@ -74,6 +78,7 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     artist: str | None = None
     genre: Genre | None = None
     words: tuple[str, ...] = ()
+    folding: int | None = None
 
     @property
     def latest(self) -> Fact | None:

@@ -28,6 +28,7 @@ SEEN_PATTERN: Final = (
 )
 """A character that can be seen, as a regular expression that JSON Schema knows too."""
 
+_OF_WINDOWS = re.compile(r"[A-Za-z]:[/\\]|\\\\")
 _SEEN = re.compile(SEEN_PATTERN)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -51,8 +52,8 @@ def clean_or_none(text: str | None) -> str | None:
 
 
 def cleaned(data: T, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> T:
-    """`data` with its texts clean, itself where they are; an optional one that shows nothing becomes None. A required
-    one may be several, a tuple of texts."""
+    """`data` with its texts clean, itself where they are; an optional one that shows nothing becomes None. One may be
+    several, a tuple of texts."""
     changes: dict[str, str | tuple[str, ...] | None] = {}
     for name in required:
         text: str | tuple[str, ...] = getattr(data, name)
@@ -62,8 +63,11 @@ def cleaned(data: T, required: tuple[str, ...], optional: tuple[str, ...] = ()) 
         elif not _is_clean(text):
             changes[name] = clean(text)
     for name in optional:
-        said: str | None = getattr(data, name)
-        if said is not None and not (said and _is_clean(said)):
+        said: str | tuple[str, ...] | None = getattr(data, name)
+        if isinstance(said, tuple):
+            if not all(map(_is_clean, said)):
+                changes[name] = tuple(filter(None, map(clean_or_none, said))) or None
+        elif said is not None and not (said and _is_clean(said)):
             changes[name] = clean_or_none(said)
     return structs.replace(data, **changes) if changes else data
 
@@ -74,10 +78,14 @@ def _is_clean(text: str) -> bool:
 
 
 def clean_file_name(name: str | None, size: int = 255) -> str | None:
-    """A file's name without its folders, clean, its last `size` characters; None where nothing is left."""
+    """A file's name without its folders, clean, its last `size` characters; None where nothing is left.
+
+    A backslash divides folders in a whole path of Windows (`C:\\Music\\a.mp3`); elsewhere names may have one.
+    """
     if name is None:
         return None
-    shown = clean_or_none(_BREAKS.sub("", re.split(r"[/\\]", name)[-1]))
+    folders = r"[/\\]" if _OF_WINDOWS.match(name) else "/"
+    shown = clean_or_none(_BREAKS.sub("", re.split(folders, name)[-1]))
     return None if shown is None else shown[-size:].strip()
 
 

@@ -21,11 +21,19 @@ MOMENT_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})" + END
 )
 DAY_MS = 86_400_000
+ARTISTS_MAX = 20
+GENRES_MAX = 10
 MAX_WHOLE = 2**53 - 1
 """The largest whole number that every reader of JSON keeps. Source: RFC 7493 section 2.2."""
 
 REGION_PATTERN = rf"^[A-Z]{{2}}{END}"
-GENRE_PATTERN = rf"^[a-z0-9][a-z0-9 &+'-]{{0,63}}{END}"
+# Of any script, as far as patterns can say it: no control, no capital of Latin, Greek or
+# Cyrillic letters, nothing that has another form by compatibility. `schemas.genres` makes such names.
+NOT_IN_GENRE = (
+    r"\u0000-\u002F:-`{-\u00B4\u00B6-\u00DE\u00F7\u0386\u0388-\u038F\u0391-\u03AB\u0400-\u042F\u2000-\u2BFF\u2E00-\u3004\u3008-\u3020"
+    r"\u3030\uD800-\uF8FF\uFDD0-\uFDEF\uFE00-\uFE1F\uFE30-\uFFFF"
+)
+GENRE_PATTERN = rf"^[^{NOT_IN_GENRE}]([^{NOT_IN_GENRE}]|[ &+'-]){{0,63}}{END}"
 TRACEPARENT_PATTERN = rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}{END}"
 ORIGIN_PATTERN = rf"^[a-z0-9][a-z0-9._-]{{0,63}}{END}"
 ISRC_PATTERN = rf"^[A-Z]{{2}}[A-Z0-9]{{3}}[0-9]{{7}}{END}"
@@ -79,11 +87,12 @@ Moment = Annotated[
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
 Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=SEEN_PATTERN, description=PATTERNS[SEEN_PATTERN])]
-Artists = Annotated[tuple[Title, ...], Meta(min_length=1, max_length=20)]
+Artists = Annotated[tuple[Title, ...], Meta(min_length=1, max_length=ARTISTS_MAX)]
 Origin = Annotated[str, Meta(pattern=ORIGIN_PATTERN, description=PATTERNS[ORIGIN_PATTERN])]
 Isrc = Annotated[str, Meta(pattern=ISRC_PATTERN, description=PATTERNS[ISRC_PATTERN])]
 Mbid = Annotated[str, Meta(pattern=MBID_PATTERN, description=PATTERNS[MBID_PATTERN])]
 Genre = Annotated[str, Meta(pattern=GENRE_PATTERN, description=PATTERNS[GENRE_PATTERN])]
+Genres = Annotated[tuple[Genre, ...], Meta(min_length=1, max_length=GENRES_MAX)]
 Source = Annotated[str, Meta(min_length=1, max_length=256, description="URI reference of the sender")]
 Device = Annotated[str, Meta(min_length=1, max_length=64)]
 TraceParent = Annotated[str, Meta(pattern=TRACEPARENT_PATTERN, description=PATTERNS[TRACEPARENT_PATTERN])]

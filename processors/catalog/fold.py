@@ -11,7 +11,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued
 from songline.schemas.events import EVENTS, SongRemoved, SongUploaded
 from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
-from songline.schemas.search import folded, words
+from songline.schemas.search import FOLDING, folded, song_words
 from songline.schemas.songs import Fact, Song, SongDocument, filed
 
 READER = "catalog"
@@ -93,7 +93,8 @@ def document_of(song_id: str, known: Mapping[Key, Fact]) -> SongDocument:
         order=f"{song.uploaded_at.astimezone(UTC).isoformat(timespec='microseconds')} {song_id}",
         artist=folded(song.artist),
         genre=song.genre,
-        words=words(song.title, song.artist, song.album),
+        words=song_words(song.title, song.artist, song.artists or (), song.album, song.genres or ()),
+        folding=FOLDING,
     )
 
 
@@ -113,4 +114,6 @@ def _song(event: Event) -> Song | None:
         sha256=data.sha256,
         size=data.size,
         content_type=data.content_type,
+        artists=data.artists,
+        genres=data.genres,
     )

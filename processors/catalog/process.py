@@ -12,6 +12,7 @@ from songline.cloud import kafka
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import READER
 from songline.processors.catalog.processor import CatalogPartitionProcessor
+from songline.processors.catalog.refolding import refold
 from songline.processors.catalog.song_store import SongStore
 from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.runtime.hub_reader import CLOSING_S
@@ -32,8 +33,11 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     environment = ProjectionEnvironment.read(environ, PREFIX, FLUSH_S)
     producer = kafka.producer(environment.cloud.eventhubs)
 
+    refolding: list[asyncio.Task[int]] = []
+
     def open_with(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
         songs = SongStore(container)
+        refolding.append(asyncio.create_task(refold(container, songs)))
         topic = CompactedTopicWriter(producer, songs)
         return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic.publish, retries)
 
@@ -44,6 +48,8 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         )
         await run_projection(definition, environment, stop)
     finally:
+        for task in refolding:
+            task.cancel()
         # The partition's next reader publishes what could not be published by then.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):

@@ -11,8 +11,9 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct
 
 from songline.cloud.cosmos import OVERTAKEN, Container
-from songline.processors.catalog.fold import apply_facts
+from songline.processors.catalog.fold import apply_facts, document_of
 from songline.schemas.channels import SONGS
+from songline.schemas.search import FOLDING
 from songline.schemas.songs import Fact, Song, SongDocument
 
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
@@ -55,6 +56,18 @@ class SongStore:
                 return await self._write(stored, after)
             except OVERTAKEN:
                 stored = await self.read(song_id)
+
+    async def refold(self, song_id: str) -> None:
+        """Write the song's document as today's rules of search fold it."""
+        while True:
+            stored = await self.read(song_id)
+            if stored.document is None or stored.document.folding == FOLDING:
+                return
+            try:
+                await self._write(stored, document_of(song_id, stored.document.all_facts))
+            except OVERTAKEN:
+                continue
+            return
 
     async def is_current(self, stored: StoredSong) -> bool:
         """Whether nobody has written the document since.

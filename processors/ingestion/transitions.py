@@ -92,6 +92,8 @@ def decide(ingestion: Ingestion, command: Command, finding: ProbedAudio | Refuse
         artist=audio.artist,
         album=audio.album,
         genre=audio.genre,
+        artists=audio.artists,
+        genres=audio.genres,
         duration_ms=audio.duration_ms,
         sha256=order.upload.sha256,
         size=order.upload.size,
@@ -191,6 +193,8 @@ def _audio(order: IngestSong, found: ProbedAudio) -> Audio:
         artist=metadata.artist or tags.UNKNOWN_ARTIST,
         album=metadata.album,
         genre=metadata.genre,
+        artists=metadata.artists,
+        genres=metadata.genres,
     )
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 
-from songline.schemas.commands import Metadata
+from songline.schemas.commands import FIELDS
 from songline.schemas.decoding import excerpt
 from songline.schemas.errors import ContractViolationError, Violation
 from songline.schemas.nearest import nearest
 
 FILE = "file"
-KNOWN = ("userId", *Metadata.__struct_fields__, FILE)
+KNOWN = ("userId", *FIELDS, FILE)
 
 
 def check_field(name: str, before: Collection[str]) -> None:

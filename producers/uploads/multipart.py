@@ -1,8 +1,10 @@
 """A streaming parser of forms with files. Source: RFC 7578, "multipart/form-data"."""
 
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 from python_multipart.exceptions import FormParserError
@@ -16,6 +18,9 @@ FIELD_MAX = 4096
 PARTS_MAX = 32
 HEADERS_MAX = 16
 HEADER_MAX = 4096
+# Source: HTML Living Standard, section "Constructing entry list", escape a multipart/form-data name.
+_ESCAPES = (("%22", '"'), ("%0D", "\r"), ("%0A", "\n"))
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^';]*'([^\s;\"]+)", re.IGNORECASE)
 
 
 class PartHead(Struct, frozen=True):
@@ -86,7 +91,8 @@ class FormTokens:
         self._name = self._value = b""
 
     def _on_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", b""))
+        disposition = self._headers.get("content-disposition", b"")
+        _, options = parse_options_header(disposition)
         name = options.get(b"name")
         if name is None:
             raise malformed("a part has no name in its Content-Disposition")
@@ -94,11 +100,10 @@ class FormTokens:
             known_as = read_text(name)
         except PoisonError:
             raise malformed(f"the name of a field, {excerpt(name)}, is not UTF-8") from None
-        file_name = options.get(b"filename")
         self._tokens.append(
             PartHead(
                 known_as,
-                None if file_name is None else file_name.decode(errors="replace").replace("%22", '"'),
+                _file_name(disposition, options.get(b"filename")),
                 self._headers.get("content-type", b"").decode("latin-1"),
             )
         )
@@ -108,6 +113,21 @@ class FormTokens:
 
     def _on_end(self) -> None:
         self.done = True
+
+
+def _file_name(disposition: bytes, plain: bytes | None) -> str | None:
+    """The name of a part's file. Browsers write `%22` for a quotation mark; some clients, though RFC 7578 says not to,
+    `filename*`, for what is not ASCII (RFC 8187 section 3.2)."""
+    extended = _EXTENDED.search(disposition)
+    if extended is not None:
+        charset = "latin-1" if extended[1].lower() == b"iso-8859-1" else "utf-8"
+        return unquote_to_bytes(extended[2]).decode(charset, errors="replace")
+    if plain is None:
+        return None
+    name = plain.decode(errors="replace")
+    for escape, sign in _ESCAPES:
+        name = name.replace(escape, sign)
+    return name
 
 
 class FormPart:

@@ -7,16 +7,26 @@ from msgspec import structs
 
 from songline.projections.store import DocumentStore
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key
+from songline.schemas.genres import asked_genre
 from songline.schemas.progress import PROGRESS, Freshness
 from songline.schemas.regions import REGIONS
 from songline.schemas.types import GENRE_PATTERN
 
 _GENRE = re.compile(GENRE_PATTERN)
-SCOPE_RULE = "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (lower case)"
+SCOPE_RULE = "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (one genre, of any script)"
+
+
+def read_scope(text: str) -> str | None:
+    """The scope that `text` asks for, a genre by its name in charts; None where it names none (see SCOPE_RULE)."""
+    name, colon, value = text.partition(":")
+    if name == "genre" and colon:
+        genre = asked_genre(value)
+        return None if genre is None else f"genre:{genre}"
+    return text if is_scope(text) else None
 
 
 def is_scope(text: str) -> bool:
-    """Whether `text` has the form of a scope (see SCOPE_RULE). The scope may be empty."""
+    """Whether `text` is the name of a scope in charts. The scope may be empty."""
     name, colon, value = text.partition(":")
     match name:
         case "global":

@@ -79,7 +79,8 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
     ) -> Response:
         """Every answer has its freshness: `asOf`, `completeThrough` and `position`. A scope without events has no
         entries. With `If-None-Match`, an unchanged chart is answered with 304."""
-        if not charts.is_scope(scope):
+        known = charts.read_scope(scope)
+        if known is None:
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
         form = negotiation.chosen(accept)
         if form is None:
@@ -87,13 +88,13 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
 
         async def read() -> Chart | None:
             # Asked each time: the version before does not go on once another one is live.
-            return await charts.chart(await _store(request), kind, window, scope, limit)
+            return await charts.chart(await _store(request), kind, window, known, limit)
 
         if as_of is not None:
             past.only_one(min_position, max_staleness)
-            found = await _past(request, chart_key(kind, window, scope), past.second_of(as_of, now()), limit)
+            found = await _past(request, chart_key(kind, window, known), past.second_of(as_of, now()), limit)
         else:
-            found = await reaching(f"chart {kind} {window} {scope}", read, _position, parse(min_position), wait)
+            found = await reaching(f"chart {kind} {window} {known}", read, _position, parse(min_position), wait)
             if found is not None:
                 _staleness(request).check("charts", max_staleness, found.complete_through)
         if found is None:
@@ -128,7 +129,8 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
     ) -> Response:
         """The first chart of each UTC hour, oldest first, over at most seven days. An hour in which the trending worker
         did not run has none. As a table, each entry is a row."""
-        if not charts.is_scope(scope):
+        known = charts.read_scope(scope)
+        if known is None:
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
         end = until or now()
         begin = since or _day_before(end)
@@ -141,7 +143,7 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         if max_staleness is not None:
             # A snapshot is of its hour's first moment: nothing that came after `end` is in one.
             _staleness(request).check("charts", max_staleness, await charts.complete_through(store), end)
-        found = await history.snapshots(store, kind, window, scope, begin, end, limit)
+        found = await history.snapshots(store, kind, window, known, begin, end, limit)
         name = f"{kind}-{window}-history"
         response = plain(found) if form == negotiation.JSON else tabled(found.charts, form, name)
         response.headers["Vary"] = "Accept"

@@ -120,12 +120,15 @@ export interface Audio {
   artist: string;
   album?: string | null;
   genre?: string | null;
+  artists?: string[] | null;
+  genres?: string[] | null;
 }
 
 export interface Transition {
   state: "dead" | "processing" | "queued" | "ready" | "received" | "rejected";
   at: string;
   reason?: Reason | null;
+  note?: string | null;
 }
 
 export interface IngestionsAnswer {
@@ -333,6 +336,8 @@ export interface Song {
   sha256?: string | null;
   size?: number | null;
   contentType?: string | null;
+  artists?: string[] | null;
+  genres?: string[] | null;
 }
 
 export interface SongHistory {
@@ -387,6 +392,7 @@ export interface Step {
   at: string;
   reason?: Reason | null;
   songId?: string | null;
+  note?: string | null;
 }
 
 export interface GetAnswers {

@@ -69,9 +69,10 @@ def routes(app: FastAPI) -> None:
             return refused(400, "No such charts", (Fault("charts", shown(several), SEVERAL_RULE),))
         if (kind is None) != (window is None):
             return refused(400, "Half a chart", (Fault("kind", shown(kind), "both kind and window, or neither"),))
-        if not charts.is_scope(scope):
+        known = charts.read_scope(scope)
+        if known is None:
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
-        single = None if kind is None or window is None else FollowedChart(kind, window, scope)
+        single = None if kind is None or window is None else FollowedChart(kind, window, known)
         feed: LiveFeed = request.app.state.feed
         if feed.full:
             return answer(Problem("Too many watch", 503, "Come again later, or ask another process."), RETRY_SECONDS)
@@ -89,9 +90,10 @@ def named(text: str) -> dict[str, FollowedChart] | None:
     for name in text.split(","):
         kind, _, rest = name.partition(":")
         window, _, scope = rest.partition(":")
-        if kind not in KINDS or window not in WINDOWS or not charts.is_scope(scope):
+        known = charts.read_scope(scope)
+        if kind not in KINDS or window not in WINDOWS or known is None:
             return None
-        found[name] = convert({"kind": kind, "window": window, "scope": scope}, FollowedChart)
+        found[name] = convert({"kind": kind, "window": window, "scope": known}, FollowedChart)
     return found if len(found) <= MAX_CHARTS else None
 
 

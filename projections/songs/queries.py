@@ -6,7 +6,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.projections.store import DocumentStore
-from songline.schemas.search import Alternatives, Term, folded, terms
+from songline.schemas.genres import asked_genre
+from songline.schemas.search import Alternatives, Term, artist_word, folded, genre_word, terms
 from songline.schemas.songs import Song, SongDocument
 from songline.schemas.types import Id
 
@@ -33,6 +34,10 @@ class SongCursorError(ValueError):
     """A text that is no cursor. The caller uses the one from the previous page, or none."""
 
 
+class NoGenreError(ValueError):
+    """A text that names no genre, or several."""
+
+
 class SongGoneError(Exception):
     """The song was removed at the moment `at`, for good."""
 
@@ -43,11 +48,13 @@ class SongGoneError(Exception):
 def search(artist: str | None, genre: str | None, q: str | None, cursor: str | None) -> SongSearch:
     """The search for these parameters; each word of `q` begins a word of title, artist or album (see `schemas.search`).
 
-    Raises SongCursorError.
+    Raises SongCursorError and NoGenreError.
     """
+    if genre is not None and asked_genre(genre) is None:
+        raise NoGenreError(genre)
     return SongSearch(
-        artist=None if artist is None else folded(artist),
-        genre=genre,
+        artist=artist,
+        genre=None if genre is None else asked_genre(genre),
         words=() if q is None else terms(q),
         after=None if cursor is None else after(cursor),
     )
@@ -58,11 +65,11 @@ def query(search: SongSearch) -> tuple[str, list[dict[str, object]]]:
     conditions = ["c.order < @after"]
     values: dict[str, object] = {"@after": search.after or _BEFORE_ALL}
     if search.artist is not None:
-        conditions.append("c.artist = @artist")
-        values["@artist"] = search.artist
+        conditions.append("(c.artist = @artist OR ARRAY_CONTAINS(c.words, @name))")
+        values |= {"@artist": folded(search.artist), "@name": artist_word(search.artist)}
     if search.genre is not None:
-        conditions.append("c.genre = @genre")
-        values["@genre"] = search.genre
+        conditions.append("(c.genre = @genre OR ARRAY_CONTAINS(c.words, @among))")
+        values |= {"@genre": search.genre, "@among": genre_word(search.genre)}
     conditions += [_one_of(choices, values) for choices in search.words]
     text = " ".join((FOUND, "WHERE", " AND ".join(conditions), "ORDER BY c.order DESC"))
     return text, [{"name": name, "value": value} for name, value in values.items()]

@@ -18,14 +18,21 @@ from songline.projections.hub_creation import known
 from songline.projections.live_version import VersionGoneError
 from songline.projections.songs import queries as songs
 from songline.projections.songs.audio import AudioLostError, SongAudio
-from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, SongCursorError, SongGoneError, SongSearch
+from songline.projections.songs.queries import (
+    MAX_LIMIT,
+    MAX_WORDS,
+    NoGenreError,
+    SongCursorError,
+    SongGoneError,
+    SongSearch,
+)
 from songline.projections.songs.served_audio import file_headers, served_type
 from songline.projections.songs.served_songs import SongVersions
 from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.store import DocumentStore
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
+from songline.schemas.genres import GENRE_RULE
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
-from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
 # A removed song must not be played from a cache: each use of a cached copy is revalidated.
 AUDIO_CACHE = "no-cache"
@@ -62,11 +69,15 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
     async def find(
         request: Request,
         artist: Annotated[
-            str | None, Query(max_length=300, description="Only songs by this artist, without regard to case")
+            str | None,
+            Query(
+                max_length=300,
+                description="Only songs by this artist, alone or among several; case, accents and signs don't count",
+            ),
         ] = None,
         genre: Annotated[
             str | None,
-            Query(pattern=GENRE_PATTERN.removesuffix(r"(?!\n)"), description=PATTERNS[GENRE_PATTERN]),
+            Query(max_length=300, description="Only songs of this genre, without regard to case and width"),
         ] = None,
         q: Annotated[
             str | None,
@@ -82,6 +93,8 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
             search = songs.search(artist, genre, q, place)
         except (SongCursorError, VersionCursorError):
             return refused(400, "No such page", (Fault("cursor", shown(cursor), "`next` of the page before"),))
+        except NoGenreError:
+            return refused(400, "Nothing to look for", (Fault("genre", shown(genre), GENRE_RULE),))
         if fault := _fault(q, search):
             return refused(400, "Nothing to look for", (fault,))
         try:

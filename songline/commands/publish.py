@@ -13,8 +13,9 @@ from msgspec import structs
 from rich.console import Console
 
 from songline.options import FiniteRange
+from songline.schemas.commands import read_metadata
 from songline.schemas.envelope import Event, encode, uuid7
-from songline.schemas.errors import PoisonError
+from songline.schemas.errors import ContractViolationError, PoisonError
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
@@ -48,8 +49,8 @@ KINDS: dict[str, type[Payload]] = {
 )
 @click.option("--device", help="What it was played on, such as ios.")
 @click.option("--title", help="The song's title.")
-@click.option("--artist", help="The song's artist.")
-@click.option("--genre", help="The song's genre, in lower case.")
+@click.option("--artist", help="The song's artist, or several with a semicolon between them.")
+@click.option("--genre", help="The song's genre, or several with a semicolon between them.")
 @click.option("--time", help="When it happened, such as 2026-11-22T14:00:00Z.  [default: now]")
 @click.option(
     "--patience",
@@ -102,6 +103,17 @@ def command(file: str | None, patience: float, **options: Any) -> None:
         raise SystemExit(ExitCode.REFUSED)
 
 
+def _names(options: dict[str, Any]) -> dict[str, Any]:
+    """Artists and genres as an upload has them. What breaks the contract stays, and is refused when it is sent."""
+    if not options.keys() & {"artist", "genre"}:
+        return {}
+    try:
+        said = read_metadata({name: options[name] for name in ("artist", "genre") if name in options})
+    except ContractViolationError:
+        return {}
+    return {name: value for name, value in structs.asdict(said).items() if value is not None}
+
+
 def _event(options: dict[str, Any]) -> Event:
     """The event that the options describe; raises click.UsageError. Its contract is checked when it is sent."""
     given = [kind for kind in KINDS if kind in options]
@@ -111,7 +123,7 @@ def _event(options: dict[str, Any]) -> Event:
     user_id, song_id = options.pop(kind)
     now = datetime.now(UTC)
     time = _time(options.pop("time")) if "time" in options else now
-    details = {"user_id": user_id, "song_id": song_id, **options}
+    details = {"user_id": user_id, "song_id": song_id, **options, **_names(options)}
     fields = {field.name: field.required for field in structs.fields(KINDS[kind])}
     if missing := [name for name, required in fields.items() if required and name not in details]:
         raise click.UsageError(f"--{kind} needs {_shown(missing)}.")

@@ -17,8 +17,8 @@ from songline.schemas.songs import SongsAnswer
 
 @click.command(context_settings={"show_default": True})
 @click.argument("q", required=False)
-@click.option("--artist", help="Only songs by this artist: the whole name, without regard to case and accents.")
-@click.option("--genre", help="Only songs of this genre, in lower case.")
+@click.option("--artist", help="Only songs by this artist: the whole name; case, accents and signs don't count.")
+@click.option("--genre", help="Only songs of this genre, of any script.")
 @click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="The number of songs on a page.")
 @click.option("--cursor", help="Show the page that follows the one which printed this cursor.")
 @click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
@@ -61,7 +61,7 @@ def page(answer: SongsAnswer) -> RenderableType:
             Text(visible(song.id)),
             Text(visible(f"{song.title} — {song.artist}")),
             Text(visible(song.album or "")),
-            Text(visible(song.genre or "")),
+            Text(visible(", ".join(song.genres or filter(None, [song.genre])))),
             length(song.duration_ms),
             f"{song.uploaded_at:%Y-%m-%d %H:%M}",
         )

@@ -44,7 +44,9 @@ class _UploadCounts(Struct):
 @click.option("--title", help="The title, in place of the one in the file's tags; for a single file.")
 @click.option("--artist", help="The artist of every file, in place of the one in its tags.")
 @click.option("--album", help="The album of every file, in place of the one in its tags.")
-@click.option("--genre", help="The genre of every file, in place of the one in its tags.")
+@click.option(
+    "--genre", help="The genre of every file, in place of the one in its tags; several with a semicolon between them."
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Whether to wait until they are processed.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
 @click.option(

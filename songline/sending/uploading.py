@@ -15,7 +15,7 @@ from msgspec import Struct
 from songline.api_client import segment, words
 from songline.identity.token_auth import TokenRefusedError
 from songline.identity.token_client import IssuerUnreachableError
-from songline.schemas.commands import Metadata, derived_id
+from songline.schemas.commands import Metadata, derived_id, said_fields
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Reason, State, Transition
@@ -133,7 +133,7 @@ class FileSender:
         return _decoded(answer, 200)
 
     async def _post(self, path: Path, file: FileSighting, key: str, progress: Progress) -> UploadResponse:
-        params = {"fileName": readable(Path(path.name)), **msgspec.to_builtins(self._metadata)}
+        params = {"fileName": readable(Path(path.name)), **said_fields(self._metadata)}
         headers = {
             "X-User-Id": self._user,
             "Idempotency-Key": key,

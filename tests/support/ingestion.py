@@ -34,7 +34,7 @@ from songline.schemas.channels import (
     SONGS,
     UPLOAD_BLOBS,
 )
-from songline.schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, encode
+from songline.schemas.commands import PROPERTY, Command, IngestSong, RemoveSong, Upload, encode, read_metadata
 from songline.schemas.envelope import Event, decode
 from songline.schemas.ingestions import Ingestion
 from songline.schemas.songs import Song, SongDocument
@@ -114,7 +114,7 @@ class App:
             content_type="application/octet-stream",
             blob=None if inline else ingestion_id,
         )
-        order = IngestSong(user_id=user, upload=upload, file_name=name, metadata=Metadata(**metadata))
+        order = IngestSong(user_id=user, upload=upload, file_name=name, metadata=read_metadata(metadata))
         command = Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=order)
         await self.send(command, content if inline else b"")
         return command

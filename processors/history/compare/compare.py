@@ -7,6 +7,7 @@ import msgspec
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
+from songline.processors.catalog.refolding import MARK
 from songline.processors.history.charts.chart_documents import STATE
 from songline.processors.history.compare.comparison import VersionComparison, difference_of, joined
 from songline.processors.history.compare.shelf_walk import ListenerActions, listeners
@@ -125,7 +126,7 @@ async def _pages(container: ContainerProxy, key: str) -> AsyncIterator[dict[tupl
     """All documents, some at a time, by partition key and id."""
     page: dict[tuple[str, str], dict[str, Any]] = {}
     async for item in container.query_items("SELECT * FROM c", max_item_count=_AT_ONCE):
-        if item["id"] == PROGRESS or item.get(key) in (PROGRESS, SHARDS_KEY, STATE):
+        if item["id"] in (PROGRESS, MARK) or item.get(key) in (PROGRESS, SHARDS_KEY, STATE):
             continue
         page[item[key], item["id"]] = dict(item)
         if len(page) == _AT_ONCE:

@@ -2,79 +2,79 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from pathlib import PurePosixPath, PureWindowsPath
 
-from msgspec import structs
-
+from songline.processors.ingestion.audio.raw_tags import genre_of
 from songline.processors.ingestion.audio.sound import RawTags
 from songline.schemas.commands import Metadata
-from songline.schemas.texts import clean as clean_text
+from songline.schemas.genres import genre_names
+from songline.schemas.names import several, shown_artist, split_artists
+from songline.schemas.texts import clean_file_name, clean_or_none
+from songline.schemas.types import GENRES_MAX
 
 TEXT_MAX = 300
-GENRE_MAX = 64
 UNTITLED = "Untitled"
 UNKNOWN_ARTIST = "Unknown artist"
 
-_NOT_IN_GENRE = re.compile(r"[^a-z0-9 &+'-]+")
+_NUMBER = re.compile(r"\(?(\d{1,3})\)?")
+_ENDING = re.compile(r"(?<=.)\.[A-Za-z0-9]{1,5}$")
+# What is written where nothing is known, or where text was lost.
+_FILLERS = "?._- \ufffd"
 _SPACES = re.compile(r"\s+")
 _SAYS_NOTHING = {"unknown", "unknown artist", "unknown album", "untitled", "other", "none", "null", "n/a", "?"}
 
 
 def read(raw: RawTags) -> Metadata:
-    """Metadata from tags as they stand in a file: of each, the first value that says something."""
-    return clean({name: _first(raw, name) for name in ("title", "artist", "album", "genre")})
-
-
-def _first(raw: RawTags, name: str) -> str | None:
-    shown = genre if name == "genre" else text
-    names = (name, "album_artist") if name == "artist" else (name,)
-    values = (value for key in names for value in raw.get(key, ()))
-    return next((value for value in values if shown(value) is not None), None)
-
-
-def clean(words: Mapping[str, str | None]) -> Metadata:
-    """Metadata from raw words, by Metadata's field names; what says nothing is left out."""
+    """Metadata from tags as they stand in a file. What says nothing is passed over; an album's artist stands for
+    missing ones."""
+    artists = _texts(raw, "artist") or _texts(raw, "album_artist")
+    named = _texts(raw, "artists")
+    genres = tuple(dict.fromkeys(name for value in raw.get("genre", ()) for name in _genres(value)))[:GENRES_MAX]
     return Metadata(
-        title=text(words.get("title")),
-        artist=text(words.get("artist")),
-        album=text(words.get("album")),
-        genre=genre(words.get("genre")),
+        title=next(iter(_texts(raw, "title")), None),
+        artist=shown_artist(artists or named),
+        album=next(iter(_texts(raw, "album")), None),
+        genre=genres[0] if genres else None,
+        artists=several(named if len(named) > 1 else artists),
+        genres=genres if len(genres) > 1 else None,
     )
+
+
+def _texts(raw: RawTags, name: str) -> list[str]:
+    values = raw.get(name, [])
+    parts = [part for value in values for part in split_artists(value)] if "artist" in name else values
+    return [shown for part in parts if (shown := text(part)) is not None]
+
+
+def _genres(value: str) -> tuple[str, ...]:
+    """The genres of one value, which may be ID3v1's number of one."""
+    number = _NUMBER.fullmatch(value.strip())
+    return genre_names(genre_of(int(number[1])) or "" if number else value)
 
 
 def over(forced: Metadata, found: Metadata) -> Metadata:
     """`forced`, and what it leaves open from `found`."""
-    chosen = {name: value for name, value in structs.asdict(forced).items() if value is not None}
-    return structs.replace(found, **chosen)
+    return Metadata(
+        title=forced.title or found.title,
+        artist=forced.artist or found.artist,
+        album=forced.album or found.album,
+        genre=forced.genre or found.genre,
+        artists=(forced if forced.artist else found).artists,
+        genres=(forced if forced.genre else found).genres,
+    )
 
 
 def text(raw: str | None) -> str | None:
-    """One line of at most 300 characters, composed (NFC) and clean (see `schemas.texts`); None if nothing is left."""
+    """One line of at most 300 characters, composed (NFC) and clean (see `schemas.texts`); None if it says nothing."""
     if raw is None:
         return None
     composed = unicodedata.normalize("NFC", raw[: 20 * TEXT_MAX])
-    line = _SPACES.sub(" ", clean_text(composed)).strip()[:TEXT_MAX].strip()
-    if not any(unicodedata.category(c)[0] in "LN" for c in line) or line.casefold() in _SAYS_NOTHING:
-        return None
-    return line
-
-
-def genre(raw: str | None) -> str | None:
-    """A genre's name as charts use it: lower case, plain letters; None if none is left."""
-    if raw is None:
-        return None
-    plain = unicodedata.normalize("NFKD", raw[: 20 * GENRE_MAX]).lower()
-    plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("\u2019", "'")
-    line = _SPACES.sub(" ", _NOT_IN_GENRE.sub(" ", plain)).strip(" &+'-")[:GENRE_MAX].strip()
-    if not any("a" <= c <= "z" for c in line) or line in _SAYS_NOTHING:
+    line = _SPACES.sub(" ", clean_or_none(composed) or "").strip()[:TEXT_MAX].strip()
+    if not clean_or_none(line) or not line.strip(_FILLERS) or line.casefold() in _SAYS_NOTHING:
         return None
     return line
 
 
 def title_from(file_name: str | None) -> str:
     """The title of a song whose tags have none: its file's name, without folders and ending."""
-    if file_name is None:
-        return UNTITLED
-    stem = PurePosixPath(PureWindowsPath(file_name).name).stem
-    return text(stem.replace("_", " ")) or UNTITLED
+    name = clean_file_name(file_name) or ""
+    return text(_ENDING.sub("", name).replace("_", " ")) or UNTITLED

@@ -7,7 +7,7 @@ import { Upload } from "./upload.js";
 
 const USER_KEY = "songline.user";
 const DEFAULT_USER = "me";
-const FORMATS = "MP3, FLAC, Ogg, Opus, M4A, WAV or AIFF, up to 500 MB each";
+const FORMATS = "MP3, FLAC, Ogg, Opus, M4A, WAV, AIFF and others, up to 500 MB each";
 
 /** @param {(songId: string) => void} onReady called when an upload has become a song */
 export function uploadForm(onReady) {

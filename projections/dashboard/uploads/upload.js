@@ -94,8 +94,8 @@ export class Upload {
     for (;;) {
       try {
         /** @type {Ingestion} */
-        const { state, reason } = await getJson(href);
-        if (state === "ready") this.#showReady(id);
+        const { state, reason, history } = await getJson(href);
+        if (state === "ready") this.#showReady(id, history.at(-1)?.note ?? "");
         else if (state !== "received") this.#show(state, STATES[state], reason?.text ?? EXPLANATIONS[state] ?? "");
         if (FINAL_STATES.includes(state)) {
           announce(`${this.#file.name}: ${STATES[state]}`);
@@ -108,10 +108,13 @@ export class Upload {
     }
   }
 
-  /** @param {string} songId */
-  #showReady(songId) {
+  /**
+   * @param {string} songId
+   * @param {string} note what is odd about its file
+   */
+  #showReady(songId, note) {
     this.#show("ready", STATES.ready, "");
-    this.#text.replaceChildren(h("a", { href: songLink(songId) }, "Go to the song"));
+    this.#text.replaceChildren(h("a", { href: songLink(songId) }, "Go to the song"), note && ` ${note}`);
   }
 
   /**

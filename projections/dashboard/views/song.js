@@ -114,8 +114,9 @@ async function isComing(id) {
 }
 
 /** @param {Song} song */
-function songHead({ id, title, artist, album, genre, durationMs, uploadedAt, userId }) {
-  const facts = [album, genre, formatLength(durationMs), `uploaded ${formatDateTime(uploadedAt)}`].filter(Boolean);
+function songHead({ id, title, artist, album, genre, genres, durationMs, uploadedAt, userId }) {
+  const said = [album, genres?.join(", ") ?? genre, formatLength(durationMs), `uploaded ${formatDateTime(uploadedAt)}`];
+  const facts = said.filter(Boolean);
   const by = ` · ${facts.join(" · ")} · by `;
   const lead = h("p", { class: "lead" }, h("strong", {}, artist), by, listenerName(userId));
   return viewHead(title, lead, likeButton(id));

@@ -107,12 +107,12 @@ function noSongs(words) {
 }
 
 /** @param {Song} song */
-function songRow({ id, title, artist, album, genre, durationMs, uploadedAt }) {
+function songRow({ id, title, artist, album, genre, genres, durationMs, uploadedAt }) {
   return h(
     "tr",
     {},
     songCell(h("a", { href: songLink(id) }, title), h("span", {}, [artist, album].filter(Boolean).join(" · "))),
-    h("td", { class: "wide quiet small" }, genre ?? ""),
+    h("td", { class: "wide quiet small" }, genres?.join(", ") ?? genre ?? ""),
     h("td", { class: "right" }, formatLength(durationMs)),
     h("td", { class: "right wide quiet small" }, formatDateTime(uploadedAt)),
   );

@@ -1,16 +1,19 @@
 """Songs and their sound over HTTP, from documents and blobs as the workers leave them."""
 
 import hashlib
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from azure.cosmos.aio import CosmosClient
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud import cosmos
+from songline.processors.catalog.refolding import MARK, refold
 from songline.processors.catalog.song_store import SongStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
@@ -97,6 +100,46 @@ async def test_songs_are_found_by_artist_genre_and_beginnings_of_words(
     assert await listed(songs_api, q="TAKK hopp") == ["ros-2"]
     assert await listed(songs_api, q="igur") == []
     assert await listed(songs_api, artist="Sigur") == []
+
+
+async def test_songs_of_several_artists_and_genres_are_found_by_each(
+    songs: SongStore, songs_api: httpx.AsyncClient
+) -> None:
+    both = {"artist": "Björk, R.E.M.", "artists": ("Björk", "R.E.M.")}
+    await put(songs, "both", 1, **both, genre="джаз", genres=("джаз", "synth-pop"))
+    await put(songs, "rem", 2, artist="REM", genre="synth-pop")
+    await put(songs, "signs", 3, title="÷", artist="-M-", genre="演歌")
+    await put(songs, "moon", 4, title="Moon", artist="Mira")
+    for asked in ("bjork", "BJÖRK", "Björk, R.E.M."):
+        assert await listed(songs_api, artist=asked) == ["both"]
+    assert await listed(songs_api, artist="r.e.m.") == await listed(songs_api, artist="REM") == ["rem", "both"]
+    assert await listed(songs_api, q="R.E.M.") == await listed(songs_api, q="rem") == ["rem", "both"]
+    assert await listed(songs_api, genre="Synth-Pop") == ["rem", "both"]
+    assert await listed(songs_api, genre="ДЖАЗ") == ["both"]
+    assert await listed(songs_api, genre="演歌") == ["signs"]
+    assert await listed(songs_api, q="-M-") == await listed(songs_api, q="÷") == ["signs"]
+    assert await listed(songs_api, q="!!!") == await listed(songs_api, genre="рок") == []
+    song = (await songs_api.get("/v1/songs/both")).json()["song"]
+    assert (song["artist"], song["artists"]) == ("Björk, R.E.M.", ["Björk", "R.E.M."])
+    assert (song["genre"], song["genres"]) == ("джаз", ["джаз", "synth-pop"])
+
+
+async def test_songs_of_an_earlier_release_are_folded_again(
+    songs: SongStore, songs_api: httpx.AsyncClient, database: CosmosClient
+) -> None:
+    await put(songs, "former", artist="A.F.I.")
+    container = cosmos.container(database, DATABASE, SONGS)
+    document = dict(await container.read_item("former", "former"))
+    del document["folding"]
+    await container.replace_item("former", document | {"words": ["former", "a", "f", "i"]})
+    with suppress(CosmosResourceNotFoundError):
+        await container.delete_item(MARK, MARK)
+    assert await listed(songs_api, q="afi") == []
+    assert await listed(songs_api, artist="a.f.i.") == ["former"]
+    assert await refold(container, songs) >= 1
+    assert await listed(songs_api, q="afi") == ["former"]
+    assert await listed(songs_api, artist="AFI") == ["former"]
+    assert await refold(container, songs) == 0
 
 
 async def test_a_song_that_was_taken_away_is_hidden_everywhere(songs: SongStore, songs_api: httpx.AsyncClient) -> None:

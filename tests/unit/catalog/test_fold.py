@@ -63,7 +63,7 @@ def test_an_upload_makes_a_song_that_can_be_found() -> None:
     )
     assert document.order == "2026-11-22T12:00:00.000000+00:00 song-42"
     assert (document.artist, document.genre) == ("sigur ros", "indie")
-    assert document.words == ("paper", "lanterns", "sigur", "ros", "dusk")
+    assert document.words == ("paper", "lanterns", "sigur", "ros", "dusk", " artist:sigurros")
 
 
 def test_what_is_in_the_hub_already_is_shown_clean() -> None:

@@ -19,7 +19,7 @@ from songline.processors.ingestion.transitions import (
     remove,
     withdraw,
 )
-from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
+from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id, read_metadata
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongRemoved, SongUploaded
@@ -39,7 +39,7 @@ CUT = RefusedAudio(reason=Reason(cause="cut-off", text="The file is cut off."))
 
 def ingest(user: str = "user-7", sha: str = SHA, **forced: str) -> Command:
     upload = Upload(sha256=sha, size=5, content_type="audio/flac")
-    order = IngestSong(user_id=user, upload=upload, file_name="dusk.flac", metadata=Metadata(**forced))
+    order = IngestSong(user_id=user, upload=upload, file_name="dusk.flac", metadata=read_metadata(forced))
     return Command(id="i-1", source="/services/api", time=NOW, data=order)
 
 

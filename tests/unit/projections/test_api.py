@@ -12,9 +12,9 @@ import pytest
 from songline.projections.http.numbers import WHOLE_RULE
 from songline.schemas import jsonschema as published
 from songline.schemas.documents import Chart
+from songline.schemas.genres import GENRE_RULE
 from songline.schemas.progress_report import NotReadyCause, ProgressReport
 from songline.schemas.regions import REGIONS
-from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
 
 async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str) -> dict[str, Any]:
@@ -34,9 +34,9 @@ async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str)
         ("/v1/songs", 400, {"limit": "101"}, [("limit", '"101"', "less than or equal to 100")]),
         ("/v1/songs", 400, {"cursor": "nonsense"}, [("cursor", '"nonsense"', "`next` of the page before")]),
         ("/v1/songs", 400, {"cursor": "é"}, [("cursor", '"é"', "`next` of the page before")]),
-        ("/v1/songs", 400, {"genre": "ROCK"}, [("genre", '"ROCK"', PATTERNS[GENRE_PATTERN])]),
+        ("/v1/songs", 400, {"genre": "!!!"}, [("genre", '"!!!"', GENRE_RULE)]),
         ("/v1/songs", 400, {"artist": "a" * 301}, [("artist", '"' + "a" * 98 + "…", "at most 300 characters")]),
-        ("/v1/songs", 400, {"q": "!!!"}, [("q", '"!!!"', "1 to 8 words")]),
+        ("/v1/songs", 400, {"q": " "}, [("q", '" "', "1 to 8 words")]),
         ("/v1/songs", 400, {"q": "a b c d e f g h i"}, [("q", '"a b c d e f g h i"', "1 to 8 words")]),
         ("/v1/charts/top/1h", 400, {"limit": "0"}, [("limit", '"0"', "greater than or equal to 1")]),
         ("/v1/charts/top/1h", 400, {"limit": "101"}, [("limit", '"101"', "less than or equal to 100")]),
@@ -50,7 +50,13 @@ async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str)
             "/v1/charts/top/1h",
             400,
             {"scope": "region:de"},
-            [("scope", '"region:de"', "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (lower case)")],
+            [
+                (
+                    "scope",
+                    '"region:de"',
+                    "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (one genre, of any script)",
+                )
+            ],
         ),
     ],
 )

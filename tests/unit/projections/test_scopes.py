@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.charts.queries import is_scope
+from songline.projections.charts.queries import is_scope, read_scope
 from songline.schemas.regions import REGIONS
 
 
@@ -25,6 +25,23 @@ def test_what_names_a_scope(scope: str) -> None:
 )
 def test_what_does_not(scope: str) -> None:
     assert not is_scope(scope)
+
+
+@pytest.mark.parametrize(
+    ("asked", "scope"),
+    [
+        ("genre:Джаз", "genre:джаз"),
+        ("genre:джаз", "genre:джаз"),
+        ("genre:Indie", "genre:indie"),
+        ("genre:drum & bass", "genre:drum & bass"),
+        ("global", "global"),
+        ("region:DE", "region:DE"),
+        *((text, None) for text in ("genre:", "genre:!!!", "genre:a/b", "genre:" + "x" * 65, "genre", "region:de", "")),
+    ],
+)
+def test_a_genre_is_asked_for_by_any_of_its_spellings(asked: str, scope: str | None) -> None:
+    assert read_scope(asked) == scope
+    assert scope is None or is_scope(scope)
 
 
 @given(st.text())

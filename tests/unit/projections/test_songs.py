@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.projections.songs.queries import SongCursorError, SongSearch, after, cursor, query, search
-from songline.schemas.search import Term
+from songline.schemas.search import Term, artist_word
 
 ORDER = "2026-11-22T12:00:00.000000+00:00 song-42"
 
 
 def test_a_search_is_folded_as_the_songs_are() -> None:
-    assert search("Sigur  RÓS", "indie", "Ágætis  byrjun!", None) == SongSearch(
-        artist="sigur ros", genre="indie", words=(((Term("agaetis"),),), ((Term("byrjun"),),))
+    assert search("Sigur  RÓS", "INDIE", "Ágætis  byrjun!", None) == SongSearch(
+        artist="Sigur  RÓS", genre="indie", words=(((Term("agaetis"),),), ((Term("byrjun"),),))
     )
 
 
@@ -24,10 +24,12 @@ def test_a_query_holds_values_as_parameters_only() -> None:
         "@after": ORDER,
         "@artist": "'; --",
         "@genre": "indie",
-        "@word3": "one",
-        "@word4": "o",
-        "@word5": "ne",
-        "@word6": "two",
+        "@name": artist_word("'; --"),
+        "@among": " genre:indie",
+        "@word5": "one",
+        "@word6": "o",
+        "@word7": "ne",
+        "@word8": "two",
     }
     assert all(str(parameter["name"]) in text for parameter in parameters)
 

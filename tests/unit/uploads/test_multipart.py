@@ -81,3 +81,23 @@ async def test_a_field_is_short_and_is_text(value: bytes) -> None:
         with pytest.raises(RequestDeclinedError, match="title"):
             await each.text()
         break
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (r'filename="say \"hi\" a\\b.mp3"', 'say "hi" a\\b.mp3'),
+        ('filename="say %22hi%22.mp3"', 'say "hi".mp3'),
+        ('filename="a;b=c, d.mp3"', "a;b=c, d.mp3"),
+        ("filename=plain.mp3", "plain.mp3"),
+        ('filename="Джаз.mp3"', "Джаз.mp3"),
+        ("filename*=UTF-8''%D0%94%D0%B6%D0%B0%D0%B7.mp3", "Джаз.mp3"),
+        ("filename=\"x.mp3\"; filename*=utf-8'en'na%C3%AFve.mp3", "naïve.mp3"),
+        ("filename*=ISO-8859-1''na%EFve.mp3", "naïve.mp3"),
+        ('filename=""', ""),
+    ],
+)
+async def test_the_name_of_a_file_is_read_as_it_was_written(written: str, name: str) -> None:
+    disposition = f'Content-Disposition: form-data; name="file"; {written}'
+    body = f"--{BOUNDARY}\r\n{disposition}\r\n\r\nx\r\n--{BOUNDARY}--\r\n".encode()
+    assert await read(body, []) == [("file", name, b"x")]

@@ -12,6 +12,7 @@ from msgspec import structs
 from songline.cloud.cosmos import OVERTAKEN
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import document_of
+from songline.processors.catalog.refolding import MARK
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
 from songline.processors.history.erasure.places.versions import VersionContainers
@@ -25,7 +26,7 @@ from songline.schemas.songs import Fact, SongDocument
 OpenTopic = Callable[[SongStore], AbstractAsyncContextManager[CompactedTopicWriter]]
 """Opens the writer of the compacted hub `catalog`."""
 
-_ALL = "SELECT * FROM c WHERE c.id != @progress"
+_ALL = "SELECT * FROM c WHERE c.id NOT IN (@progress, @mark)"
 
 
 class SongDocuments:
@@ -134,7 +135,7 @@ async def _rename(
 
 
 async def _songs(container: ContainerProxy) -> AsyncIterator[StoredSong]:
-    parameters: list[dict[str, object]] = [{"name": "@progress", "value": PROGRESS}]
+    parameters: list[dict[str, object]] = [{"name": "@progress", "value": PROGRESS}, {"name": "@mark", "value": MARK}]
     async for item in container.query_items(_ALL, parameters=parameters):
         document: dict[str, Any] = dict(item)
         try:

@@ -1,0 +1,56 @@
+"""Genres: one rule at every door (tags, uploads, scopes of charts, searches), so that what is said in any way is the
+same genre. Lower case, of any script; accents of Latin letters and width don't count.
+
+Source: Unicode, annex 15 (NFKD, NFC).
+"""
+
+import re
+import unicodedata
+
+from songline.schemas.types import NOT_IN_GENRE
+
+GENRE_MAX = 64
+GENRE_RULE = "the name of one genre: 1 to 64 characters, with a letter of any script"
+_READ_MAX = 20 * GENRE_MAX
+_OTHER = re.compile(rf"(?![ &+'-])[{NOT_IN_GENRE}]")
+_ACCENTED = re.compile("([a-z])[\u0300-\u036f]+")
+_SPACES = re.compile(r"\s+")
+_APART = re.compile(r"[;,/|\\\0\u3001\u061b\u060c]+")
+_AT_ENDS = " &+'-"
+_SAYS_NOTHING = {"unknown", "unknown genre", "other", "none", "null", "n a"}
+
+
+def genre_name(raw: str) -> str | None:
+    """The genre that `raw` names, all of it; None where it names none."""
+    decomposed = unicodedata.normalize("NFKD", raw[:_READ_MAX]).lower().replace("\u2019", "'")
+    # Lower case decomposes again: the Turkish capital I with a dot.
+    bare = _ACCENTED.sub(r"\1", unicodedata.normalize("NFKD", decomposed))
+    composed = unicodedata.normalize("NFC", bare)
+    kept = "".join(sign if _counts(sign) else " " for sign in _OTHER.sub(" ", composed))
+    line = _SPACES.sub(" ", kept).strip(_AT_ENDS)
+    while line and unicodedata.category(line[0])[0] == "M":
+        line = line[1:].lstrip(_AT_ENDS)
+    line = line[:GENRE_MAX].rstrip(_AT_ENDS)
+    if line in _SAYS_NOTHING or not any(unicodedata.category(sign)[0] == "L" for sign in line):
+        return None
+    return line
+
+
+def genre_names(raw: str) -> tuple[str, ...]:
+    """The genres that stand in `raw` with a sign between them: `Synth-Pop; Rock` is two."""
+    return tuple(dict.fromkeys(name for part in _APART.split(raw[:_READ_MAX]) if (name := genre_name(part))))
+
+
+def longest_part(raw: str) -> int:
+    """The characters of the longest genre in `raw`."""
+    return max(len(part.strip()) for part in _APART.split(raw))
+
+
+def asked_genre(text: str) -> str | None:
+    """The genre that a question names: one, of at most 64 characters. None for any other text."""
+    names = genre_names(text) if len(text) <= GENRE_MAX else ()
+    return names[0] if len(names) == 1 else None
+
+
+def _counts(sign: str) -> bool:
+    return sign in _AT_ENDS or unicodedata.category(sign)[0] in "LNM"
