@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 
 from songline.producers.http.body_memory import RETRY_SECONDS, BodyMemory, BodyReservation, too_large
 from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
+from songline.producers.http.event_charge import charge_events
 from songline.producers.http.event_intake import EventIntake, ForeignEvent, IntakeResult
 from songline.producers.http.headers import only
 from songline.producers.http.json_array import split
@@ -19,6 +20,7 @@ from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refus
 from songline.schemas.decoding import excerpt
 from songline.schemas.errors import ContractViolationError, PoisonError
 from songline.schemas.permission import NotPermittedError, Permission, permission_of
+from songline.schemas.refusal_note import ANOTHERS, note_of
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -53,7 +55,7 @@ class EventEndpoint:
             body = await self.read_body(receive, most, reserved)
             if media_type == ONE:
                 return await self.respond_to_event(body, permission)
-            return await self.respond_to_batch(body, permission)
+            return await self.respond_to_batch(body, permission, scope)
 
     async def read_body(self, receive: Receive, most: int, reserved: BodyReservation) -> bytes:
         """The body of a request, of at most `most` bytes.
@@ -83,8 +85,8 @@ class EventEndpoint:
             answer["position"] = taken.position
         return json_response(answer, 200 if result.status == "sent" else 202)
 
-    async def respond_to_batch(self, body: bytes, permission: Permission) -> Response:
-        """Take a batch, and answer with a result for each event.
+    async def respond_to_batch(self, body: bytes, permission: Permission, scope: Scope) -> Response:
+        """Take the batch of a request, and answer with a result for each event.
 
         Raises ContractViolationError and RequestDeclinedError.
         """
@@ -94,7 +96,10 @@ class EventEndpoint:
             raise refuse("event", excerpt(body), f"a JSON array of events ({poison.detail})") from None
         if not 1 <= len(events) <= MAX_BATCH_EVENTS:
             raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
+        charge_events(scope, len(events))
         taken = await self._take(events, permission)
+        if any(isinstance(result.error, ForeignEvent) for result in taken.results):
+            note_of(scope).reason = ANOTHERS
         statuses = {result.status for result in taken.results}
         status = 207 if "refused" in statuses else 202 if "kept" in statuses else 200
         return json_response(taken, status)

@@ -86,7 +86,8 @@ class EventIntake:
         read = [_read(body, now, permission) for body in bodies]
         owners = await self._owners_of(each[0] for each in read if isinstance(each, tuple) and is_fact(each[0]))
         begun = [
-            each if isinstance(each, ContractViolationError) else await self._begin(*each, owners) for each in read
+            each if isinstance(each, ContractViolationError) else await self._begin(*each, owners, permission.subject)
+            for each in read
         ]
         waiting = {each.outcome for each in begun if isinstance(each, _Submitted) and not isinstance(each.outcome, str)}
         if waiting:
@@ -113,7 +114,7 @@ class EventIntake:
         return await self._owners.of(songs) if songs and self._owners is not None else {}
 
     async def _begin(
-        self, event: Event, body: bytes, owners: Mapping[str, str | None]
+        self, event: Event, body: bytes, owners: Mapping[str, str | None], caller: str
     ) -> _Submitted | ContractViolationError | TransientError:
         song_id = event.data.song_id
         owner = owners.get(song_id)
@@ -122,14 +123,14 @@ class EventIntake:
         if ownerless:
             owner = self._uploaders.of(song_id)
         try:
-            if (known := self._recent.find(event)) is not None:
+            if (known := self._recent.find(event, caller)) is not None:
                 return _Submitted(event, known, duplicate=True)
             if (why := stranger(event, owner)) is not None:
                 return why
             done = await self._publisher.submit(body, event.partition_key)
         except (ContractViolationError, TransientError) as error:
             return error
-        self._recent.remember(event, done)
+        self._recent.remember(event, caller, done)
         if ownerless and isinstance(event.data, SongUploaded):
             self._uploaders.remember(song_id, event.data.user_id, done)
         return _Submitted(event, done, duplicate=False)

@@ -13,10 +13,11 @@ CAPACITY = 100_000
 
 
 class RecentEvents:
-    """The last `capacity` events that were accepted or are being accepted, by source and id.
+    """The last `capacity` events that were accepted or are being accepted, by caller, source and id.
 
-    Source: CloudEvents 1.0, "id": source and id together are unique for each distinct event. An event that was not
-    accepted in the end is forgotten.
+    Source: CloudEvents 1.0, "id": source and id together are unique for each distinct event. Anybody can write any
+    source, so that what one caller has sent says nothing of another's: who knows an id in advance can't have it taken.
+    An event that was not accepted in the end is forgotten.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -24,12 +25,12 @@ class RecentEvents:
         # A tuple of what has no references costs the garbage collector nothing: there may be 100,000 of them.
         self._seen: OrderedDict[bytes, tuple[int, asyncio.Future[Outcome] | Outcome]] = OrderedDict()
 
-    def find(self, event: Event) -> asyncio.Future[Outcome] | Outcome | None:
+    def find(self, event: Event, caller: str) -> asyncio.Future[Outcome] | Outcome | None:
         """What became of it, or will, None where it is new.
 
         Raises ContractViolationError where its id is that of another event.
         """
-        seen = self._seen.get(_key(event))
+        seen = self._seen.get(_key(event, caller))
         if seen is None:
             return None
         content, outcome = seen
@@ -37,9 +38,9 @@ class RecentEvents:
             raise refuse("id", event.id, "an id of its own: this source has used it for another event")
         return outcome
 
-    def remember(self, event: Event, done: asyncio.Future[Outcome]) -> None:
-        """It is being accepted, and is with `done`."""
-        key = _key(event)
+    def remember(self, event: Event, caller: str, done: asyncio.Future[Outcome]) -> None:
+        """It is being accepted of `caller`, the subject of a token, and is with `done`."""
+        key = _key(event, caller)
         self._seen[key] = (_content(event), done)
         done.add_done_callback(partial(self._settle, key))
         if len(self._seen) > self._capacity:
@@ -55,8 +56,9 @@ class RecentEvents:
             self._seen[key] = (content, done.result())
 
 
-def _key(event: Event) -> bytes:
-    return blake2b(f"{event.source}\0{event.id}".encode(), digest_size=16).digest()
+def _key(event: Event, caller: str) -> bytes:
+    # An id and a listener's id have no NUL in them.
+    return blake2b(f"{caller}\0{event.id}\0{event.source}".encode(), digest_size=16).digest()
 
 
 def _content(event: Event) -> int:

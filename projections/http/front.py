@@ -18,6 +18,7 @@ from songline.projections.http.head import HeadMiddleware
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
+from songline.schemas.refusal_note import ADDRESS, CROSS_SITE, note_of
 
 _REQUEST_HEADERS = (
     "Accept",
@@ -80,6 +81,8 @@ class _NamedHost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _misnamed(scope, self._front.hosts) if scope["type"] == "http" else None
+        if refusal is not None:
+            note_of(scope).reason = ADDRESS
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
 
@@ -91,6 +94,8 @@ class _CrossSiteFilter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = _cross_site(scope, self._front.origins) if scope["type"] == "http" else None
+        if refusal is not None:
+            note_of(scope).reason = CROSS_SITE
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
 

@@ -5,13 +5,14 @@ import asyncio
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-STREAM = b"text/event-stream"
+STREAMS = (b"text/event-stream", b"application/x-ndjson")
+"""Media types of answers that are written as they are made: some have no end, and others take long."""
 
 
 class HeadMiddleware:
     """Passes a HEAD request to the routes of `router` as GET, and drops the body.
 
-    An event stream, which has no end, is cancelled after its headers. A route with its own HEAD gets the request
+    A stream, such as of events, is cancelled after its headers. A route with its own HEAD gets the request
     unchanged.
     """
 
@@ -28,7 +29,7 @@ class HeadMiddleware:
             if message["type"] == "http.response.start":
                 await send(message)
                 if any(
-                    name.lower() == b"content-type" and value.startswith(STREAM) for name, value in message["headers"]
+                    name.lower() == b"content-type" and value.startswith(STREAMS) for name, value in message["headers"]
                 ):
                     over.set()
             elif not message.get("more_body"):

@@ -4,6 +4,7 @@ The API is ready when its stores can be read. The workers report their own progr
 """
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,6 +13,7 @@ from starlette.responses import Response
 
 from songline.cloud.service_fault import is_denied
 from songline.projections.http.responses import plain
+from songline.projections.http.shared_check import SharedCheck
 from songline.projections.live_version import VersionedStores, VersionUnknownError
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
@@ -28,13 +30,15 @@ def routes(app: FastAPI) -> None:
     It has `auth`, `off`, where the API asks for no tokens.
     """
 
+    check = SharedCheck(lambda: _check(app), time.monotonic)
+
     @app.api_route("/health/live", methods=METHODS, include_in_schema=False)
     async def live() -> Response:
         return plain({"status": "live"})
 
     @app.api_route("/health/ready", methods=METHODS, include_in_schema=False)
     async def ready(request: Request) -> Response:
-        await _check(request.app)
+        await check()
         auth = getattr(request.app.state, "auth", None)
         return plain({"status": "ready", **({} if auth is None else {"auth": auth})})
 
@@ -42,7 +46,7 @@ def routes(app: FastAPI) -> None:
     async def progress(request: Request) -> Response:
         now = datetime.now(UTC)
         try:
-            await _check(request.app)
+            await check()
         except StoreUnavailableError as error:
             denied = error.__cause__ is not None and is_denied(error.__cause__)
             cause = NotReadyCause.ACCESS_DENIED if denied else NotReadyCause.SERVICE_AWAY

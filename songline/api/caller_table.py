@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from songline.api.rate_bucket import BucketPolicy, Drawn, draw
+from songline.api.rate_bucket import BucketPolicy, Drawn, draw, owe
 
 ROOM = 10_000
 """So many callers are known. One that is forgotten, because as many others came since, begins with a full bucket."""
@@ -24,7 +24,13 @@ class CallerTable:
 
     def draw(self, name: str, policy: BucketPolicy, now_s: float) -> Drawn:
         """Take a request out of the caller's bucket."""
-        drawn = draw(policy, self._full_s.get(name, now_s), now_s)
+        return self._kept(name, draw(policy, self._full_s.get(name, now_s), now_s))
+
+    def owe(self, name: str, policy: BucketPolicy, now_s: float, requests: int) -> Drawn:
+        """Take what a request costs beyond one out of the caller's bucket."""
+        return self._kept(name, owe(policy, self._full_s.get(name, now_s), now_s, requests))
+
+    def _kept(self, name: str, drawn: Drawn) -> Drawn:
         self._full_s[name] = drawn.full_s
         self._full_s.move_to_end(name)
         if len(self._full_s) > self._room:

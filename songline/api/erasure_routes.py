@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -9,7 +10,9 @@ import msgspec
 from azure.core.exceptions import AzureError
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from songline.api.export_slots import ExportSlots
 from songline.processors.history.erasure.erasure_store import NoErasureError
 from songline.processors.history.erasure.job import HeldRecord
 from songline.processors.history.erasure.listener_export import held_records
@@ -67,6 +70,7 @@ def _answers(status: int, *others: int) -> dict[str, Any]:
 def routes(environ: Mapping[str, str]) -> APIRouter:
     """The routes, over the services that `environ` names."""
     router = APIRouter()
+    slots = ExportSlots()
 
     @router.post(
         "/v1/listeners/{user_id}/erasure",
@@ -127,12 +131,32 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         responses={
             200: {"description": "Records", "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
             404: {"description": _WORDS[404], **PROBLEM},
+            429: {"description": "An export of this listener is under way, or too many requests", **PROBLEM},
+            503: {"description": "Other exports are under way; `Retry-After` says when to ask again", **PROBLEM},
         },
     )
     async def export(user_id: UserId) -> Response:
-        return StreamingResponse(_lines(environ, user_id), media_type="application/x-ndjson", headers=_UNSTORED)
+        return _ExportResponse(
+            slots.occupied(user_id),
+            _lines(environ, user_id),
+            media_type="application/x-ndjson",
+            headers=_UNSTORED,
+        )
 
     return router
+
+
+class _ExportResponse(StreamingResponse):
+    """Lines that are sent as long as the export has its place; without one RequestDeclinedError is raised."""
+
+    def __init__(self, slot: AbstractContextManager[None], lines: AsyncIterator[bytes], **options: Any) -> None:
+        super().__init__(lines, **options)
+        self._slot = slot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Here, where it ends whatever becomes of the answer.
+        with self._slot:
+            await super().__call__(scope, receive, send)
 
 
 async def _lines(environ: Mapping[str, str], user_id: str) -> AsyncIterator[bytes]:

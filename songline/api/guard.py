@@ -21,10 +21,12 @@ from songline.api.operation_matcher import MatchedOperation, OperationMatcher
 from songline.api.operations import OPERATIONS, Group, SubjectRule
 from songline.api.refusals import refusal, refused_caller
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason, needs
+from songline.identity.scopes import SERVICES
 from songline.identity.scopes import Scope as TokenScope
 from songline.identity.verifier import TokenVerifier
 from songline.projections.http.headers import changing_headers
 from songline.schemas.permission import CALLER, NOBODYS, STATE, NotPermittedError, Permission
+from songline.schemas.refusal_note import ANOTHERS, LISTENER, NOBODY, SERVICE, note_of
 
 _OVER = b": the token is over\n\n"
 
@@ -58,15 +60,19 @@ class Guard:
         # An operation that asks for a permission which the table does not give it is refused, and not open.
         state[CALLER], state[STATE] = None, NOBODYS
         matched = self._matcher.match(scope["method"], scope["path"])
+        note = note_of(scope)
+        note.operation = "" if matched is None else matched.name
         if matched is None or matched.operation.is_unchecked:
             await self._app(scope, receive, send)
             return
         is_open = matched.operation.is_open or matched.operation.group in self._opened
         caller = await _caller(scope, is_open)
         refused = caller if isinstance(caller, CallerRefusal) else None
+        note.caller = _kind(caller)
         if isinstance(caller, Caller) and not is_open:
             refused = needs(caller, *matched.operation.scopes) if matched.operation.scopes else None
         if refused is not None:
+            note.reason = refused.reason
             await refused_caller(refused)(scope, receive, send)
             return
         state[CALLER] = caller
@@ -74,6 +80,7 @@ class Guard:
             if isinstance(caller, Caller) and matched.operation.subject is not None:
                 state[STATE] = _permission(caller, matched)
         except NotPermittedError as error:
+            note.reason = ANOTHERS
             await refusal(error)(scope, receive, send)
             return
         if scope["method"] == "GET" and not is_open:
@@ -113,6 +120,13 @@ async def _caller(scope: Scope, is_open: bool) -> Caller | CallerRefusal | None:
         return CallerRefusal(RefusalReason.MALFORMED)
     verifier: TokenVerifier = scope["app"].state.verifier
     return await verifier.verify(shown[0].decode("latin-1") if shown else None)
+
+
+def _kind(caller: Caller | CallerRefusal | None) -> str:
+    """The kind of caller that is counted."""
+    if not isinstance(caller, Caller):
+        return NOBODY
+    return SERVICE if any(caller.may(one) for one in SERVICES) else LISTENER
 
 
 def _permission(caller: Caller, matched: MatchedOperation) -> Permission:

@@ -1,17 +1,23 @@
 """The layers between the server and the routes, put together in one place."""
 
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.responses import Response
 
-from songline.api import guard
+from songline.api import guard, identity_health
 from songline.api.caller_table import CallerTable
 from songline.api.guard_settings import GuardSettings
 from songline.api.limit_settings import LimitSettings
 from songline.api.limits import CallerLimits, FailedTokenLimits
+from songline.api.refusal_counts import RefusalCounter, RefusalCounts
 from songline.api.refusals import refusal
 from songline.api.session import composition as session
 from songline.api.session.settings import PageSettings
 from songline.producers.http.direct_events import DirectEvents
+from songline.projections.http.responses import plain
 
 
 def install(
@@ -23,10 +29,17 @@ def install(
 ) -> None:
     """Put the layers before the routes of `app`, which has all of them by now.
 
-    From the outermost on: hosts, origins and methods (`songline.projections.http.front`, installed already); the
-    page's session, which brings the guard a token; what counts refused tokens; the guard; the limits of callers; and
-    the way of events around the router.
+    From the outermost on: what counts refusals; hosts, origins and methods (`songline.projections.http.front`,
+    installed already); the page's session, which brings the guard a token; what counts refused tokens; the guard; the
+    limits of callers; and the way of events around the router.
     """
+    counts = RefusalCounts(datetime.now(UTC))
+    app.add_api_route("/health/refusals", _refusals(counts), methods=["GET"], include_in_schema=False)
+    app.add_api_route(
+        identity_health.PATH, identity_health.answering(guarding), methods=["GET"], include_in_schema=False
+    )
+    # All that is refused passes through it.
+    app.user_middleware.insert(0, Middleware(RefusalCounter, counts=counts))
     table = CallerTable()
     layers: list[Middleware] = session.layers(app, page, None if guarding is None else guarding.open)
     if guarding is not None:
@@ -36,3 +49,10 @@ def install(
     if takes_events:
         layers.append(Middleware(DirectEvents, refusal=refusal))
     app.user_middleware += layers
+
+
+def _refusals(counts: RefusalCounts) -> Callable[[], Awaitable[Response]]:
+    async def refusals() -> Response:
+        return plain(counts.answer())
+
+    return refusals

@@ -1,6 +1,7 @@
 """The layers that limit callers: how many requests they send, and how many streams they have.
 
-A caller is the subject of their token; without a token, the address that the request came from.
+A caller is the subject of their token; without a token, the address that the request came from. Each event of a batch
+counts as a request.
 
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10, RateLimit-Policy and RateLimit, and the three of its
 earlier versions.
@@ -9,6 +10,7 @@ earlier versions.
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -18,16 +20,20 @@ from songline.api.caller_table import CallerTable, TooManyStreamsError
 from songline.api.limit_settings import REQUESTS, SERVICE_REQUESTS, STREAMS, LimitSettings
 from songline.api.operations import OPERATIONS
 from songline.api.rate_bucket import BucketPolicy, Drawn
-from songline.identity.scopes import Scope as TokenScope
+from songline.identity.scopes import SERVICES
+from songline.producers.http.event_charge import CHARGE
+from songline.producers.http.problems import RequestDeclinedError
 from songline.projections.http.headers import changing_headers
 from songline.projections.http.problems import Problem, answer
 from songline.schemas.permission import CALLER
+from songline.schemas.refusal_note import REQUESTS as REFUSED_REQUESTS
+from songline.schemas.refusal_note import STREAMS as REFUSED_STREAMS
+from songline.schemas.refusal_note import note_of
 
 TITLE = "Too many requests"
 STREAM_RETRY_S = 5
-SERVICES = (TokenScope.EVENTS_WRITE_ANY, TokenScope.LIBRARY_READ_ANY)
-"""Who has one of these acts for many listeners."""
-
+SERVICE_STREAMS = 100
+"""A service follows for many listeners, and may not keep all others out: a process serves some hundred streams."""
 _UNLIMITED = re.compile(r"/(health|assets|docs/assets)/")
 _STREAMS = [re.sub(r"\{\w+\}", "[^/]+", path) for (_, path), operation in OPERATIONS.items() if operation.is_stream]
 STREAM_PATHS = re.compile(f"({'|'.join(_STREAMS)})/?")
@@ -57,19 +63,43 @@ class CallerLimits:
         policy = self._settings.service if is_service else self._settings.caller
         name = self._settings.callers.of(scope) or "callers without an address"
         if policy is not None:
-            drawn = self._table.draw(name, policy, self._steady())
-            send = _with_headers(send, policy, drawn)
-            if not drawn.allowed:
-                await _refusal(name, policy, drawn, is_service)(scope, receive, send)
+            account = _Account(self._table, name, policy, self._steady)
+            send = account.sending(send)
+            if not account.drawn.allowed:
+                note_of(scope).reason = REFUSED_REQUESTS
+                await _refusal(name, policy, account.drawn, is_service)(scope, receive, send)
                 return
-        if is_service or scope["method"] != "GET" or not STREAM_PATHS.fullmatch(scope["path"]):
+            scope.setdefault("state", {})[CHARGE] = partial(account.charge, scope, is_service=is_service)
+        if scope["method"] != "GET" or not STREAM_PATHS.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
+        most = max(self._settings.streams, SERVICE_STREAMS) if is_service else self._settings.streams
         try:
-            with self._table.streaming(name, self._settings.streams):
+            with self._table.streaming(name, most):
                 await self._app(scope, receive, send)
         except TooManyStreamsError:
-            await _no_stream(name, self._settings.streams)(scope, receive, send)
+            note_of(scope).reason = REFUSED_STREAMS
+            await _no_stream(name, most)(scope, receive, send)
+
+
+class _Account:
+    """What a request takes out of the bucket of its caller: one when it comes, and more where it costs more."""
+
+    def __init__(self, table: CallerTable, name: str, policy: BucketPolicy, steady: Callable[[], float]) -> None:
+        self._table, self._name, self._policy, self._steady = table, name, policy, steady
+        self.drawn = table.draw(name, policy, steady())
+
+    def charge(self, scope: Scope, requests: int, *, is_service: bool) -> None:
+        """Raises RequestDeclinedError where the caller owes requests already."""
+        self.drawn = self._table.owe(self._name, self._policy, self._steady(), requests)
+        if not self.drawn.allowed:
+            note_of(scope).reason = REFUSED_REQUESTS
+            detail = _detail(self._name, self._policy, is_service)
+            raise RequestDeclinedError(429, TITLE, detail, max(1, self.drawn.next_s))
+
+    def sending(self, send: Send) -> Send:
+        """`send`, which adds to the answer what the caller has left by then."""
+        return changing_headers(send, lambda others: [*others, *_headers(self._policy, self.drawn)])
 
 
 class FailedTokenLimits:
@@ -111,7 +141,11 @@ def _is_service(scope: Scope) -> bool:
 
 def _with_headers(send: Send, policy: BucketPolicy, drawn: Drawn) -> Send:
     """`send`, which adds to the answer what the caller has left."""
-    headers = [
+    return changing_headers(send, lambda others: [*others, *_headers(policy, drawn)])
+
+
+def _headers(policy: BucketPolicy, drawn: Drawn) -> list[tuple[bytes, bytes]]:
+    return [
         (b"ratelimit-policy", b'"requests";q=%d;w=%d' % (policy.burst, policy.window_s)),
         (b"ratelimit", b'"requests";r=%d;t=%d' % (drawn.remaining, drawn.next_s)),
         (b"ratelimit-limit", b"%d" % policy.burst),
@@ -119,15 +153,17 @@ def _with_headers(send: Send, policy: BucketPolicy, drawn: Drawn) -> Send:
         (b"ratelimit-reset", b"%d" % drawn.reset_s),
     ]
 
-    return changing_headers(send, lambda others: [*others, *headers])
-
 
 def _refusal(name: str, policy: BucketPolicy, drawn: Drawn, is_service: bool) -> Response:
-    detail = (
+    return answer(Problem(TITLE, 429, _detail(name, policy, is_service)), max(1, drawn.next_s))
+
+
+def _detail(name: str, policy: BucketPolicy, is_service: bool) -> str:
+    return (
         f"{name}: saw more than {policy.per_s:g} requests a second, expected so many at most, or {policy.burst} at "
-        f"once after a pause. Ask again later; {SERVICE_REQUESTS if is_service else REQUESTS} sets the limit."
+        "once after a pause; each event of a batch counts as a request. Ask again later; "
+        f"{SERVICE_REQUESTS if is_service else REQUESTS} sets the limit."
     )
-    return answer(Problem(TITLE, 429, detail), max(1, drawn.next_s))
 
 
 def _no_stream(name: str, most: int) -> Response:

@@ -15,9 +15,10 @@ class UnknownOperationError(Exception):
 
 
 class MatchedOperation(Struct, frozen=True):
-    """The operation that a request asks for, and the parameters in its path."""
+    """The operation that a request asks for, its method and path template, and the parameters in its path."""
 
     operation: Operation
+    name: str
     parameters: Mapping[str, str]
 
 
@@ -25,6 +26,7 @@ class _Candidate(Struct, frozen=True):
     pattern: re.Pattern[str]
     methods: frozenset[str] | None
     operation: Operation
+    name: str
 
 
 class OperationMatcher:
@@ -32,7 +34,7 @@ class OperationMatcher:
 
     def __init__(self, routes: Iterable[BaseRoute], table: OperationTable) -> None:
         self._candidates = [
-            _Candidate(compile_path(template)[0], methods, table[key])
+            _Candidate(compile_path(template)[0], methods, table[key], " ".join(key))
             for template, methods, key in _checked(routes, table)
         ]
         # Most requests have a path without parameters; the search through the patterns is done once for each of these.
@@ -50,7 +52,7 @@ class OperationMatcher:
             if candidate.methods is not None and method not in candidate.methods:
                 continue
             if (found := candidate.pattern.match(path)) is not None:
-                return MatchedOperation(candidate.operation, found.groupdict())
+                return MatchedOperation(candidate.operation, candidate.name, found.groupdict())
         return None
 
 

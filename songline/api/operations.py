@@ -108,4 +108,7 @@ OPERATIONS: OperationTable = {
     ("GET", "/health/ready"): _HEALTH,
     ("GET", "/health/progress"): _HEALTH,
     ("GET", "/health/events"): _HEALTH,
+    ("GET", "/health/identity"): _HEALTH,
+    # Why a token is bad is told to operators alone.
+    ("GET", "/health/refusals"): _ADMIN,
 }

@@ -1,7 +1,8 @@
 """Token buckets: how many requests a caller may send at a time. Pure.
 
 A bucket holds up to `burst` requests and gains `per_s` a second. All that is kept of it is when it is full again: it is
-full of a caller who was not seen before, and of one who is forgotten.
+full of a caller who was not seen before, and of one who is forgotten. A request that turns out to cost more than one is
+let in, and what the bucket lacks is owed: nothing more comes in until that has come back.
 """
 
 import math
@@ -37,10 +38,20 @@ class Drawn(Struct, frozen=True):
 
 def draw(policy: BucketPolicy, full_s: float, now_s: float) -> Drawn:
     """Take a request out of a bucket that is full again at `full_s`. Seconds are of one steady clock."""
+    return _drawn(policy, full_s, now_s, 1, policy.burst)
+
+
+def owe(policy: BucketPolicy, full_s: float, now_s: float, requests: int) -> Drawn:
+    """Take so many `requests` more for one that was let in, all or none: none where something is owed already."""
+    return _drawn(policy, full_s, now_s, requests, policy.burst + requests)
+
+
+def _drawn(policy: BucketPolicy, full_s: float, now_s: float, requests: int, most: int) -> Drawn:
+    """`requests` are taken where no more than `most` are missing then."""
     each_s = 1 / policy.per_s
-    after_s = max(full_s, now_s) + each_s
+    after_s = max(full_s, now_s) + requests * each_s
     # Sums of many thirds and tenths are a little off.
-    allowed = after_s - now_s <= policy.burst * each_s * (1 + 1e-9)
+    allowed = after_s - now_s <= most * each_s * (1 + 1e-9)
     kept_s = after_s if allowed else full_s
     missing = max(0.0, kept_s - now_s) * policy.per_s
     remaining = min(policy.burst, max(0, math.floor(policy.burst - missing + 1e-6)))

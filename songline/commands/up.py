@@ -36,8 +36,8 @@ from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, 
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
-from songline.processes.local_identity import identity_settings, own_auth, without_client
-from songline.processes.page_client import page_settings, trust_link, write_page_client
+from songline.processes.local_identity import identity_settings, own_auth, sign_in_link, without_client
+from songline.processes.page_client import page_settings, write_page_client
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
@@ -254,7 +254,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 # The simulator is healthy when its events appear in the charts.
                 rate = f"{environ['SONGLINE_RATE']} events a second"
                 _healthy(supervisor, "simulator", rate, _grows(environ))
-            _say(_where(data, environ[API], time.monotonic() - began, trust_link(data, environ[ISSUER])))
+            _say(_where(data, environ[API], time.monotonic() - began, sign_in_link(environ, data)))
             supervisor.watch()
         except StopError as reason:
             _say(f"\n{reason}: stopping. All data stays in {data}.")

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from songline.doctor.identity import IdentityFacts
 from songline.processes.entities import QueueDeclaration
 from songline.schemas.erasures import Erasure
 from songline.schemas.progress_report import ProgressReport
@@ -117,6 +118,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     - `blobs`: whether a blob container exists, by name. `archive`: see ArchiveFacts; None where it was not asked for.
     - `health`: by service, a worker's report, else "" if it is healthy, else the reason; None without an address.
     - `options`: the settings of the trending worker's Kafka clients.
+    - `identity`: see IdentityFacts; None where it was not asked for.
     - `skew`: the seconds by which this machine's clock is ahead of the service's.
     """
 
@@ -135,4 +137,5 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     archive: ArchiveFacts | FailedQuestion | None = None
     health: Mapping[str, ProgressReport | str | None]
     options: Mapping[str, int | None] | FailedQuestion
+    identity: IdentityFacts | None = None
     skew: float | FailedQuestion

@@ -17,6 +17,7 @@ from songline.doctor.facts import (
     VersionFacts,
 )
 from songline.doctor.finding import Finding
+from songline.doctor.identity import identity_findings
 from songline.doctor.projections import version_findings
 from songline.doctor.shelves import shelf_findings
 from songline.doctor.versions import trending_group, version_state_findings
@@ -55,6 +56,7 @@ def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Findin
         *_archive(facts),
         *_options(facts),
         *_health(facts),
+        *identity_findings(facts.identity),
         *_clock(facts),
     ]
 

@@ -43,6 +43,7 @@ from songline.doctor.facts import (
     StoredContainer,
     VersionFacts,
 )
+from songline.doctor.identity import ask_identity
 from songline.doctor.projections import ask_versions
 from songline.doctor.shelves import ask_shelves
 from songline.doctor.versions import ask_version_states, trending_group
@@ -104,6 +105,7 @@ async def gather(
         archive = start(_within(_archive(settings, environ, clock(), every_file=every_file), archive_s))
         skew = start(_within(measure_skew_s(cloud.cosmos.endpoint, clock, PATIENCE)))
         health = {name: start(_health(environ.get(variable))) for name, variable in addresses.items()}
+        identity = start(ask_identity(environ, PATIENCE))
     topics, behind = kafka.result()
     return DoctorFacts(
         hubs=hubs.result(),
@@ -121,6 +123,7 @@ async def gather(
         archive=archive.result(),
         health={name: answer.result() for name, answer in health.items()},
         options=_options(cloud, environ),
+        identity=identity.result(),
         skew=skew.result(),
     )
 

@@ -1,5 +1,6 @@
 """When an issuer's keys are asked for again: a state machine without a clock of its own."""
 
+import jwt
 from msgspec import Struct
 
 from songline.identity.key_set import KeySet
@@ -35,7 +36,13 @@ class KeyCache(Struct, frozen=True):
         return self.asked_s != self.read_s
 
     def after_answer(self, keys: KeySet, now_s: float) -> "KeyCache":
-        return KeyCache(keys, now_s, now_s)
+        """The keys that were read. One that has not changed stays the same object: what it signed was checked."""
+        return KeyCache({kid: self._known(kid, key) for kid, key in keys.items()}, now_s, now_s)
 
     def after_failure(self, now_s: float) -> "KeyCache":
         return KeyCache(self.keys, self.read_s, now_s)
+
+    def _known(self, kid: str, key: jwt.PyJWK) -> jwt.PyJWK:
+        known = self.keys.get(kid)
+        is_same = known is not None and known.algorithm_name == key.algorithm_name and known.key == key.key
+        return known if known is not None and is_same else key

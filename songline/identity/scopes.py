@@ -15,5 +15,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+SERVICES = (Scope.EVENTS_WRITE_ANY, Scope.LIBRARY_READ_ANY)
+"""Who has one of these acts for many listeners."""
 OWN_SCOPES = (Scope.EVENTS_WRITE, Scope.SONGS_WRITE, Scope.LIBRARY_READ, Scope.CHARTS_READ)
 """What a listener needs."""

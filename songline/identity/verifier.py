@@ -46,7 +46,7 @@ class TokenVerifier:
             return token
         if (known := self._tokens.find(token, self._now_s())) is not None:
             key = await self._key(known.kid)
-            # Keys are made anew whenever they are read: what was signed by a withdrawn one is checked again.
+            # A key that has another value by now is another object: what the withdrawn one signed is checked again.
             if key is known.key:
                 return known.caller
         header = read_header(token)
@@ -59,6 +59,18 @@ class TokenVerifier:
         if isinstance(found, Caller):
             self._tokens.remember(token, CachedToken(found, header.kid, key))
         return found
+
+    def keys_age_s(self) -> float | None:
+        """Seconds since the issuer's keys were read last; None where they never were."""
+        return None if self._cache.read_s is None else max(0.0, self._now_s() - self._cache.read_s)
+
+    def is_usable(self) -> bool:
+        """Whether tokens can be checked by the keys that are known."""
+        return self._cache.is_usable(self._now_s())
+
+    def has_failed(self) -> bool:
+        """Whether the issuer did not answer when it was asked for keys last."""
+        return self._cache.failed
 
     async def close(self) -> None:
         """End what runs in the background."""

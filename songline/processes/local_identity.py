@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from songline.api.guard_settings import AUTH, OPEN
+from songline.api.session.session_key import SESSION_KEY
+from songline.api.session.settings import PAGE_CLIENT_SECRET
 from songline.identity.scopes import Scope
 from songline.identity.settings import (
     AUDIENCE,
@@ -17,6 +19,7 @@ from songline.identity.settings import (
 )
 from songline.identity.token_auth import TokenAuth
 from songline.identity.token_source import token_source
+from songline.processes.page_client import trust_link
 
 COMMANDS_CLIENT = "songline-cli"
 """The client that `infra/emulators/identity/localcloud.json` declares for commands of this machine."""
@@ -25,6 +28,12 @@ OWN_CLIENT = "songline-up"
 OPEN_HERE = "charts,songs,page,docs"
 """The groups of operations that need no token: all that `up` prints can be opened."""
 _CALLERS_OWN = (CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, TOKEN, TOKEN_FILE)
+_OTHER_SYSTEMS = (
+    *(PAGE_CLIENT_SECRET, SESSION_KEY),
+    # What azure-identity signs in to Azure by (azure.identity.EnvironmentCredential).
+    *("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD"),
+)
+"""Secrets that the shell may have for another system. The one that runs here has its own in files."""
 
 
 def identity_settings(environ: Mapping[str, str], data: Path, issuer: str) -> dict[str, str]:
@@ -46,8 +55,15 @@ def identity_settings(environ: Mapping[str, str], data: Path, issuer: str) -> di
 
 
 def without_client(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` for a process of the system. None of them calls the API, so that none gets a client or a token."""
-    return {name: value for name, value in environ.items() if name not in _CALLERS_OWN}
+    """`environ` for a process of the system. None of them calls the API, so that none gets a client or a token; nor
+    does one get a secret of another system."""
+    return {name: value for name, value in environ.items() if name not in _CALLERS_OWN + _OTHER_SYSTEMS}
+
+
+def sign_in_link(environ: Mapping[str, str], data: Path) -> str | None:
+    """Where a browser begins to sign in; None where nobody is asked for a token, so that there is nothing to sign in
+    for."""
+    return None if environ[AUTH] == "off" else trust_link(data, environ[ISSUER])
 
 
 def own_auth(environ: Mapping[str, str]) -> TokenAuth:

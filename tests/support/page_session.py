@@ -16,7 +16,9 @@ from songline.api.session.session_layer import SESSION_STATE, SessionLayer
 from songline.api.session.session_routes import routes
 from songline.api.session.session_service import SessionService
 from songline.api.session.settings import PageSettings
+from songline.identity.caller import RefusalReason
 from songline.processes.page_client import page_settings, write_page_client
+from songline.schemas.refusal_note import note_of
 from tests.support.localcloud import LocalCloud
 
 API = "http://127.0.0.1:8000"
@@ -55,20 +57,21 @@ class PageApi:
         async def asset(request: Request) -> list[str]:
             return request.headers.getlist("authorization")
 
-        self.refused: set[str] = set()
+        self.refused: dict[str, RefusalReason] = {}
         app.add_middleware(_Refusing, refused=self.refused)
         app.add_middleware(SessionLayer, plain=("/", "/assets/"))
 
 
 class _Refusing:
-    """Answers 401 to the tokens in `refused`, as the guard does."""
+    """Answers 401 to the tokens in `refused`, as the guard does, and notes why."""
 
-    def __init__(self, app: ASGIApp, refused: set[str]) -> None:
+    def __init__(self, app: ASGIApp, refused: dict[str, RefusalReason]) -> None:
         self._app, self._refused = app, refused
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         shown = dict(scope.get("headers", ())).get(b"authorization", b"").decode()
-        if shown.removeprefix("Bearer ") in self._refused:
+        if (reason := self._refused.get(shown.removeprefix("Bearer "))) is not None:
+            note_of(scope).reason = reason
             await send({"type": "http.response.start", "status": 401, "headers": []})
             await send({"type": "http.response.body", "body": b"refused"})
             return

@@ -37,10 +37,16 @@ def jwk(kid: str | None, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, **
     return {**made, "use": "sig", **({} if kid is None else {"kid": kid}), **members}
 
 
-def key_set(without: str = "") -> bytes:
-    """The issuer's keys: `rsa` and `ec`."""
+def other_ec_key() -> ec.EllipticCurvePrivateKey:
+    """Another key each time."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_set(without: str = "", **others: ec.EllipticCurvePrivateKey) -> bytes:
+    """The issuer's keys: `rsa` and `ec`, and `others` by their ids."""
     keys = {"rsa": jwk("rsa", rsa_key()), "ec": jwk("ec", ec_key())}
-    return json.dumps({"keys": [key for kid, key in keys.items() if kid != without]}).encode()
+    kept = [key for kid, key in keys.items() if kid != without]
+    return json.dumps({"keys": [*kept, *(jwk(kid, key) for kid, key in others.items())]}).encode()
 
 
 def claims(**changes: Any) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def layers(app: FastAPI, settings: PageSettings | None, opened: Iterable[str] | 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with issuer_http() as http:
             service = app.state.page_sessions = SessionService(settings, http, time.time)
+            service.start()
             try:
                 yield
             finally:

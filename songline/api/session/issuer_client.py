@@ -64,13 +64,15 @@ class IssuerClient:
         """New tokens for the refresh token. Raises GrantRefusedError and UnfitTokensError."""
         return await self._tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
-    async def revoke(self, refresh_token: str) -> None:
-        """End the refresh token, where the issuer knows how to. Raises GrantRefusedError."""
+    async def revoke(self, refresh_token: str) -> bool:
+        """End the refresh token; False where the issuer does not know how to. Raises GrantRefusedError."""
         endpoint = (await self.metadata()).revocation_endpoint
-        if endpoint is not None:
-            status, body = await self._post(endpoint, {"token": refresh_token, "token_type_hint": "refresh_token"})
-            if status != 200:
-                raise _refused(endpoint, status, body)
+        if endpoint is None:
+            return False
+        status, body = await self._post(endpoint, {"token": refresh_token, "token_type_hint": "refresh_token"})
+        if status != 200:
+            raise _refused(endpoint, status, body)
+        return True
 
     async def _tokens(self, form: Mapping[str, str]) -> GrantedTokens:
         endpoint = (await self.metadata()).token_endpoint

@@ -9,9 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from songline.api.session.cookies import read_cookies
 from songline.api.session.session_service import SessionService
 from songline.api.session.user_session import UserSession
+from songline.identity.caller import RefusalReason
 from songline.projections.http.headers import RawHeaders, changing_headers
 from songline.projections.http.hosts import SAFE
 from songline.projections.http.problems import Problem, answer
+from songline.schemas.refusal_note import CSRF, NOTE, RefusalNote, note_of
 
 SESSION_STATE = "session"
 """Where the ASGI state of a request has its UserSession; a visitor's has none."""
@@ -46,16 +48,22 @@ class SessionLayer:
             await self._app(scope, receive, _with_cookies(send, changed))
             return
         if scope["method"] not in SAFE and not _is_own_page(session, Headers(scope=scope)):
+            note_of(scope).reason = CSRF
             detail = (
                 f"Saw another {CSRF_HEADER} than that of this session, expected the field csrf of GET /v1/session. "
                 "Load the page again, and try again."
             )
             await answer(Problem("Not sent by this page", 403, detail))(scope, receive, _with_cookies(send, changed))
             return
+        # What refuses the token says why.
+        note = scope.setdefault("state", {}).setdefault(NOTE, RefusalNote())
         if await self._is_answered(scope, receive, _with_cookies(send, changed), session):
             return
+        # A key that signs since a moment ago is known in a few seconds, so the browser keeps its session.
+        is_over = note.reason != RefusalReason.UNKNOWN_KEY
+        note.reason = ""
         # The token is none that this API takes: another issuer, audience or key by now. The browser is a visitor's.
-        await self._app(scope, receive, _with_cookies(send, service.sessions.clear()))
+        await self._app(scope, receive, _with_cookies(send, service.sessions.clear() if is_over else changed))
 
     def _is_plain(self, path: str) -> bool:
         return path in self._plain or path.startswith(self._folders)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Container
 
 from songline.api.session.issuer_client import IssuerAwayError
 from songline.api.session.user_session import UserSession
@@ -12,7 +11,6 @@ MAX_KNOWN = 10_000
 AWAY_S = 5
 """An issuer that was away is asked again after so long."""
 
-T = TypeVar("T")
 Renew = Callable[[UserSession, str], Awaitable[UserSession | None]]
 
 
@@ -20,16 +18,16 @@ class SessionRenewals:
     """Renews sessions by `renew`, of a session and its refresh token: None where the issuer refuses.
 
     A refresh token is good once. Requests that are under way have the one before, and an answer with the new cookie may
-    get lost: the last renewals are remembered.
+    get lost: the last renewals are remembered. `ended` has the ids of those that were signed out.
     """
 
-    def __init__(self, renew: Renew, now_s: Callable[[], float]) -> None:
+    def __init__(self, renew: Renew, now_s: Callable[[], float], ended: Container[str] = ()) -> None:
         """`renew` raises IssuerAwayError."""
         self._renew = renew
         self._now_s = now_s
+        self._ended = ended
         self._running: dict[str, asyncio.Task[UserSession | None]] = {}
         self._renewed = OrderedDict[str, UserSession | None]()
-        self._ended = OrderedDict[str, bool]()
         self._away_until_s = 0.0
 
     async def current(self, session: UserSession) -> UserSession | None:
@@ -50,10 +48,6 @@ class SessionRenewals:
             found = await self._renewal(found)
         # It may have ended meanwhile.
         return None if session.session_id in self._ended else found
-
-    def end(self, session: UserSession) -> None:
-        """The session is over, for copies of its cookie too."""
-        _put(self._ended, session.session_id, True)
 
     async def close(self) -> None:
         """End what runs in the background."""
@@ -92,11 +86,7 @@ class SessionRenewals:
             raise
         finally:
             del self._running[refresh_token]
-        _put(self._renewed, refresh_token, found)
+        self._renewed[refresh_token] = found
+        while len(self._renewed) > MAX_KNOWN:
+            self._renewed.popitem(last=False)
         return found
-
-
-def _put(known: OrderedDict[str, T], key: str, value: T) -> None:
-    known[key] = value
-    while len(known) > MAX_KNOWN:
-        known.popitem(last=False)

@@ -8,6 +8,7 @@ import httpx
 from msgspec import Struct, structs
 
 from songline.api.session.cookies import CookieTooLargeError
+from songline.api.session.ended_session_file import EndedSessionFile
 from songline.api.session.issuer_client import GrantRefusedError, IssuerAwayError, IssuerClient
 from songline.api.session.sealing import Sealer
 from songline.api.session.session_renewals import SessionRenewals
@@ -20,8 +21,9 @@ from songline.api.session.sign_in import (
     open_pending,
     read_callback,
 )
+from songline.api.session.sign_outs import SignOuts
 from songline.api.session.token_grants import UnfitTokensError, check_nonce, read_grant
-from songline.api.session.user_session import SESSION_S, UserSession, open_session
+from songline.api.session.user_session import SESSION_S, UserSession, open_session, renewal_s
 from songline.identity.caller import Caller
 from songline.identity.scopes import Scope
 
@@ -60,7 +62,9 @@ class SessionService:
         self.sign_ins = settings.jar(SIGN_IN_COOKIE)
         self._sealer = Sealer(settings.keys)
         self._issuer = IssuerClient(settings, http, now_s)
-        self._renewals = SessionRenewals(self._renewed, now_s)
+        file = None if settings.ended is None else EndedSessionFile(settings.ended, self._sealer)
+        self._sign_outs = SignOuts(self._issuer.revoke, now_s, file)
+        self._renewals = SessionRenewals(self._renewed, now_s, self._sign_outs.ended)
         self._now_s = now_s
         self._random = random
 
@@ -118,17 +122,22 @@ class SessionService:
     async def end(self, session: UserSession | None) -> Sequence[str]:
         """Sign out: the headers Set-Cookie that the answer is to have."""
         if session is not None:
-            self._renewals.end(session)
-            if session.refresh_token is not None:
-                try:
-                    await self._issuer.revoke(session.refresh_token)
-                except (IssuerAwayError, GrantRefusedError) as error:
-                    logger.warning("a session has ended here, and its refresh token is not revoked: %s", error)
+            await self._sign_outs.end(session)
         return self.sessions.clear()
+
+    def start(self) -> None:
+        """Begin what runs in the background."""
+        self._sign_outs.start()
+
+    @property
+    def untold_sign_outs(self) -> int:
+        """How many sessions have ended here, of which the issuer was not told yet."""
+        return len(self._sign_outs.ended.untold(self._now_s()))
 
     async def close(self) -> None:
         """End what runs in the background."""
         await self._renewals.close()
+        await self._sign_outs.close()
 
     def _set(self, session: UserSession) -> Sequence[str]:
         return self.sessions.set(session.sealed(self._sealer), int(session.ends_s - self._now_s()))
@@ -155,13 +164,15 @@ class SessionService:
             refresh_token=tokens.refresh_token,
             expires_s=grant.expires_s,
             ends_s=now_s + SESSION_S,
+            renew_s=renewal_s(now_s, grant.expires_s),
         )
         return CompletedSignIn(pending.return_to, [*self.sign_ins.clear(), *self._set(session)])
 
     async def _renewed(self, session: UserSession, refresh_token: str) -> UserSession | None:
         try:
             tokens = await self._issuer.renew(refresh_token)
-            grant = read_grant(tokens, self.settings.verifying, self._now_s())
+            now_s = self._now_s()
+            grant = read_grant(tokens, self.settings.verifying, now_s)
         except GrantRefusedError as error:
             if error.code != "invalid_grant":
                 # It refuses the page's client, or what answers is not the issuer: the session is as good as before.
@@ -181,6 +192,7 @@ class SessionService:
             # An issuer may leave the old one good (RFC 6749, section 6).
             refresh_token=tokens.refresh_token or refresh_token,
             expires_s=grant.expires_s,
+            renew_s=renewal_s(now_s, grant.expires_s),
         )
 
 

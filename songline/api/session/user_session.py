@@ -11,11 +11,15 @@ SESSION = "session"
 SESSION_S = 14 * 86_400
 """Who signed in so long ago signs in again."""
 RENEW_BEFORE_S = 60
-"""An access token is renewed so long before its end: a request may be under way that long."""
+"""An access token is renewed so long before its end: a request may be under way that long. One that is good for a short
+time is renewed when a quarter of it is left."""
+MIN_RENEW_S = 5
+"""A session is renewed no sooner after it was: the issuer's clock may say that a new token is over."""
 
 
 class UserSession(Struct, frozen=True, array_like=True):
-    """A sign-in. `expires_s` is the end of the access token, `ends_s` that of the session (unix seconds).
+    """A sign-in. `expires_s` is the end of the access token, `ends_s` that of the session (unix seconds). At `renew_s`
+    the access token is to be renewed; None in cookies of earlier versions.
 
     `csrf` is what the page sends with every write: a page of another origin can have the cookie sent, and not read it.
     """
@@ -28,16 +32,23 @@ class UserSession(Struct, frozen=True, array_like=True):
     refresh_token: str | None
     expires_s: float
     ends_s: float
+    renew_s: float | None = None
 
     def is_due(self, now_s: float) -> bool:
         """Whether the access token is to be renewed."""
-        return now_s >= self.expires_s - RENEW_BEFORE_S
+        return now_s >= (self.expires_s - RENEW_BEFORE_S if self.renew_s is None else self.renew_s)
 
     def is_over(self, now_s: float) -> bool:
         return now_s >= self.ends_s
 
     def sealed(self, sealer: Sealer) -> str:
         return sealer.seal(SESSION, msgspec.msgpack.encode(self))
+
+
+def renewal_s(now_s: float, expires_s: float) -> float:
+    """When a token that came at `now_s`, and ends at `expires_s`, is to be renewed (unix seconds)."""
+    ahead_s = min(RENEW_BEFORE_S, max(0.0, expires_s - now_s) / 4)
+    return max(expires_s - ahead_s, now_s + MIN_RENEW_S)
 
 
 _sessions = MsgpackDecoder(UserSession, "not-a-session")

@@ -1,10 +1,12 @@
 """Erasure and access over HTTP: off by default, the same requests as the commands where they are on."""
 
+import asyncio
 import json
 import time
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from songline.api import erasure_setting
 from songline.api.app import ApiSettings, compose
@@ -55,6 +57,42 @@ async def test_an_erasure_is_asked_for_shown_and_taken_back(system: ErasureSyste
             refused = await http.request(method, path, json=body)
             assert refused.status_code == status, refused.text
             assert refused.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_one_export_of_a_listener_is_under_way_at_a_time(system: ErasureSystem) -> None:
+    await system.tell(*events_of(USER))
+    async with client(system, SONGLINE_ERASURES="on") as http:
+        app = http._transport.app  # type: ignore[attr-defined]
+        is_begun, goes_on, path = asyncio.Event(), asyncio.Event(), f"/v1/listeners/{USER}/export"
+
+        async def receive() -> Message:
+            await goes_on.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                is_begun.set()
+                # As one who does not read what is sent.
+                await goes_on.wait()
+
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 1),
+        }
+        reading = asyncio.create_task(app(scope, receive, send))
+        await asyncio.wait_for(is_begun.wait(), 120)
+        refused = await http.get(path)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+        assert "one at a time" in refused.json()["detail"]
+        goes_on.set()
+        await reading
+        assert (await http.get(path)).status_code == 200
 
 
 async def test_it_is_off_unless_a_setting_turns_it_on(system: ErasureSystem) -> None:

@@ -18,6 +18,7 @@ from songline.schemas.channels import CHARTS, DATABASE
 from songline.schemas.documents import CURRENT, Chart, ChartEntry, chart_key
 from songline.schemas.progress import PROGRESS, Freshness
 from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
 
 LINES = [
     ChartEntry(
@@ -140,7 +141,12 @@ async def test_it_is_ready_when_the_container_is_there(localcloud: LocalCloud, a
     assert "container 'charts' is not there" in missing.json()["detail"]
     async with cosmos.client(localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, CONTAINERS)
-    assert (await api.get("/health/ready")).status_code == 200
+
+    async def is_ready() -> bool:
+        return (await api.get("/health/ready")).status_code == 200
+
+    # What was found a moment ago is told to all who ask.
+    await wait_for_async(is_ready, "the API to be ready")
 
 
 async def test_it_comes_back_when_the_store_does(

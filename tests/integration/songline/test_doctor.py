@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from songline.api.guard_settings import AUTH
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -20,6 +21,8 @@ from songline.cloud.settings import (
     SERVICEBUS_CONNECTION,
     read_blobs,
 )
+from songline.doctor.identity import CHECK
+from songline.identity.settings import ISSUER
 from songline.processes import emulator_files
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, WORKERS
@@ -129,7 +132,17 @@ def test_nothing_there_is_one_line_for_each_service_and_each_health(
     cloud.kill()
     nowhere = "http://127.0.0.1:9"
     environ = {**cloud.environment, **dict.fromkeys(PROCESSES.values(), nowhere)}
-    assert failing(environ).keys() == {*WIRES, *PROCESSES}
+    assert failing(environ).keys() == {*WIRES, *PROCESSES, CHECK}
+
+
+def test_an_api_that_asks_for_no_tokens_and_an_issuer_that_is_not_set_are_named(song_cloud: LocalCloud) -> None:
+    ensure(song_cloud)
+    environ = {name: value for name, value in song_cloud.environment.items() if name != ISSUER}
+    failed = failing(environ)
+    assert f"{ISSUER} is not set" in failed[CHECK]["seen"]
+    done = examine({**environ, AUTH: "off"})
+    assert done.returncode == 0, done.stdout
+    assert any(line.startswith(f"warn {CHECK} ") and AUTH in line for line in done.stdout.splitlines())
 
 
 def test_without_settings_it_names_the_first_that_is_missing(tmp_path: Path, song_cloud: LocalCloud) -> None:

@@ -1,6 +1,7 @@
 """Subjects of issuers as ids of listeners."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,7 @@ KEYS = read_key_set(key_set())
 BY_OID = VerifierSettings(ISSUER, "songline", subject_claim="oid")
 
 
-def checked(settings: VerifierSettings, **changes: object) -> Caller | CallerRefusal:
+def checked(settings: VerifierSettings, **changes: Any) -> Caller | CallerRefusal:
     text = token("ES256", **changes)
     header = read_header(text)
     assert not isinstance(header, CallerRefusal)

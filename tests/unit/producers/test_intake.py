@@ -24,6 +24,7 @@ from songline.producers.uploads.owners import SongOwners
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError
 from songline.schemas.events import SongLiked
+from songline.schemas.permission import Permission
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 # Nobody listens there: everything that is accepted goes to the outbox.
@@ -132,21 +133,40 @@ def event(id_: str, song: str = "song") -> Event:
     return Event(id=id_, source="/tests", time=NOW, data=SongLiked(user_id="user", song_id=song))
 
 
+ANA = "ana"
+
+
+async def test_what_one_caller_has_sent_says_nothing_of_anothers(tmp_path: Path) -> None:
+    """Who knows in advance by which id another's event will come can't have it taken."""
+    recent = RecentEvents()
+    done = asyncio.get_running_loop().create_future()
+    recent.remember(event("a", "another song"), "eve", done)
+    assert recent.find(event("a"), ANA) is None
+    assert recent.find(event("a", "another song"), "eve") is done
+    publisher = EventPublisher(NOWHERE, outbox=tmp_path / "outbox.db", now=lambda: NOW)
+    async with publisher:
+        intake = EventIntake(publisher, HubEnds(NOWHERE, "hub", publisher.partitions), RecentEvents(), lambda: NOW)
+        bodies = [json.dumps(liked(1, song)).encode() for song in (7, 0, 0)]
+        callers = [Permission(who, for_subject=True, for_everybody=True) for who in ("eve", ANA, ANA)]
+        taken = [(await intake.accept([body], who)).results[0] for body, who in zip(bodies, callers, strict=True)]
+    assert [(one.status, one.duplicate) for one in taken] == [("kept", False), ("kept", False), ("kept", True)]
+
+
 async def test_recent_forgets_the_oldest_and_what_failed() -> None:
     recent, loop = RecentEvents(capacity=2), asyncio.get_running_loop()
     done = {name: loop.create_future() for name in "abc"}
     for name in "ab":
-        recent.remember(event(name), done[name])
-    assert recent.find(event("a")) is done["a"]
+        recent.remember(event(name), ANA, done[name])
+    assert recent.find(event("a"), ANA) is done["a"]
     with pytest.raises(ContractViolationError, match="id: saw"):
-        recent.find(event("a", "another song"))
+        recent.find(event("a", "another song"), ANA)
     done["a"].set_result("kept")
     done["b"].set_exception(RuntimeError("gone"))
     await asyncio.sleep(0)
-    assert (recent.find(event("a")), recent.find(event("b"))) == ("kept", None)
-    recent.remember(event("b"), loop.create_future())
-    recent.remember(event("c"), done["c"])
-    assert recent.find(event("a")) is None
+    assert (recent.find(event("a"), ANA), recent.find(event("b"), ANA)) == ("kept", None)
+    recent.remember(event("b"), ANA, loop.create_future())
+    recent.remember(event("c"), ANA, done["c"])
+    assert recent.find(event("a"), ANA) is None
 
 
 def fact(id_: int, kind: str, user: str, song: str = "song-new") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 
+from songline.api.session.ended_sessions import EndedSessions
 from songline.api.session.issuer_client import IssuerAwayError
 from songline.api.session.session_renewals import AWAY_S, SessionRenewals
 from songline.api.session.user_session import RENEW_BEFORE_S, UserSession
@@ -117,12 +118,14 @@ async def test_an_issuer_that_is_away_is_asked_again_after_a_while(
     assert found.access_token == "access-1"
 
 
-async def test_a_session_that_has_ended_stays_so(issuer: OnceIssuer, renewals: SessionRenewals) -> None:
+async def test_a_session_that_has_ended_stays_so(issuer: OnceIssuer) -> None:
     issuer.now_s = TOKEN_S
     issuer.goes_on.clear()
+    ended = EndedSessions()
+    renewals = SessionRenewals(issuer.renew, lambda: issuer.now_s, ended)
     waiting = asyncio.create_task(renewals.current(FIRST))
     await issuer.is_reached.wait()
-    renewals.end(FIRST)
+    ended.add(FIRST, issuer.now_s)
     issuer.goes_on.set()
     assert await waiting is None
     issuer.now_s = 0.0

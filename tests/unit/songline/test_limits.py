@@ -20,12 +20,15 @@ from songline.api.app import ApiSettings, compose
 from songline.api.caller_table import CallerTable, TooManyStreamsError
 from songline.api.guard_settings import AUTH
 from songline.api.limit_settings import REQUESTS, SERVICE_REQUESTS, STREAMS, LimitSettings
-from songline.api.limits import STREAM_PATHS, CallerLimits, FailedTokenLimits
+from songline.api.limits import SERVICE_STREAMS, STREAM_PATHS, CallerLimits, FailedTokenLimits
 from songline.api.operations import OPERATIONS
 from songline.api.rate_bucket import BucketPolicy, draw
+from songline.api.refusals import refusal
 from songline.cloud.settings import COSMOS_CONNECTION, SettingError
 from songline.identity.caller import Caller
 from songline.producers.http.callers import Callers
+from songline.producers.http.event_charge import charge_events
+from songline.producers.http.problems import RequestDeclinedError
 from tests.support.waiting import wait_for_async
 
 POLICY = BucketPolicy(2, 4)
@@ -141,9 +144,23 @@ async def _follow(request: Request) -> Response:
 
 def api(clock: Clock, settings: LimitSettings, is_open: bool = False) -> httpx.AsyncClient:
     table = CallerTable()
+
+    async def batch(request: Request) -> Response:
+        charge_events(request.scope, int(request.query_params["events"]))
+        return PlainTextResponse("yes")
+
+    async def declined(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestDeclinedError)
+        return refusal(error)
+
     paths = ("/v1/charts", "/health/live", "/assets/app.js", "/docs/assets/swagger.js")
     app = Starlette(
-        routes=[*(Route(path, _answer) for path in paths), Route("/v1/live", _follow)],
+        routes=[
+            *(Route(path, _answer) for path in paths),
+            Route("/v1/live", _follow),
+            Route("/v1/events", batch, methods=["POST"]),
+        ],
+        exception_handlers={RequestDeclinedError: declined},
         middleware=[
             Middleware(FailedTokenLimits, settings=settings, table=table, steady=clock),
             Middleware(KnownTokens),
@@ -180,8 +197,8 @@ async def test_a_caller_who_sends_too_much_is_told_when_to_ask_again() -> None:
         body = refused.json()
         assert (body["status"], body["title"]) == (429, "Too many requests")
         assert body["detail"] == (
-            "192.0.2.7: saw more than 2 requests a second, expected so many at most, or 4 at once after a pause. "
-            f"Ask again later; {REQUESTS} sets the limit."
+            "192.0.2.7: saw more than 2 requests a second, expected so many at most, or 4 at once after a pause; each "
+            f"event of a batch counts as a request. Ask again later; {REQUESTS} sets the limit."
         )
         clock.now_s += 1
         assert [(await client.get("/v1/charts")).status_code for _ in range(3)] == [200, 200, 429]
@@ -202,6 +219,44 @@ async def test_a_subject_has_a_bucket_of_its_own_and_a_service_a_larger_one() ->
 async def test_nobody_has_a_small_bucket_where_nobody_is_asked_for_a_token() -> None:
     async with api(Clock(), LOW, is_open=True) as client:
         assert [(await client.get("/v1/charts")).status_code for _ in range(11)] == [200] * 10 + [429]
+
+
+async def test_each_event_of_a_batch_counts_as_a_request() -> None:
+    clock = Clock()
+
+    async def send(client: httpx.AsyncClient, events: int) -> tuple[int, str, str]:
+        answer = await client.post("/v1/events", params={"events": events}, headers=bearer("ana"))
+        return answer.status_code, answer.headers["ratelimit-remaining"], answer.headers.get("retry-after", "")
+
+    async with api(clock, LOW) as client:
+        assert await send(client, 3) == (200, "1", "")
+        # The bucket has one: the batch comes in, and nine are owed. One that is empty is no batch.
+        assert await send(client, 10) == (200, "0", "")
+        assert await send(client, 0) == (429, "0", "5")
+        clock.now_s += 4.5
+        assert await send(client, 1) == (429, "0", "1")
+        clock.now_s += 0.5
+        assert await send(client, 1) == (200, "0", "")
+        # Two batches at a time: both have begun, and the second finds that more is owed than there was.
+        clock.now_s += 2
+        table, policy = CallerTable(), BucketPolicy(2, 4)
+        assert [table.draw("ben", policy, 0.0).allowed for _ in range(2)] == [True, True]
+        assert [table.owe("ben", policy, 0.0, 999).allowed for _ in range(2)] == [True, False]
+        assert table.draw("ben", policy, 498.4).allowed is False
+        assert table.draw("ben", policy, 500.0).allowed is True
+
+
+@given(st.lists(st.tuples(st.integers(1, 1_000), st.floats(0, 5)), max_size=40))
+def test_however_batches_come_the_rate_is_kept(batches: list[tuple[int, float]]) -> None:
+    """What comes in over a time is what the bucket held, what it gained, and one batch at most that is owed."""
+    table, now_s, taken = CallerTable(), 0.0, 0
+    for events, pause_s in batches:
+        now_s += pause_s
+        if table.draw("ana", POLICY, now_s).allowed:
+            taken += 1
+            if events > 1 and table.owe("ana", POLICY, now_s, events - 1).allowed:
+                taken += events - 1
+        assert taken <= POLICY.burst + POLICY.per_s * now_s + 1_000
 
 
 async def test_tokens_that_are_refused_count_against_the_address() -> None:
@@ -254,6 +309,15 @@ async def test_a_caller_has_so_many_streams_at_a_time() -> None:
     others = [asyncio.create_task(follow(who)) for who in ("ben", "", *["svc events:write:any"] * 3)]
     await begun(8)
     assert statuses == [200, 200, 429] + [200] * 5
+    # A service has many, and does not keep all others out.
+    followers = [asyncio.create_task(follow("svc events:write:any")) for _ in range(SERVICE_STREAMS - 2)]
+    await begun(8 + SERVICE_STREAMS - 2)
+    assert statuses[8:].count(200) == SERVICE_STREAMS - 3
+    assert statuses[8:].count(429) == 1
+    for one in followers:
+        one.cancel()
+    await asyncio.gather(*followers, return_exceptions=True)
+    del statuses[8:]
     for one in (*following, *others):
         one.cancel()
     await asyncio.gather(*following, *others, return_exceptions=True)
