@@ -5,6 +5,7 @@ Names are those that Azure Service Connector gives an application, so that an ap
 Entra credentials, the name of its host.
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Self
@@ -25,11 +26,17 @@ COSMOS_ENDPOINT = "AZURE_COSMOS_RESOURCEENDPOINT"
 KAFKA_BOOTSTRAP = "SONGLINE_KAFKA_BOOTSTRAP"
 
 
+_KEY = re.compile(r"(\b\w*(?:key|secret|password|signature|token|sig))=[^;&'\"\s]+", re.IGNORECASE)
+_USER = re.compile(r"//[^/?#\s'\"]*@")
+
+
 class SettingError(Exception):
     """A setting is missing or wrong. Nothing starts until the operator has mended it."""
 
     def __init__(self, name: str, saw: str, expected: str) -> None:
-        super().__init__(f"{name}: saw {saw}, expected {expected}")
+        # A connection string may stand where an address is expected.
+        shown = _USER.sub("//***@", _KEY.sub(r"\1=***", saw))
+        super().__init__(f"{name}: saw {shown}, expected {expected}")
         self.name = name
 
 

@@ -16,6 +16,7 @@ from songline.cloud.settings import (
     read_blobs,
     read_cosmos,
 )
+from songline.cloud.wrong_settings import read_settings
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 
@@ -29,7 +30,9 @@ def main(host: str, port: int) -> None:
     """Serve charts, songs and ingestions over HTTP. Settings come from the environment: see docs/operations.md."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings, storage, front = read_cosmos(os.environ), _storage(os.environ), AllowedNames.read(os.environ)
+        settings, storage, front = read_settings(
+            lambda environ: (read_cosmos(environ), _storage(environ), AllowedNames.read(environ)), os.environ
+        )
     except SettingError as error:
         raise SystemExit(f"projections: {error}") from None
     uvicorn.run(

@@ -9,6 +9,7 @@ from functools import partial
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import kafka
+from songline.cloud.wrong_settings import read_settings
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import READER
 from songline.processors.catalog.processor import CatalogPartitionProcessor
@@ -30,7 +31,7 @@ FLUSH_S = 1.0
 
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Write and publish songs until `stop`. Raises SettingError."""
-    environment = ProjectionEnvironment.read(environ, PREFIX, FLUSH_S)
+    environment = read_settings(lambda read: ProjectionEnvironment.read(read, PREFIX, FLUSH_S), environ)
     producer = kafka.producer(environment.cloud.eventhubs)
 
     refolding: list[asyncio.Task[int]] = []

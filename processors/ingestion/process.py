@@ -25,6 +25,7 @@ from songline.cloud.settings import (
     read_eventhubs,
     read_servicebus,
 )
+from songline.cloud.wrong_settings import read_settings
 from songline.processors.history.erasure.assembly import ErasureServices, eraser
 from songline.processors.history.erasure.capture_progress import CaptureProgress
 from songline.processors.history.erasure.config import ErasureConfig
@@ -131,9 +132,8 @@ async def work(
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/ingestion.md."""
-    run_worker(
-        "ingestion",
-        lambda stop: work(
-            IngestionSettings.read(os.environ), IngestionConfig.read(os.environ), ReconcilerConfig(), stop
-        ),
-    )
+
+    def read(environ: Mapping[str, str]) -> tuple[IngestionSettings, IngestionConfig]:
+        return IngestionSettings.read(environ), IngestionConfig.read(environ)
+
+    run_worker("ingestion", lambda stop: work(*read_settings(read, os.environ), ReconcilerConfig(), stop))

@@ -2,11 +2,12 @@
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from songline.cloud import cosmos
+from songline.cloud.wrong_settings import read_settings
 from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.library import shelf_store
 from songline.processors.library.actions import READER
@@ -83,10 +84,8 @@ def projection(config: LibraryConfig) -> ProjectionDefinition:
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/library.md."""
-    environ = os.environ
-    run_worker(
-        "library",
-        lambda stop: run_projection(
-            projection(LibraryConfig.read(environ)), ProjectionEnvironment.read(environ, PREFIX, FLUSH_S), stop
-        ),
-    )
+
+    def read(environ: Mapping[str, str]) -> tuple[ProjectionDefinition, ProjectionEnvironment]:
+        return projection(LibraryConfig.read(environ)), ProjectionEnvironment.read(environ, PREFIX, FLUSH_S)
+
+    run_worker("library", lambda stop: run_projection(*read_settings(read, os.environ), stop))

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from songline.cloud import blobs, cosmos, eventhubs
 from songline.cloud.settings import CloudSettings, EventHubsSettings, names_blobs, read_blobs
+from songline.cloud.wrong_settings import read_settings
 from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.runtime import live_version
 from songline.processors.runtime.health import serve_health
@@ -64,10 +65,17 @@ CONNECT_S = 5
 """How long Blob Storage may take to accept a connection."""
 
 
+def _settings(environ: Mapping[str, str]) -> tuple[CloudSettings, TrendingConfig]:
+    """Where the services are, and how the worker is tuned. Raises SettingError, also for where sealed hours are."""
+    if names_blobs(environ):
+        read_blobs(environ)
+    return CloudSettings.read(environ), TrendingConfig.read(environ)
+
+
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Write the charts until `stop` is set. Raises SettingError, FoldCrashedError, VersionChangedError once another
     version of what is written is live, and what the app crashed with."""
-    settings, config = CloudSettings.read(environ), TrendingConfig.read(environ)
+    settings, config = read_settings(_settings, environ)
     readiness = Readiness()
     trending: TrendingApp | None = None
     watches: list[LiveVersionWatch] = []

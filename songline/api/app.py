@@ -17,6 +17,7 @@ from songline.api.past_folds import past_reader
 from songline.api.refusals import refusal
 from songline.api.serving import read_head, serve
 from songline.api.session.settings import PageSettings
+from songline.api.setting_stand_ins import stand_ins
 from songline.cloud.extras import load
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -36,6 +37,7 @@ from songline.cloud.settings import (
     read_number,
     read_servicebus,
 )
+from songline.cloud.wrong_settings import read_settings
 from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
 from songline.producers.http.body_pacing import BodyPaceConfig
@@ -204,8 +206,12 @@ def main(host: str, port: int) -> None:
     # aiokafka logs every attempt. The live feed reports one that fails.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        settings, head_s = ApiSettings.read(os.environ), read_head(os.environ)
-        past = past_reader(os.environ)
+        # Also of the settings that are read later, all that are wrong are named at once.
+        settings, head_s, past = read_settings(
+            lambda environ: (ApiSettings.read(environ), read_head(environ), past_reader(environ)),
+            os.environ,
+            stand_ins(os.environ),
+        )
     except SettingError as error:
         raise SystemExit(f"api: {error}") from None
     serve(compose(settings, past), host, port, head_s)

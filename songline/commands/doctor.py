@@ -13,6 +13,7 @@ from rich.text import Text
 
 from songline.cloud.extras import MissingExtraError
 from songline.cloud.settings import SettingError
+from songline.cloud.wrong_settings import WrongSettingsError, read_settings
 from songline.doctor.finding import Finding
 from songline.doctor.findings import SETTINGS_PAGE, findings
 from songline.processes.entities import CONTAINERS
@@ -48,10 +49,11 @@ def examine(environ: Mapping[str, str], *, every_file: bool = False) -> list[Fin
     from songline.doctor.gather import DoctorSettings, gather
 
     try:
-        settings = DoctorSettings.read(environ)
+        settings = read_settings(DoctorSettings.read, environ)
     except SettingError as error:
+        seen = "; ".join(map(str, error.errors if isinstance(error, WrongSettingsError) else (error,)))
         mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
-        return [Finding("settings", "fail", str(error), mend)]
+        return [Finding("settings", "fail", seen, mend)]
     facts = asyncio.run(gather(settings, environ, lambda: datetime.now(UTC), every_file=every_file))
     hubs, bus, store = settings.cloud.eventhubs, settings.servicebus, settings.cloud.cosmos
     seen = f"Event Hubs at {hubs.host}, Kafka at {hubs.kafka}, Service Bus at {bus.host}, Cosmos DB at {store.endpoint}"

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from songline.api.setting_stand_ins import stand_ins
 from songline.cloud.settings import SettingError
+from songline.cloud.wrong_settings import read_settings
 from songline.identity.scopes import OWN_SCOPES, Scope
 from songline.identity.settings import TOKEN_SCOPE, ClientSettings
 from songline.identity.token_client import check_subject, fetch_token, issuer_client
@@ -53,7 +55,7 @@ def command(user: str | None, scopes: tuple[str, ...], header: bool) -> None:
     """
     environ = load(os.environ)
     try:
-        settings = ClientSettings.read(environ)
+        settings = read_settings(ClientSettings.read, environ, stand_ins(environ))
     except SettingError as error:
         raise CommandError(f"{error}. Or start a system of your own with `songline up`.", ExitCode.USAGE) from None
     wanted = scopes or environ.get(TOKEN_SCOPE, "").split() or (() if user is None else tuple(OWN_SCOPES))
