@@ -1,6 +1,7 @@
 """The page's sign-in over localcloud's issuer: an API in this process, and browsers that use both."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from html import unescape
 from http.cookies import SimpleCookie
@@ -22,6 +23,9 @@ from songline.schemas.refusal_note import note_of
 from tests.support.localcloud import LocalCloud
 
 API = "http://127.0.0.1:8000"
+SESSION, SIGN_IN = "songline-8000", "songline-sign-in-8000"
+"""The names of the cookies."""
+TOKEN_S = 3_600
 CODE_FORM = re.compile(r'<form method="post" action="([^"]+)">')
 
 
@@ -143,3 +147,30 @@ class Browser:
 
 def path_of(location: str) -> str:
     return urlsplit(location).path
+
+
+class SwitchedTransport(httpx.AsyncHTTPTransport):
+    """The way to the issuer, which a test may cut."""
+
+    is_cut = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.is_cut:
+            raise httpx.ConnectError("cut by the test", request=request)
+        return await super().handle_async_request(request)
+
+
+class Clock:
+    """The time, and what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def now_s(self) -> float:
+        return time.time() + self.ahead_s
+
+
+async def bearer(browser: Browser) -> str:
+    """The access token that reaches the API for a request of the browser, "" for a visitor's."""
+    shown: list[str] = (await browser.get("/v1/echo")).json()["authorization"]
+    return shown[0] if shown else ""

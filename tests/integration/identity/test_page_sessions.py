@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import time
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 from msgspec import structs
 
-from songline.api.session import sign_outs
 from songline.api.session.sealing import KEY_BYTES
 from songline.api.session.session_renewals import AWAY_S
 from songline.api.session.session_routes import routes
@@ -23,82 +20,17 @@ from songline.cloud.settings import Secret
 from songline.identity.caller import RefusalReason
 from songline.identity.scopes import OWN_SCOPES, Scope
 from tests.support.localcloud import LocalCloud
-from tests.support.page_session import API, Browser, PageApi, page_cloud, page_environment
-from tests.support.waiting import wait_for_async
-
-SESSION, SIGN_IN = "songline-8000", "songline-sign-in-8000"
-TOKEN_S = 3_600
-
-
-class SwitchedTransport(httpx.AsyncHTTPTransport):
-    """The way to the issuer, which a test may cut."""
-
-    is_cut = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self.is_cut:
-            raise httpx.ConnectError("cut by the test", request=request)
-        return await super().handle_async_request(request)
-
-
-class Clock:
-    """The time, and what a test adds to it."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def now_s(self) -> float:
-        return time.time() + self.ahead_s
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    cloud = page_cloud(tmp_path_factory.mktemp("page")).start()
-    yield cloud
-    cloud.stop()
-
-
-@pytest.fixture(scope="module")
-def settings(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> PageSettings:
-    found = PageSettings.read(page_environment(cloud, tmp_path_factory.mktemp("data")))
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-async def http(stack: AsyncExitStack) -> httpx.AsyncClient:
-    return await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
-
-
-@pytest.fixture
-async def api(settings: PageSettings, http: httpx.AsyncClient, clock: Clock, stack: AsyncExitStack) -> PageApi:
-    api = PageApi(settings, http, clock.now_s)
-    stack.push_async_callback(api.service.close)
-    return api
-
-
-@pytest.fixture
-async def browser(api: PageApi, cloud: LocalCloud, stack: AsyncExitStack) -> Browser:
-    browser = Browser(api.app, cloud)
-    stack.push_async_callback(browser.close)
-    return browser
-
-
-async def bearer(browser: Browser) -> str:
-    """The access token that reaches the API for a request of the browser, "" for a visitor's."""
-    shown: list[str] = (await browser.get("/v1/echo")).json()["authorization"]
-    return shown[0] if shown else ""
+from tests.support.page_session import (
+    API,
+    SESSION,
+    SIGN_IN,
+    TOKEN_S,
+    Browser,
+    Clock,
+    PageApi,
+    SwitchedTransport,
+    bearer,
+)
 
 
 async def test_a_visitor_signs_in_acts_and_signs_out(browser: Browser) -> None:
@@ -274,65 +206,6 @@ async def test_a_token_that_the_api_takes_no_more_is_a_visitor_s(browser: Browse
     answer = await browser.get("/v1/echo")
     assert answer.json() == {"authorization": [], "subject": None}
     assert SESSION not in browser.cookies
-
-
-async def test_a_key_that_signs_since_a_moment_ago_ends_no_session(browser: Browser, api: PageApi) -> None:
-    await browser.sign_in()
-    token = (await bearer(browser)).removeprefix("Bearer ")
-    api.refused[token] = RefusalReason.UNKNOWN_KEY
-    assert (await browser.get("/v1/echo")).json() == {"authorization": [], "subject": None}
-    assert SESSION in browser.cookies
-    # A few seconds later the API knows the key.
-    del api.refused[token]
-    assert (await browser.session())["subject"] == "user-7"
-
-
-async def test_a_token_of_half_a_minute_is_not_renewed_at_every_request(
-    settings: PageSettings, http: httpx.AsyncClient, clock: Clock, browser: Browser, api: PageApi
-) -> None:
-    await browser.sign_in()
-    before = await bearer(browser)
-    # A token that is as good for half a minute.
-    clock.ahead_s = TOKEN_S - 30
-    first = await bearer(browser)
-    assert first != before
-    assert [await bearer(browser) for _ in range(5)] == [first] * 5
-
-
-async def test_a_copy_of_a_cookie_that_was_signed_out_while_the_issuer_was_away_is_no_session(
-    settings: PageSettings, cloud: LocalCloud, clock: Clock, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sign_outs, "RETRY_S", 0.05)
-    link = SwitchedTransport(trust_env=False)
-    http = await stack.enter_async_context(httpx.AsyncClient(transport=link, timeout=60))
-    api = PageApi(settings, http, clock.now_s)
-    browser = Browser(api.app, cloud)
-    stack.push_async_callback(browser.close)
-    await browser.sign_in()
-    csrf, copy = (await browser.session())["csrf"], dict(browser.cookies)
-    link.is_cut = True
-    await browser.send("POST", "/v1/session/sign-out", headers={"X-CSRF-Token": csrf})
-    await api.service.close()
-    # A restart, before the issuer could be told.
-    again = PageApi(settings, http, clock.now_s)
-    stack.push_async_callback(again.service.close)
-    thief = Browser(again.app, cloud)
-    stack.push_async_callback(thief.close)
-    thief.cookies = dict(copy)
-    assert (await thief.session())["subject"] is None
-    link.is_cut = False
-    again.service.start()
-    # Another process, which does not have the file, knows it as soon as the refresh token is revoked.
-    alone = Browser(PageApi(structs.replace(settings, ended=None), http, clock.now_s).app, cloud)
-    stack.push_async_callback(alone.close)
-    await wait_for_async(lambda: is_told(again), "the issuer to be told")
-    clock.ahead_s = TOKEN_S
-    alone.cookies = dict(copy)
-    assert (await alone.session())["subject"] is None
-
-
-async def is_told(api: PageApi) -> bool:
-    return not api.service.untold_sign_outs
 
 
 async def test_an_issuer_that_is_away_signs_nobody_out(

@@ -1,0 +1,69 @@
+"""What stands in the repository of checks for security, so that nobody takes it away unseen: docs/testing.md."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("cloud", "processors", "producers", "projections", "schemas", "songline", "packages/localcloud/src")
+REASON = re.compile(r"# noqa: S\d+(?:, ?[A-Z]+\d+)* - .{4,}")
+
+
+def sources() -> Iterator[Path]:
+    """The product's modules; the links below `songline/` are not followed."""
+    for folder in PRODUCT:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if not any(part.is_symlink() for part in (path, *path.parents)) and "node_modules" not in path.parts:
+                yield path
+
+
+SOURCES = {path: path.read_text() for path in sources()}
+
+
+def test_sources_were_found() -> None:
+    assert len(SOURCES) > 400
+
+
+def test_bandits_rules_are_on_for_the_product() -> None:
+    lint: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    assert "S" in lint["select"]
+    assert [rule for rule in lint["ignore"] if rule.startswith("S1")] == ["S101"]
+    # Random numbers by a seed, where that is what they are for; no rule is off for a folder that serves anybody.
+    for folder, rules in lint["per-file-ignores"].items():
+        if not re.match(r"(tests|packages/localcloud/tests|bench)/", folder):
+            assert rules == ["S311"], folder
+
+
+def test_each_exception_from_them_has_a_reason() -> None:
+    for path, text in SOURCES.items():
+        for line in text.splitlines():
+            if re.search(r"# noqa: .*\bS\d", line):
+                assert REASON.search(line), f"{path}: {line.strip()}"
+
+
+def test_nothing_is_run_by_a_shell_unpickled_or_evaluated() -> None:
+    """Also where a rule is switched off in a line."""
+    for path, text in SOURCES.items():
+        if not re.search(r"shell|pickle|marshal|eval|exec|yaml", text):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {one.name.partition(".")[0] for one in node.names} | {(getattr(node, "module", "") or "")}
+                assert not names & {"pickle", "marshal", "shelve", "yaml"}, path
+            if isinstance(node, ast.Call):
+                assert not any(one.arg == "shell" and getattr(one.value, "value", 1) for one in node.keywords), path
+                assert not (isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec")), path
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda file: file.stem)
+def test_every_package_is_pinned_by_version_and_hash(file: Path) -> None:
+    text = file.read_text().replace("\\\n", " ")
+    pinned = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert pinned
+    for line in pinned:
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,-]+\])?==\S+( ; .+?)? +--hash=sha256:[0-9a-f]{64}", line), line
