@@ -37,6 +37,22 @@ def confluent_options(bootstrap: str, password: str = CONNECTION_STRING) -> dict
     }
 
 
+def read_response(frame: bytes, api_key: int, version: int) -> tuple[Any, Any]:
+    """The header and the response of a frame, which has no byte but theirs.
+
+    Optional fields that hold nothing are not written, as Kafka does: not every client can skip them.
+    """
+    schema = load_response_schema(api_key, version)
+    header, at = entity_reader(schema.__header_schema__)(frame, 0)
+    response, size = entity_reader(schema)(frame, at)
+    assert at + size == len(frame)
+    written = _Bytes()
+    entity_writer(schema.__header_schema__)(written, header)  # type: ignore[arg-type] # all that a writer does is write
+    entity_writer(schema)(written, response)  # type: ignore[arg-type] # likewise
+    assert bytes(written.data) == frame, f"API {api_key} version {version} has more than it needs"
+    return header, response
+
+
 class RawClient:
     """One connection on which requests are written as they are given."""
 
@@ -80,11 +96,9 @@ class RawClient:
 
     async def receive(self, request: Payload, version: int | None = None) -> Any:
         """The next answer, read as one to `request`; its correlation id must be that of the last one or before."""
-        frame = await self.receive_frame()
-        schema = load_response_schema(request.__api_key__, request.__version__ if version is None else version)
-        header, at = entity_reader(schema.__header_schema__)(frame, 0)
-        response, size = entity_reader(schema)(frame, at)
-        assert at + size == len(frame)
+        header, response = read_response(
+            await self.receive_frame(), request.__api_key__, request.__version__ if version is None else version
+        )
         assert header.correlation_id <= self._correlation
         return response
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from kio.schema.errors import ErrorCode
 from kio.schema.fetch.v12 import FetchRequest, FetchResponse
@@ -11,6 +11,7 @@ from kio.schema.fetch.v12.response import FetchableTopicResponse, PartitionData
 from kio.schema.fetch.v13 import FetchRequest as FetchRequestV13
 from kio.schema.fetch.v13 import FetchResponse as FetchResponseV13
 from kio.schema.fetch.v13.response import FetchableTopicResponse as FetchableTopicResponseV13
+from kio.schema.fetch.v13.response import PartitionData as PartitionDataV13
 
 from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_hub_by_id, find_partition
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i32, i64, milliseconds, records, topic
@@ -26,10 +27,20 @@ _Row = tuple[FetchPartition, PartitionLog | ErrorCode]
 _Topic = list[_Row]
 
 
+class _Partition(NamedTuple):
+    """What a response says of one partition, in any version."""
+
+    number: int
+    error: ErrorCode
+    high_watermark: int
+    start_offset: int
+    data: bytes = b""
+
+
 class _Read(NamedTuple):
     """What one look at the partitions found, a list of results a topic."""
 
-    topics: list[tuple[PartitionData, ...]]
+    topics: list[tuple[_Partition, ...]]
     size_bytes: int
     failed: bool
 
@@ -43,7 +54,9 @@ async def fetch(namespace: KafkaNamespace, client: KafkaClient, request: FetchRe
         throttle_time=NO_THROTTLE,
         error_code=ErrorCode.none,
         responses=tuple(
-            FetchableTopicResponse(topic=topic(wanted.topic), partitions=partitions)
+            FetchableTopicResponse(
+                topic=topic(wanted.topic), partitions=tuple(_as_entity(each, PartitionData) for each in partitions)
+            )
             for wanted, partitions in zip(request.topics, found, strict=True)
         ),
     )
@@ -60,8 +73,9 @@ async def fetch_by_id(namespace: KafkaNamespace, client: KafkaClient, request: F
         throttle_time=NO_THROTTLE,
         error_code=ErrorCode.none,
         responses=tuple(
-            FetchableTopicResponseV13(topic_id=wanted.topic_id, partitions=partitions)  # type: ignore[arg-type]
-            # The partitions of both versions have the same fields.
+            FetchableTopicResponseV13(
+                topic_id=wanted.topic_id, partitions=tuple(_as_entity(each, PartitionDataV13) for each in partitions)
+            )
             for wanted, partitions in zip(request.topics, found, strict=True)
         ),
     )
@@ -69,7 +83,7 @@ async def fetch_by_id(namespace: KafkaNamespace, client: KafkaClient, request: F
 
 async def _fetched(
     request: FetchRequest | FetchRequestV13, hubs: list[Hub | ErrorCode]
-) -> list[tuple[PartitionData, ...]]:
+) -> list[tuple[_Partition, ...]]:
     """The partitions' data, a tuple a topic of the request: at once, or when there is enough, or at the time-out."""
     # The partitions of both versions have the same fields.
     topics = cast("FetchRequest", request).topics
@@ -122,8 +136,8 @@ def _read(request: FetchRequest | FetchRequestV13, asked: list[_Topic]) -> _Read
         parts = []
         for wanted, partition in rows:
             part = _partition_data(wanted, partition, budget - size, first=size == 0)
-            failed = failed or part.error_code is not ErrorCode.none
-            size += len(part.records or b"")
+            failed = failed or part.error is not ErrorCode.none
+            size += len(part.data)
             parts.append(part)
         topics.append(tuple(parts))
     return _Read(topics, size, failed)
@@ -131,41 +145,38 @@ def _read(request: FetchRequest | FetchRequestV13, asked: list[_Topic]) -> _Read
 
 def _partition_data(
     wanted: FetchPartition, partition: PartitionLog | ErrorCode, budget: int, *, first: bool
-) -> PartitionData:
+) -> _Partition:
     """At least one batch for the first partition that has any, so that a batch above the limits can't stop a reader."""
+    number = wanted.partition
     if isinstance(partition, ErrorCode):
-        return _failed(wanted, partition, -1, -1)
+        return _Partition(number, partition, -1, -1)
     if wanted.current_leader_epoch > LEADER_EPOCH:
-        return _failed(wanted, ErrorCode.unknown_leader_epoch, -1, -1)
+        return _Partition(number, ErrorCode.unknown_leader_epoch, -1, -1)
     limit = max(0, min(wanted.partition_max_bytes, budget))
     data = b""
     if wanted.fetch_offset != partition.high_watermark and (limit or first):
         try:
             batches = partition.read(wanted.fetch_offset, limit)
         except InvalidOffsetError:
-            return _failed(wanted, ErrorCode.offset_out_of_range, partition.high_watermark, partition.start_offset)
+            return _Partition(number, ErrorCode.offset_out_of_range, partition.high_watermark, partition.start_offset)
         except DamagedLogError:
-            return _failed(wanted, ErrorCode.corrupt_message, partition.high_watermark, partition.start_offset)
+            return _Partition(number, ErrorCode.corrupt_message, partition.high_watermark, partition.start_offset)
         if batches and (first or len(batches[0].data) <= limit):
             data = b"".join([batch.data for batch in batches])
-    return PartitionData(
-        partition_index=wanted.partition,
-        error_code=ErrorCode.none,
+    return _Partition(number, ErrorCode.none, partition.high_watermark, partition.start_offset, data)
+
+
+_Entity = TypeVar("_Entity", PartitionData, PartitionDataV13)
+
+
+def _as_entity(partition: _Partition, kind: type[_Entity]) -> _Entity:
+    """Of the class of the response's own version: only then its optional fields are seen to hold nothing to write."""
+    return kind(
+        partition_index=i32(partition.number),
+        error_code=partition.error,
         high_watermark=i64(partition.high_watermark),
         last_stable_offset=i64(partition.high_watermark),
         log_start_offset=i64(partition.start_offset),
         aborted_transactions=None,
-        records=records(data),
-    )
-
-
-def _failed(wanted: FetchPartition, error: ErrorCode, high_watermark: int, start_offset: int) -> PartitionData:
-    return PartitionData(
-        partition_index=i32(wanted.partition),
-        error_code=error,
-        high_watermark=i64(high_watermark),
-        last_stable_offset=i64(high_watermark),
-        log_start_offset=i64(start_offset),
-        aborted_transactions=None,
-        records=records(b""),
+        records=records(partition.data),
     )

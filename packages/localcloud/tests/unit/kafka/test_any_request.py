@@ -18,7 +18,7 @@ from localcloud.kafka.server import KafkaServer
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
 from localcloud_tests.support.fuzzing import FACTOR, SEED
-from localcloud_tests.support.kafka import DEADLINE
+from localcloud_tests.support.kafka import DEADLINE, read_response
 from localcloud_tests.support.kafka_entities import decorated, entity, frame
 from localcloud_tests.unit.kafka.conftest import Connect
 
@@ -96,7 +96,7 @@ async def outcome(rng: random.Random, client: KafkaClient, api: Api, data: bytes
         task.cancel()
         await asyncio.wait((task,))
         return "waiting"
-    encode(prefix, task.result())
+    read_response(b"".join(encode(prefix, task.result()))[4:], prefix.api_key, prefix.api_version)
     return "answered"
 
 
