@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -39,6 +37,7 @@ from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
+from songline.processors.ingestion.scratch import scratch_folder
 from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import run_unless, run_worker
@@ -95,7 +94,7 @@ async def work(
         stack.push_async_callback(store.close)
         container = cosmos.container(store, DATABASE, INGESTIONS)
         blob_client = await stack.enter_async_context(blobs.client(settings.blobs))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
+        folder = stack.enter_context(scratch_folder())
         ingestions = IngestionStore(container)
         audio = AudioStore(blob_client, lambda blob: blobs.copy_source(settings.blobs, blob, now()))
         catalog = CatalogReader(partial(cosmos.container, store, DATABASE))

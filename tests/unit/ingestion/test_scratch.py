@@ -1,0 +1,65 @@
+"""What a killed worker leaves of files on their way is deleted by the next one, and nothing else is."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from songline.processors.ingestion.scratch import PREFIX, scratch_folder
+
+HOLDS = """
+import sys, pathlib
+from songline.processors.ingestion.scratch import scratch_folder
+with scratch_folder(pathlib.Path(sys.argv[1])) as folder:
+    (folder / "audio").write_bytes(b"much")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """A process that has a folder, and the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().strip())
+        process.kill()
+
+
+def test_the_folder_is_empty_private_and_gone_at_the_end(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "file").touch()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_worker_left_is_deleted(holder: tuple["subprocess.Popen[str]", Path], tmp_path: Path) -> None:
+    process, left = holder
+    with scratch_folder(tmp_path) as mine:
+        assert (left / "audio").exists(), "it lives"
+        assert mine != left
+    process.kill()
+    process.wait()
+    assert (left / "audio").exists(), "it was killed"
+    with scratch_folder(tmp_path) as mine:
+        assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_what_no_worker_made_stays(tmp_path: Path) -> None:
+    (tmp_path / f"{PREFIX}older").mkdir()
+    (tmp_path / f"{PREFIX}file").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "lock").touch()
+    (tmp_path / f"{PREFIX}link").symlink_to(elsewhere)
+    before = sorted(tmp_path.iterdir())
+    with scratch_folder(tmp_path):
+        pass
+    assert sorted(tmp_path.iterdir()) == before
+    assert (elsewhere / "lock").exists()
