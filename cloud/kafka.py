@@ -4,16 +4,19 @@ Source: the Event Hubs for Apache Kafka configuration guide. Azure's load balanc
 idle for 240 s, so clients must close it and refresh their metadata before that.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from ssl import SSLContext
-from typing import Any
+from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 
 from songline.cloud.credentials import entra
 from songline.cloud.settings import EventHubsSettings
 from songline.cloud.tls import client_context
+
+Client = TypeVar("Client", AIOKafkaConsumer, AIOKafkaProducer)
 
 IDLE_LIMIT_MS = 240_000
 MAX_REQUEST_LIMIT = 1_046_528
@@ -66,6 +69,17 @@ def producer(settings: EventHubsSettings, **options: Any) -> AIOKafkaProducer:
     constructor. It tries a record for `request_timeout_ms`, REQUEST_TIMEOUT_MS by default, then raises KafkaError."""
     defaults = {"acks": "all", "max_request_size": MAX_REQUEST_SIZE, "request_timeout_ms": REQUEST_TIMEOUT_MS}
     return AIOKafkaProducer(**client_options(settings), **defaults | options)
+
+
+@asynccontextmanager
+async def running(client: Client) -> AsyncIterator[Client]:
+    """A consumer or a producer, started, while the context lasts. One that can't start is stopped too: `async with` of
+    aiokafka leaves its connections and tasks open. Raises KafkaError."""
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
 
 
 def unsafe(options: Mapping[str, int | None]) -> list[str]:

@@ -14,14 +14,13 @@ async def partitions_by_hub(settings: EventHubsSettings) -> dict[str, int]:
 
     Raises KafkaError; UnknownTopicOrPartitionError, which names the hubs that are not there.
     """
-    consumer = AIOKafkaConsumer(
+    unstarted = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         connections_max_idle_ms=kafka.CONNECTIONS_MAX_IDLE_MS,
         metadata_max_age_ms=kafka.METADATA_MAX_AGE_MS,
         **credentials.client(settings),
     )
-    await consumer.start()
-    try:
+    async with kafka.running(unstarted) as consumer:
         missing = sorted(set(HUBS) - await consumer.topics())
         if missing:
             hubs = ", ".join(missing)
@@ -30,5 +29,3 @@ async def partitions_by_hub(settings: EventHubsSettings) -> dict[str, int]:
             )
         await consumer._client.force_metadata_update()
         return {hub: len(consumer.partitions_for_topic(hub) or ()) for hub in HUBS}
-    finally:
-        await consumer.stop()

@@ -101,7 +101,8 @@ class StateWriter:
 
     async def _pass_over_stages(self) -> None:
         """Have the version's group begin at the ends of the hubs between the stages, which hold nothing of it."""
-        async with _consumer(self._settings, group_id=self._version.group, enable_auto_commit=False) as consumer:
+        options = {**kafka.client_options(self._settings), "group_id": self._version.group, "enable_auto_commit": False}
+        async with kafka.running(AIOKafkaConsumer(**options)) as consumer:
             tps = await _partitions(self._producer, (TRENDING_PARTIALS, TRENDING_TOPS))
             consumer.assign(tps)
             await consumer.commit(await consumer.end_offsets(tps))
@@ -113,7 +114,7 @@ async def open_state_writer(
 ) -> AsyncIterator[StateWriter]:
     """A writer of the version's state, while the context lasts."""
     sealed = None if hours is None else SealedHours(hours, version.prefix)
-    async with kafka.producer(settings) as producer:
+    async with kafka.running(kafka.producer(settings)) as producer:
         yield StateWriter(version, settings, producer, sealed, attempts)
 
 
@@ -125,7 +126,7 @@ async def remove_state(
     What it has sent between the stages goes with the retention of these hubs.
     """
     removed = 0
-    async with kafka.producer(settings) as producer:
+    async with kafka.running(kafka.producer(settings)) as producer:
         for changelog in (TRENDING_CELLS_CHANGELOG, TRENDING_SHARDS_CHANGELOG):
             tps = await _partitions(producer, (changelog,))
             for partition, keys in (await _saved_keys(version, settings, tps)).items():
@@ -148,7 +149,8 @@ async def _saved_keys(
 ) -> dict[int, list[bytes]]:
     """The keys of a version that a changelog, of which these are all partitions, holds by partition."""
     found: dict[int, dict[bytes, None]] = {}
-    async with _consumer(settings, auto_offset_reset="earliest") as consumer:
+    options = {**kafka.client_options(settings), "auto_offset_reset": "earliest"}
+    async with kafka.running(AIOKafkaConsumer(**options)) as consumer:
         consumer.assign(tps)
         ends: dict[Any, int] = await consumer.end_offsets(tps)
         while [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
@@ -166,13 +168,3 @@ async def _saved_keys(
 
 async def _partitions(producer: AIOKafkaProducer, hubs: Iterable[str]) -> list[TopicPartition]:
     return [TopicPartition(hub, number) for hub in hubs for number in sorted(await producer.partitions_for(hub))]
-
-
-@asynccontextmanager
-async def _consumer(settings: EventHubsSettings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**kafka.client_options(settings), **options)
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()

@@ -138,9 +138,5 @@ class _NamedStep:
 
 @asynccontextmanager
 async def _open_topic(settings: EventHubsSettings, songs: SongStore) -> AsyncIterator[CompactedTopicWriter]:
-    producer = kafka.producer(settings)
-    await producer.start()
-    try:
+    async with kafka.running(kafka.producer(settings)) as producer:
         yield CompactedTopicWriter(producer, songs)
-    finally:
-        await producer.stop()
