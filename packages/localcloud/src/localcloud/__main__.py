@@ -20,9 +20,13 @@ from localcloud.account_keys import FILE as KEYS
 from localcloud.allocator import share_arena
 from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
+from localcloud.capture.archive_blobs import ArchiveBlobs
 from localcloud.capture.declaration import MAX_INTERVAL_S
 from localcloud.config import ConfigError, read_hubs, with_capture_interval
 from localcloud.database_seal import DamagedDatabaseError
+from localcloud.eventgrid.delivery import SCHEDULE_S
+from localcloud.eventgrid.schedule_option import RetrySchedule
+from localcloud.eventgrid.server import EventGridServer
 from localcloud.identity.config import IdentityConfig, read_identity
 from localcloud.identity.errors import IdentityStateError
 from localcloud.identity.routes import identity_routes
@@ -36,7 +40,7 @@ from localcloud.private_folder import OWNER_ONLY, ForeignFileError, keep_private
 from localcloud.servicebus.config import read_namespace
 
 READY = "endpoints.json"
-OURS = ("hubs", "servicebus", "cosmos", "blobs", "identity", KEYS, READY)
+OURS = ("hubs", "servicebus", "cosmos", "blobs", "eventgrid", "identity", KEYS, READY)
 """What localcloud makes in its data folder. `namespaces` is not among it: it is removed at every start."""
 
 logger = logging.getLogger("localcloud")
@@ -71,6 +75,14 @@ logger = logging.getLogger("localcloud")
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
 @click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite: see install-blobs.")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
+@click.option("--eventgrid", is_flag=True, help="Serve a topic of Event Grid too.")
+@click.option("--eventgrid-port", default=5304, help="The topic.")
+@click.option(
+    "--eventgrid-schedule",
+    type=RetrySchedule(),
+    show_default="Azure's",
+    help="Seconds between attempts at a webhook, with commas between.",
+)
 @click.option("--control-port", default=5300, help="Health at /health, faults at /faults, hubs at /hubs.")
 @click.option(
     "--identity-config",
@@ -127,6 +139,9 @@ def main(
     cosmos_port: int,
     blobs: bool,
     blob_port: int,
+    eventgrid: bool,
+    eventgrid_port: int,
+    eventgrid_schedule: tuple[float, ...] | None,
     control_port: int,
     identity_configs: tuple[Path, ...],
     identity_port: int,
@@ -160,6 +175,8 @@ def main(
     }
     if blobs:
         ports["blob"] = blob_port
+    if eventgrid:
+        ports["eventgrid"] = eventgrid_port
     try:
         os.umask(OWNER_ONLY)
         keep_private(data, OURS)
@@ -177,7 +194,7 @@ def main(
         )
         identity = read_identity(identity_configs)
         if only is None:
-            asyncio.run(serve(data, settings, identity, ports, until_eof=until_eof))
+            asyncio.run(serve(data, settings, identity, ports, until_eof=until_eof, schedule_s=eventgrid_schedule))
         else:
             asyncio.run(serve_issuer(data, identity, identity_port, until_eof=until_eof))
     except (
@@ -207,11 +224,18 @@ def install_blobs() -> None:
 
 
 async def serve(
-    data: Path, settings: NamespaceSettings, identity: IdentityConfig, ports: dict[str, int], *, until_eof: bool = False
+    data: Path,
+    settings: NamespaceSettings,
+    identity: IdentityConfig,
+    ports: dict[str, int],
+    *,
+    until_eof: bool = False,
+    schedule_s: tuple[float, ...] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment.
 
-    `ports` has "blob" where Blob Storage is wanted too. Raises ConfigError, IdentityStateError, LogError,
+    `ports` has "blob" and "eventgrid" where Blob Storage and Event Grid, whose retries `schedule_s` shortens, are
+    wanted too. Raises ConfigError, IdentityStateError, LogError,
     AzuriteError, OSError.
     """
     stop = _end(until_eof)
@@ -233,7 +257,19 @@ async def serve(
             routes=[*namespace_routes(registry, settings), *identity_routes(issuer)],
         )
         await stack.enter_async_context(namespace)
-        await _serve_until(stop, data, namespace.ports)
+        told = dict(namespace.ports)
+        if "eventgrid" in ports:
+            letters = None if account is None else await stack.enter_async_context(ArchiveBlobs(account, HOST))
+            topic = EventGridServer(
+                data / "eventgrid",
+                host=HOST,
+                port=ports["eventgrid"],
+                key=settings.keys.sas,
+                blobs=letters,
+                schedule_s=schedule_s or SCHEDULE_S,
+            )
+            told["eventgrid"] = (await stack.enter_async_context(topic)).port
+        await _serve_until(stop, data, told)
 
 
 async def serve_issuer(data: Path, identity: IdentityConfig, port: int, *, until_eof: bool = False) -> None:
