@@ -105,7 +105,7 @@ async def test_songs_are_found_by_artist_genre_and_beginnings_of_words(
 async def test_songs_of_several_artists_and_genres_are_found_by_each(
     songs: SongStore, songs_api: httpx.AsyncClient
 ) -> None:
-    both = {"artist": "Björk, R.E.M.", "artists": ("Björk", "R.E.M.")}
+    both: dict[str, Any] = {"artist": "Björk, R.E.M.", "artists": ("Björk", "R.E.M.")}
     await put(songs, "both", 1, **both, genre="джаз", genres=("джаз", "synth-pop"))
     await put(songs, "rem", 2, artist="REM", genre="synth-pop")
     await put(songs, "signs", 3, title="÷", artist="-M-", genre="演歌")

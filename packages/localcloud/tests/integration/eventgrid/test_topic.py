@@ -57,7 +57,7 @@ class Topic:
     def endpoint(self) -> str:
         return self._server.endpoint
 
-    async def publish(self, *events: CloudEvent, key: str = KEY) -> None:
+    async def publish(self, *events: CloudEvent[Any], key: str = KEY) -> None:
         async with EventGridPublisherClient(self.endpoint, AzureKeyCredential(key)) as client:
             await client.send(list(events))
 
@@ -87,7 +87,7 @@ async def topic(tmp_path: Path) -> AsyncIterator[Topic]:
         yield made
 
 
-def event(number: int = 1, type_: str = "song.uploaded") -> CloudEvent:
+def event(number: int = 1, type_: str = "song.uploaded") -> CloudEvent[Any]:
     return CloudEvent(source="/tests", type=type_, id=f"event-{number}", data={"song": "Café", "number": number})
 
 

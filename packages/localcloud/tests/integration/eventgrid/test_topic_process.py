@@ -27,10 +27,11 @@ async def test_an_event_that_nobody_takes_is_a_blob(tmp_path: Path) -> None:
             await asyncio.to_thread(subscribe, f"{address}/eventSubscriptions/nobody", wanted)
             await asyncio.to_thread(publish, f"{address}/api/events")
             blobs = process.blob_connection_string
-            name, content = await asyncio.to_thread(wait_for, lambda: first_blob(blobs), "a dead letter", 90)
+            letters = await asyncio.to_thread(wait_for, lambda: blobs_of(blobs), "a dead letter", 90)
             assert len(webhook.events) == 2
     finally:
         await asyncio.to_thread(process.stop)
+    ((name, content),) = letters
     assert name.startswith("LOCALCLOUD/NOBODY/")
     (letter,) = json.loads(content)
     assert (letter["id"], letter["deadletterreason"]) == ("order-1", "MaxDeliveryAttemptsExceeded")
@@ -48,10 +49,8 @@ def publish(endpoint: str) -> None:
         client.send([CloudEvent(source="/shop", type="order.placed", id="order-1", data={"id": 7})])
 
 
-def first_blob(connection: str) -> tuple[str, bytes] | None:
+def blobs_of(connection: str) -> list[tuple[str, bytes]]:
     with ContainerClient.from_connection_string(connection, "letters") as container:
         if not container.exists():
-            return None
-        for blob in container.list_blobs():
-            return blob.name, container.download_blob(blob.name).readall()
-    return None
+            return []
+        return [(blob.name, container.download_blob(blob.name).readall()) for blob in container.list_blobs()]
