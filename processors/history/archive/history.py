@@ -133,6 +133,15 @@ class HubHistory:
             raise next(leaves(errors)) from None
         return placed_files(self._facts[key] for key in keys)
 
+    async def is_at(self, partition: str, position: int, second: int | None) -> bool:
+        """Whether the archive may have the event at a lasting position as one that the hub took at a Unix second, or
+        within one of it; None for any. Also where it has no event there."""
+        if second is None:
+            return True
+        placed = await self.placed(partition)
+        ranges = [one.range for one in placed if one.range is not None and one.first <= position <= one.last]
+        return not ranges or any(one.first_s - 1 <= second <= one.last_s + 1 for one in ranges)
+
     async def hub_generation(self, partition: str, created_at: datetime, after: int) -> int:
         """The generation of a partition's events in the hub that was created at `created_at`, for a reader that has all
         up to the lasting position `after`."""

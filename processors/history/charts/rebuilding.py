@@ -19,7 +19,7 @@ from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.replay_writer import OpenWriter, ReplayWriter
 from songline.processors.history.charts.saved_replay import ReplayPlace
 from songline.processors.history.charts.song_events import SongEventStore
-from songline.processors.history.rebuild.hub_life import HubLife
+from songline.processors.history.rebuild.hub_life import AppliedPlace, HubLife
 from songline.processors.history.rebuild.passes import ask_ends, repeat_passes
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts
@@ -122,7 +122,8 @@ class SavedRebuild:
         self._life = life
         await life.begin()
         for number, position in self.replay.positions.items():
-            await life.enter(parts.history, str(number), position, self._place.created_at)
+            place = AppliedPlace(position, self._place.created_at, self._place.generations.get(number))
+            await life.enter(parts.history, str(number), place)
 
     async def fold(self, parts: RebuildParts, until_s: int) -> None:
         """Fold what is behind the place, up to a second, and write what comes of it."""
@@ -153,7 +154,8 @@ class SavedRebuild:
         await self._life.check()
         documents = self.writer.documents
         await documents.flush()
-        self._place = ReplayPlace(hour, goes_on, self._life.created_at)
+        generations = {int(partition): number for partition, number in self._life.generations.items()}
+        self._place = ReplayPlace(hour, goes_on, self._life.created_at, generations)
         changes = self.replay.take_changes(self._place)
         save = partial(
             self._checkpoints.save, changes, partial(self.replay.whole, self._place), self.replay.saved_bytes

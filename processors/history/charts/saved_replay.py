@@ -14,11 +14,13 @@ READERS = (CHECKPOINT, WORKER)
 
 class ReplayPlace(Struct, frozen=True, array_like=True):
     """Where a rebuild goes on: at the `hour` (UTC, since 1970) that is made next, without `goes_on` only where more
-    comes in before it. `created_at`: when the hub was created that was read last."""
+    comes in before it. `created_at`: when the hub was created that was read last; `generations`, of its positions, by
+    partition."""
 
     hour: int
     goes_on: bool
     created_at: datetime | None
+    generations: dict[int, int] = {}
 
 
 class ReplayState(Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ from functools import partial
 from msgspec import Struct, structs
 
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
-from songline.processors.history.rebuild.hub_life import HubLife
+from songline.processors.history.rebuild.hub_life import AppliedPlace, HubLife
 from songline.processors.history.rebuild.progress import PartitionFoldCount, RebuildCount
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.hub_record import HubRecord
@@ -72,7 +72,7 @@ class PartitionFold:
         """Fold what is after the watermark, up to the hub's end as it is then, or to what it took at `until_s`; return
         how many events that were. Raises FoldFailedError, PositionResetError, HubMadeAnewError, and what the history
         raises."""
-        await self._parts.life.enter(history, self._partition, self._applied, self._created_at)
+        await self._parts.life.enter(history, self._partition, self._place)
         folded = 0
         self._processor = self._open()
         self._saved_s = self._parts.steady()
@@ -165,9 +165,13 @@ class PartitionFold:
         self._parts.count.refused.append(f"{self._partition}:{record.position}")
 
     @property
-    def _created_at(self) -> datetime | None:
-        """When the hub was created in which the last event is that is applied."""
-        return None if self._stored is None else self._stored.created_at
+    def _place(self) -> AppliedPlace:
+        """Up to where all is applied."""
+        stored = self._stored
+        if stored is None or self._applied < 0:
+            return AppliedPlace(self._applied, None)
+        second = None if stored.through is None else int(stored.through.timestamp() // 1)
+        return AppliedPlace(self._applied, stored.created_at, stored.generation, second)
 
     def _open(self) -> PartitionProcessor:
         return self._parts.open(self._partition, self._retries)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from songline.audit import chart_reference as reference
 from songline.audit.chart_check import lines, minute
@@ -17,7 +18,7 @@ from songline.audit.library_reference import Place, libraries
 from songline.cloud import cosmos
 from songline.processors.history.charts.rebuilding import SETTLED_S
 from songline.processors.history.rebuild import partition_fold
-from songline.processors.history.rebuild.hub_life import HubLife, HubMadeAnewError
+from songline.processors.history.rebuild.hub_life import HubLife, HubMadeAnewError, LivesChangedError
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.history.versions.switching import SwitchRefusedError
@@ -130,6 +131,41 @@ async def test_a_version_of_two_hubs_goes_on_in_the_second(cloud: LocalCloud, tm
             assert await built(services, 2).all() == libraries([*before, *await places(cloud)])
         finally:
             worker.stop()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_files_of_an_older_hub_that_are_put_back_double_nothing(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, *, is_stopped: bool
+) -> None:
+    """Whether a version is at the hub's end, or was stopped while it read what the archive has."""
+    async with history_of_two_hubs(cloud) as (services, _):
+        await tell(cloud, range(EACH // 2), range(PARTITIONS))
+        projections = (LIBRARY,) if is_stopped else (LIBRARY, SONGS, CHARTS)
+        if is_stopped:
+            check, asked = HubLife.check, 0
+
+            async def stopped(life: HubLife) -> None:
+                nonlocal asked
+                asked += 1
+                if asked > PARTITIONS:
+                    raise HubMadeAnewError("stopped")
+                await check(life)
+
+            monkeypatch.setattr(HubLife, "check", stopped)
+            with pytest.raises(ExceptionGroup):
+                await build(services, cloud.environment, LIBRARY)
+            monkeypatch.setattr(HubLife, "check", check)
+        else:
+            for projection in projections:
+                await build(services, cloud.environment, projection)
+        day_s = 86_400
+        await write_archive(cloud, [structs.replace(one, second=one.second - day_s) for one in archived()])
+        for projection in projections:
+            with pytest.raises((LivesChangedError, ExceptionGroup)) as raised:
+                await build(services, cloud.environment, projection)
+            for error in leaves(raised.value):
+                assert isinstance(error, LivesChangedError)
+                assert f"Drop it with `songline projection drop {projection} 2`, and rebuild" in str(error)
 
 
 @pytest.mark.parametrize(("projection", "at"), [(LIBRARY, PARTITIONS + 1), (CHARTS, 1)])
