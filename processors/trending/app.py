@@ -155,9 +155,8 @@ def build_app(
         table._on_changelog_event, table.apply_changelog_batch = saved.record, saved.apply
         app.unreadable[saved.hub] = saved.add_unreadable
 
-    start_positions = StartPositions(
-        WatermarkStore(services.attempts, document=version.positions), HubMetadata(services.hub)
-    )
+    noted = WatermarkStore(services.attempts, document=version.positions)
+    start_positions = StartPositions(noted, HubMetadata(services.hub))
     opener = PartitionOpener(app, start_positions, wall_clock_ms, monotonic)
     sealed = None if services.hours is None else SealedHours(services.hours, version.prefix)
     hours = HourStore(saved_cells, sealed, services.key, lambda: app.producer)
@@ -175,7 +174,8 @@ def build_app(
         share = FAR_BEHIND_SHARE if cells.far_behind() else 1
         return max(1, round(config.day_writes * DAYS_S * share))
 
-    plays = PlaysWriter(services.plays, lambda: ranking.shards, shards, day_writes, wall_clock_ms, monotonic)
+    clocks = (wall_clock_ms, monotonic)
+    plays = PlaysWriter(services.plays, lambda: ranking.shards, shards, day_writes, noted.read_all, *clocks)
 
     _agent(app, MUSIC_EVENTS, cells.consume, isolation)
     _agent(app, TRENDING_PARTIALS, ranking.consume, isolation)

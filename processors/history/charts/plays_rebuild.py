@@ -17,7 +17,7 @@ from songline.processors.trending.containers import PLAYS_CONTAINER
 from songline.processors.trending.plays.writer import shard_reached
 from songline.processors.trending.spans import HOUR_MS, first_counted_hour
 from songline.schemas.channels import ATTEMPTS, DATABASE, PLAYS
-from songline.schemas.plays import HOURS
+from songline.schemas.plays import HOURS, ShardProgressDocument
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.progress import Watermark
 
@@ -42,10 +42,13 @@ class DaysWriter:
         await self._advance(replay, second * 1_000)
         await self._write_before(replay, ALL_DAYS)
         shard = replay.shard
-        await self.documents.write([msgspec.to_builtins(shard_reached(0, 1, shard.watermark(second * 1_000)))])
+        await self.documents.write([msgspec.to_builtins(shard_reached(0, 1, shard.watermark(second * 1_000), {}))])
 
     async def hand_over(self, replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
-        """The worker that writes songs' days has all of it."""
+        """The worker that writes songs' days has all of it. Noted is of which hub the positions are."""
+        partitions = {str(number): one for number, one in sorted(sources.items())}
+        reached = ShardProgressDocument(id="0", shards=1, partitions=partitions)
+        await self.documents.write([msgspec.to_builtins(reached)])
 
     async def _advance(self, replay: ChartReplay, now_ms: int) -> None:
         """Have the windows end at a moment, and write the days that are over with it: their hours are dropped then."""

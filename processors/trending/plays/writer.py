@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -12,12 +12,12 @@ from azure.cosmos.exceptions import (
     CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.watermark import ShardWatermark, lowest_offset
+from songline.processors.trending.watermark import ShardWatermark, level_and_offset
 from songline.schemas.moments import moment_at
 from songline.schemas.plays import ShardProgressDocument, SongDay
 from songline.schemas.progress import Watermark
@@ -40,7 +40,8 @@ class BacklogWatermark(Struct, frozen=True):
 class PlaysWriter:
     """Writes the days that wait in the `shards` of this worker, of so many `in_all`; at most `writes()` a call.
 
-    `now_ms` is the wall clock's, `steady` returns seconds. `last_error` is the error of the last write, None once one
+    `noted` reads how far the worker has noted its partitions, and of which hub. `now_ms` is the wall clock's, `steady`
+    returns seconds. `last_error` is the error of the last write, None once one
     is done.
     """
 
@@ -50,6 +51,7 @@ class PlaysWriter:
         shards: Callable[[], Mapping[int, Shard]],
         in_all: int,
         writes: Callable[[], int],
+        noted: Callable[[], Awaitable[Mapping[str, Watermark]]],
         now_ms: Callable[[], int],
         steady: Callable[[], float],
     ) -> None:
@@ -57,6 +59,7 @@ class PlaysWriter:
         self._shards = shards
         self._in_all = in_all
         self._writes = writes
+        self._noted = noted
         self._now_ms = now_ms
         self._steady = steady
         self.last_error: AzureError | None = None
@@ -166,14 +169,15 @@ class PlaysWriter:
         return True
 
     async def _write_watermarks(self, shards: Mapping[int, Shard]) -> None:
+        noted: Mapping[str, Watermark] | None = None
         for number, shard in shards.items():
             seen = self._pending.get(number)
             if seen is None or shard.days.backlog.begin < seen.end:
                 continue
             try:
-                await self._container.upsert_item(
-                    msgspec.to_builtins(shard_reached(number, self._in_all, seen.watermark)), no_response=True
-                )
+                noted = await self._noted() if noted is None else noted
+                reached = shard_reached(number, self._in_all, seen.watermark, noted)
+                await self._container.upsert_item(msgspec.to_builtins(reached), no_response=True)
             except AzureError as error:
                 self._record(error, f"how far shard {number} is was not written")
                 return
@@ -182,16 +186,24 @@ class PlaysWriter:
             self._written_s[number] = self._steady()
 
 
-def shard_reached(number: int, shards: int, watermark: ShardWatermark) -> ShardProgressDocument:
-    """The document that says how far a shard is."""
+def shard_reached(
+    number: int, shards: int, watermark: ShardWatermark, noted: Mapping[str, Watermark]
+) -> ShardProgressDocument:
+    """The document that says how far a shard is. `noted`: of which hub the positions of a partition are."""
     return ShardProgressDocument(
         id=str(number),
         shards=shards,
         partitions={
-            str(partition): Watermark(
-                position=lowest_offset([position]), through=None if watermark_ms is None else moment_at(watermark_ms)
-            )
+            str(partition): _reached(position, watermark.watermarks_ms.get(partition), noted.get(str(partition)))
             for partition, position in watermark.positions.items()
-            for watermark_ms in (watermark.watermarks_ms.get(partition),)
         },
     )
+
+
+def _reached(position: int, watermark_ms: int | None, noted: Watermark | None) -> Watermark:
+    level, offset = level_and_offset(position)
+    found = Watermark(position=offset, through=None if watermark_ms is None else moment_at(watermark_ms))
+    if noted is None or level != 2 * noted.generation:
+        # It is of another hub than the one that is noted.
+        return found
+    return structs.replace(found, created_at=noted.created_at, generation=noted.generation)

@@ -20,6 +20,7 @@ from songline.audit.chart_reference import Line, Rules
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processors.history.charts.trending_state import open_hours
+from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.runtime.process import VERSION_CHANGED
 from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import remove_state
@@ -121,6 +122,9 @@ async def test_rebuilt_charts_and_days_are_those_of_the_rules(
     query = "SELECT * FROM c WHERE IS_DEFINED(c.total)"
     found = [msgspec.convert(dict(one), SongDay) async for one in days.query_items(query)]
     assert hours(found) == reference.plays(in_time(history, until_s))
+    reached = await VERSIONED[PLAYS].watermarks(account, 2)
+    assert reached
+    assert all(one.created_at is not None for one in reached.values()), "it is known of which hub they are"
 
 
 async def test_a_switched_version_goes_on_where_the_rebuild_ended(

@@ -1,26 +1,36 @@
 """Songs' days in Cosmos DB: the longest waiting first, never lowered, and not lost when they can't be written."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import numpy as np
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
+from msgspec import structs
 
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.wire import CountRows
-from songline.processors.trending.plays.writer import PlaysWriter
+from songline.processors.trending.plays.writer import PlaysWriter, shard_reached
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import SongIndex, pair
 from songline.processors.trending.spans import HOUR_MS, Unit
+from songline.processors.trending.watermark import ShardWatermark, position_at
 from songline.schemas.channels import DATABASE
+from songline.schemas.decoding import convert
+from songline.schemas.moments import moment_at
+from songline.schemas.plays import SHARDS_KEY, ShardProgressDocument
+from songline.schemas.progress import Watermark
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import KEY, hours
 from tests.support.worker import shards_reached, song_days
 
 HOUR = 494_222
+CREATED = datetime(2026, 5, 1, tzinfo=UTC)
+NOTED = {"0": Watermark(position=2, through=CREATED, created_at=CREATED, generation=0, resets=3)}
+"""What the worker has noted of its partitions: behind what a shard has."""
 NOON = "2026-05-19T14"
 
 
@@ -49,6 +59,20 @@ async def test_what_waits_longest_is_written_first_and_no_more_than_so_many_a_ro
     await writer.write()
     assert await listens(container) == {"a": 5, "b": 2, "c": 3}
     assert await shards_reached(container, {"0": 7}), "what it had when it was asked; 9 is told later"
+
+
+async def test_of_which_hub_the_days_are_is_noted_with_how_far_they_go(container: ContainerProxy) -> None:
+    shard = shard_with(Shard(0, "me", KEY), {"a": 1}, position=7)
+    await writer_of(container, shard).write()
+    found = await container.read_item("0", SHARDS_KEY)
+    (known,) = convert(dict(found), ShardProgressDocument).partitions.values()
+    assert known == Watermark(position=7, through=moment_at(HOUR * HOUR_MS), created_at=CREATED)
+    later = {"0": structs.replace(NOTED["0"], generation=1)}
+    (other,) = shard_reached(0, 1, shard.watermark(HOUR * HOUR_MS), later).partitions.values()
+    assert other.created_at is None, "the shard has nothing of the hub that is noted"
+    ahead = ShardWatermark(HOUR * HOUR_MS, {0: position_at(2, 4)}, {})
+    (other,) = shard_reached(0, 1, ahead, later).partitions.values()
+    assert (other.position, other.created_at, other.generation) == (4, CREATED, 1)
 
 
 async def test_a_former_owner_lowers_nothing(container: ContainerProxy) -> None:
@@ -95,7 +119,10 @@ def shard_with(shard: Shard, counts: dict[str, int], *, position: int, hour: int
 
 
 def writer_of(container: ContainerProxy, shard: Shard, writes: int = 100) -> PlaysWriter:
-    return PlaysWriter(container, lambda: {0: shard}, 1, lambda: writes, lambda: HOUR * HOUR_MS, lambda: 0.0)
+    async def noted() -> dict[str, Watermark]:
+        return NOTED
+
+    return PlaysWriter(container, lambda: {0: shard}, 1, lambda: writes, noted, lambda: HOUR * HOUR_MS, lambda: 0.0)
 
 
 async def listens(container: ContainerProxy) -> dict[str, int]:
