@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from bench.freshness_probes import ChartAges, Prober
 from bench.running_system import RunningSystem
-from songline.cloud import checkpoints, eventhubs
+from songline.cloud import checkpoints
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings, read_blobs
 from songline.schemas.channels import (
@@ -91,7 +91,7 @@ class Owners:
     """Who own the partitions of the workers' groups: each partition with its owner, in one text."""
 
     def __init__(self, settings: CloudSettings, store: BlobCheckpointStore, admin: AIOKafkaAdminClient) -> None:
-        self._namespace = eventhubs.namespace(settings.eventhubs)
+        self._namespace = settings.eventhubs.address
         self._store, self._admin = store, admin
 
     @classmethod

@@ -16,7 +16,7 @@ from bench.acts import PARTITIONS, acts_in, fill, publish_at, simulated
 from bench.charged import Tally, read_journal
 from bench.contestants import RunningWorker, Today
 from bench.measurement import Measurement
-from songline.cloud import checkpoints, eventhubs
+from songline.cloud import checkpoints
 from songline.cloud.settings import read_blobs
 from songline.schemas.channels import CHECKPOINT_BLOBS, LIBRARY_GROUP, MUSIC_EVENTS
 from songline.schemas.envelope import Event
@@ -114,7 +114,7 @@ def assert_applied_once(journals: Sequence[Sequence[dict[str, Any]]]) -> None:
 
 async def _share(cloud: LocalCloud, workers: int) -> None:
     """Wait until each of so many workers owns its share of the partitions."""
-    namespace = eventhubs.namespace(cloud.settings().eventhubs)
+    namespace = cloud.settings().eventhubs.address
     deadline = time.monotonic() + DEADLINE_S
     async with checkpoints.store(read_blobs(cloud.environment), CHECKPOINT_BLOBS) as store:
         while True:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from songline.cloud.credentials import entra
 from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import BLOB_CONNECTION, BlobSettings, connection_parts
+from songline.cloud.tls import client_context
 
 COPY_WITHIN = timedelta(hours=1)
 _STORAGE_SCOPE = "https://storage.azure.com/.default"
@@ -28,7 +29,7 @@ PIECES: dict[str, Any] = {
 
 def client(settings: BlobSettings, **options: Any) -> BlobServiceClient:
     """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
-    options = {**PIECES, "transport": HttpTransport(), **options}
+    options = {**PIECES, "transport": HttpTransport(tls=client_context(settings.authorities)), **options}
     if settings.connection is not None:
         return BlobServiceClient.from_connection_string(settings.connection.reveal(), **options)
     assert settings.endpoint is not None
@@ -55,8 +56,7 @@ async def copy_source(settings: BlobSettings, blob: BlobClient, now: datetime) -
     Source: "Put Block From URL" of the Blob service's REST API: a shared access signature, or a token of Entra.
     """
     if settings.connection is None:
-        async with entra() as credential:
-            token = await credential.get_token(_STORAGE_SCOPE)
+        token = await entra().get_token(_STORAGE_SCOPE)
         return CopySource(blob.url, f"Bearer {token.token}")
     parts = connection_parts(BLOB_CONNECTION, settings.connection.reveal(), ())
     if "accountkey" not in parts:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from songline.cloud.credentials import entra
 from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import CosmosSettings
+from songline.cloud.tls import client_context
 
 OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
 """What a write gets when another one came between it and what it had read."""
@@ -40,7 +41,9 @@ class Container(Struct, frozen=True):
 def client(settings: CosmosSettings) -> CosmosClient:
     """An asynchronous client; close it, or use it as a context manager."""
     credential = settings.key.reveal() if settings.key is not None else entra()
-    return CosmosClient(settings.endpoint, credential=credential, transport=HttpTransport())
+    return CosmosClient(
+        settings.endpoint, credential=credential, transport=HttpTransport(tls=client_context(settings.authorities))
+    )
 
 
 async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Container, ...]) -> None:

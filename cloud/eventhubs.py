@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
@@ -10,36 +9,33 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from songline.cloud import eventhub_frames
 from songline.cloud.credentials import entra
 from songline.cloud.eventhub_metadata import HubConsumerClient
-from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubsSettings, connection_parts
+from songline.cloud.settings import EventHubsSettings
 from songline.cloud.tls import client_context
 
 
 def producer(settings: EventHubsSettings, hub: str, **options: Any) -> EventHubProducerClient:
     """A producer client for `hub`; `options` go to the SDK's constructor."""
-    options = {"ssl_context": client_context(), **options}
+    options = {**_wire(settings), **options}
     if settings.connection is not None:
-        return EventHubProducerClient.from_connection_string(
-            settings.connection.reveal(), eventhub_name=hub, transport_type=TransportType.Amqp, **options
-        )
+        return EventHubProducerClient.from_connection_string(settings.connection.reveal(), eventhub_name=hub, **options)
     return EventHubProducerClient(
-        fully_qualified_namespace=settings.host, eventhub_name=hub, credential=entra(), **options
+        fully_qualified_namespace=settings.address, eventhub_name=hub, credential=entra(), **options
     )
 
 
 def consumer(settings: EventHubsSettings, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
     """A consumer client for `hub` in the consumer group `group`; `options` go to the SDK's constructor."""
     eventhub_frames.install()
-    options = {"ssl_context": client_context(), **options}
+    options = {**_wire(settings), **options}
     if settings.connection is not None:
         return HubConsumerClient.from_connection_string(
             settings.connection.reveal(),
             consumer_group=group,
             eventhub_name=hub,
-            transport_type=TransportType.Amqp,
             **options,
         )
     return HubConsumerClient(
-        fully_qualified_namespace=settings.host,
+        fully_qualified_namespace=settings.address,
         eventhub_name=hub,
         consumer_group=group,
         credential=entra(),
@@ -58,9 +54,7 @@ def partition_ends(properties: Mapping[str, Any]) -> tuple[int, int]:
     return first, last
 
 
-def namespace(settings: EventHubsSettings) -> str:
-    """The namespace as the SDK names it in its checkpoints: its host, with the port of an emulator."""
-    if settings.connection is None:
-        return settings.host
-    parts = connection_parts(EVENTHUB_CONNECTION, settings.connection.reveal(), ("Endpoint",))
-    return urlsplit(parts["endpoint"]).netloc
+def _wire(settings: EventHubsSettings) -> dict[str, Any]:
+    transport = TransportType.AmqpOverWebsocket if settings.websockets else TransportType.Amqp
+    tls = client_context(settings.authorities)
+    return {"ssl_context": tls, "transport_type": transport, **settings.amqp_options}

@@ -42,7 +42,7 @@ class EntraToken(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no
 
 def tls(settings: EventHubsSettings) -> SSLContext | None:
     """The TLS context of the wire, None for an emulator's plain one."""
-    return None if settings.plaintext else client_context()
+    return None if settings.plaintext else client_context(settings.authorities)
 
 
 def client_options(settings: EventHubsSettings) -> dict[str, Any]:

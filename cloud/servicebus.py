@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from ssl import create_default_context
 from typing import Any, Final
 
-from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus import ServiceBusReceivedMessage, TransportType
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
@@ -19,7 +19,13 @@ FIRST_SEQUENCE_NUMBER: Final = 1
 
 def client(settings: ServiceBusSettings, **options: Any) -> ServiceBusClient:
     """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
-    options = {"ssl_context": client_context(), **options}
+    transport = TransportType.AmqpOverWebsocket if settings.websockets else TransportType.Amqp
+    options = {
+        "ssl_context": client_context(settings.authorities),
+        "transport_type": transport,
+        **settings.amqp_options,
+        **options,
+    }
     if settings.connection is not None:
         return ServiceBusClient.from_connection_string(settings.connection.reveal(), **options)
     return ServiceBusClient(settings.host, entra(), **options)
@@ -28,8 +34,10 @@ def client(settings: ServiceBusSettings, **options: Any) -> ServiceBusClient:
 def administration(settings: ServiceBusSettings, **options: Any) -> ServiceBusAdministrationClient:
     """A client of the management, which `settings` must name; close it, or use it as a context manager."""
     assert settings.management is not None
-    own = None if settings.certificate is None else create_default_context(cafile=settings.certificate)
-    options = {"transport": HttpTransport(tls=own), **options}
+    tls = client_context(settings.authorities)
+    if settings.certificate is not None:
+        tls = create_default_context(cafile=settings.certificate)
+    options = {"transport": HttpTransport(tls=tls), **options}
     if settings.connection is None:
         return ServiceBusAdministrationClient(settings.management, entra(), **options)
     needed = ("SharedAccessKeyName", "SharedAccessKey")

@@ -24,6 +24,8 @@ BLOB_ENDPOINT = "AZURE_STORAGEBLOB_RESOURCEENDPOINT"
 COSMOS_CONNECTION = "AZURE_COSMOS_CONNECTIONSTRING"
 COSMOS_ENDPOINT = "AZURE_COSMOS_RESOURCEENDPOINT"
 KAFKA_BOOTSTRAP = "SONGLINE_KAFKA_BOOTSTRAP"
+AUTHORITIES = "SONGLINE_TLS_AUTHORITIES"
+WEBSOCKETS = "SONGLINE_AMQP_WEBSOCKETS"
 
 
 _KEY = re.compile(r"(\b\w*(?:key|secret|password|signature|token|sig))=[^;&'\"\s]+", re.IGNORECASE)
@@ -59,12 +61,27 @@ class EventHubsSettings(Struct, frozen=True):
     """Where the Event Hubs namespace is: a connection string, or its host name for Entra credentials.
 
     `kafka` is the Kafka bootstrap address, `host:port`; `plaintext` says that the connection has no TLS (an emulator).
+    `port` is that of AMQP, None for the protocol's own. With `websockets` AMQP goes over HTTPS. `authorities` is a PEM
+    file of authorities that are trusted besides the system's.
     """
 
     connection: Secret | None
     host: str
     kafka: str
     plaintext: bool
+    port: int | None = None
+    websockets: bool = False
+    authorities: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The namespace as the SDK names it in its checkpoints: its host, with a port where there is one."""
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+    @property
+    def amqp_options(self) -> dict[str, str]:
+        """What the SDK has to be told to find the port: over TLS it looks for none in a name or a connection string."""
+        return {} if self.port is None or self.plaintext else {"custom_endpoint_address": f"sb://{self.address}"}
 
 
 class CosmosSettings(Struct, frozen=True):
@@ -72,6 +89,7 @@ class CosmosSettings(Struct, frozen=True):
 
     endpoint: str
     key: Secret | None
+    authorities: str | None = None
 
 
 class ServiceBusSettings(Struct, frozen=True):
@@ -85,6 +103,16 @@ class ServiceBusSettings(Struct, frozen=True):
     host: str
     management: str | None = None
     certificate: str | None = None
+    plaintext: bool = False
+    port: int | None = None
+    websockets: bool = False
+    authorities: str | None = None
+
+    @property
+    def amqp_options(self) -> dict[str, str]:
+        """As those of EventHubsSettings."""
+        address = f"sb://{self.host}:{self.port}"
+        return {} if self.port is None or self.plaintext else {"custom_endpoint_address": address}
 
 
 class BlobSettings(Struct, frozen=True):
@@ -92,6 +120,7 @@ class BlobSettings(Struct, frozen=True):
 
     connection: Secret | None
     endpoint: str | None
+    authorities: str | None = None
 
 
 class CloudSettings(Struct, frozen=True):
@@ -106,16 +135,33 @@ class CloudSettings(Struct, frozen=True):
 
 def read_eventhubs(environ: Mapping[str, str]) -> EventHubsSettings:
     """The Event Hubs part alone, for a process that needs nothing else; raises SettingError."""
-    connection, host, emulator = _namespace(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE)
-    kafka = _address(environ, KAFKA_BOOTSTRAP, f"{host}:{9092 if emulator else 9093}")
-    return EventHubsSettings(connection, host, kafka, plaintext=emulator)
+    found = _namespace(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE)
+    kafka = _address(environ, KAFKA_BOOTSTRAP, f"{found.host}:{9092 if found.plaintext else 9093}")
+    return EventHubsSettings(
+        found.connection,
+        found.host,
+        kafka,
+        plaintext=found.plaintext,
+        port=found.port,
+        websockets=_read_switch(environ, WEBSOCKETS),
+        authorities=_authorities(environ),
+    )
 
 
 def read_servicebus(environ: Mapping[str, str]) -> ServiceBusSettings:
     """The Service Bus part alone; raises SettingError."""
-    connection, host, emulator = _namespace(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE)
-    management = _address(environ, SERVICEBUS_MANAGEMENT, "" if emulator else f"{host}:443")
-    return ServiceBusSettings(connection, host, management or None, environ.get(SERVICEBUS_CERTIFICATE) or None)
+    found = _namespace(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE)
+    management = _address(environ, SERVICEBUS_MANAGEMENT, "" if found.plaintext else f"{found.host}:443")
+    return ServiceBusSettings(
+        found.connection,
+        found.host,
+        management or None,
+        environ.get(SERVICEBUS_CERTIFICATE) or None,
+        plaintext=found.plaintext,
+        port=found.port,
+        websockets=_read_switch(environ, WEBSOCKETS),
+        authorities=_authorities(environ),
+    )
 
 
 def names_blobs(environ: Mapping[str, str]) -> bool:
@@ -128,11 +174,13 @@ def read_blobs(environ: Mapping[str, str]) -> BlobSettings:
     text = environ.get(BLOB_CONNECTION, "")
     if text:
         connection_parts(BLOB_CONNECTION, text, ("AccountName", "AccountKey"))
-        return BlobSettings(Secret(text), endpoint=None)
+        return BlobSettings(Secret(text), endpoint=None, authorities=_authorities(environ))
     endpoint = environ.get(BLOB_ENDPOINT, "")
     if not endpoint:
         raise SettingError(BLOB_CONNECTION, "nothing", f"a connection string, or {BLOB_ENDPOINT}")
-    return BlobSettings(None, _url(BLOB_ENDPOINT, endpoint, "https://music.blob.core.windows.net/"))
+    return BlobSettings(
+        None, _url(BLOB_ENDPOINT, endpoint, "https://music.blob.core.windows.net/"), authorities=_authorities(environ)
+    )
 
 
 def read_cosmos(environ: Mapping[str, str]) -> CosmosSettings:
@@ -142,9 +190,10 @@ def read_cosmos(environ: Mapping[str, str]) -> CosmosSettings:
         endpoint = environ.get(COSMOS_ENDPOINT, "")
         if not endpoint:
             raise SettingError(COSMOS_CONNECTION, "nothing", f"a connection string, or {COSMOS_ENDPOINT}")
-        return CosmosSettings(_url(COSMOS_ENDPOINT, endpoint), key=None)
+        return CosmosSettings(_url(COSMOS_ENDPOINT, endpoint), key=None, authorities=_authorities(environ))
     parts = connection_parts(COSMOS_CONNECTION, text, ("AccountEndpoint", "AccountKey"))
-    return CosmosSettings(_url(COSMOS_CONNECTION, parts["accountendpoint"]), Secret(parts["accountkey"]))
+    endpoint = _url(COSMOS_CONNECTION, parts["accountendpoint"])
+    return CosmosSettings(endpoint, Secret(parts["accountkey"]), authorities=_authorities(environ))
 
 
 def read_number(
@@ -185,21 +234,49 @@ def connection_parts(name: str, text: str, needed: tuple[str, ...]) -> dict[str,
     return parts
 
 
-def _namespace(environ: Mapping[str, str], connection: str, namespace: str) -> tuple[Secret | None, str, bool]:
-    """The connection string if there is one, the namespace's host, and whether it is an emulator's, without TLS."""
+class _Namespace(Struct, frozen=True):
+    """The connection string if there is one, host and port, and whether it is an emulator's, without TLS."""
+
+    connection: Secret | None
+    host: str
+    port: int | None
+    plaintext: bool
+
+
+def _namespace(environ: Mapping[str, str], connection: str, namespace: str) -> _Namespace:
     text = environ.get(connection, "")
     if not text:
         host = environ.get(namespace, "")
         if not host:
             raise SettingError(connection, "nothing", f"a connection string, or {namespace}")
-        if "/" in host or ":" in host:
-            raise SettingError(namespace, repr(host), "a host name such as music.servicebus.windows.net")
-        return None, host, False
+        found = _host_and_port(f"sb://{host}")
+        if found is None or "/" in host or "@" in host:
+            raise SettingError(namespace, repr(host), "a host name such as music.servicebus.windows.net, or HOST:PORT")
+        return _Namespace(None, *found, plaintext=False)
     parts = connection_parts(connection, text, ("Endpoint",))
-    host = urlsplit(parts["endpoint"]).hostname or ""
-    if not host:
+    found = _host_and_port(parts["endpoint"])
+    if found is None:
         raise SettingError(connection, f"Endpoint={parts['endpoint']}", "Endpoint=sb://HOST")
-    return Secret(text), host, parts.get("usedevelopmentemulator") == "true"
+    return _Namespace(Secret(text), *found, plaintext=parts.get("usedevelopmentemulator") == "true")
+
+
+def _host_and_port(url: str) -> tuple[str, int | None] | None:
+    parts = urlsplit(url)
+    try:
+        return (parts.hostname, parts.port) if parts.hostname else None
+    except ValueError:
+        return None
+
+
+def _authorities(environ: Mapping[str, str]) -> str | None:
+    return environ.get(AUTHORITIES) or None
+
+
+def _read_switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name) or "off"
+    if text not in ("on", "off"):
+        raise SettingError(name, repr(text), "on or off")
+    return text == "on"
 
 
 def _address(environ: Mapping[str, str], name: str, default: str) -> str:

@@ -119,7 +119,7 @@ async def run_projection(
         metadata = eventhubs.consumer(cloud.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
         await stack.enter_async_context(metadata)
         hub = HubMetadata(metadata)
-        namespace = eventhubs.namespace(cloud.eventhubs)
+        namespace = cloud.eventhubs.address
         group_checkpoints = Checkpoints(checkpoint_store, namespace, MUSIC_EVENTS, projection.group)
         all_there = readiness.wait_for_all(
             partial(_make_added, database, projection),

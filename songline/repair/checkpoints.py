@@ -142,7 +142,7 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         in_blobs = None
         if storage is not None:
             store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
-            in_blobs = Checkpoints(store, eventhubs.namespace(settings), MUSIC_EVENTS, place.group)
+            in_blobs = Checkpoints(store, settings.address, MUSIC_EVENTS, place.group)
         container = place.projection
         if container in PROJECTIONS_OF_VERSIONS:
             live = await live_version.read(cosmos.container(database, DATABASE, LIVE_VERSIONS), place.projection)

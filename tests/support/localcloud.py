@@ -7,6 +7,7 @@ from typing import Literal, NoReturn, Self
 
 from localcloud.testing import Declarations, LocalCloudProcess
 from songline.cloud.settings import (
+    AUTHORITIES,
     BLOB_CONNECTION,
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,
@@ -48,10 +49,12 @@ class LocalCloud(LocalCloudProcess):
     @property
     def environment(self) -> Mapping[str, str]:
         """The process environment of a product process that is to use this cloud."""
+        trusted = {AUTHORITIES: str(self.authority)} if self.tls else {}
         blobs = {BLOB_CONNECTION: self.blob_connection_string} if "blob" in self.ports else {}
         return {
             **os.environ,
             **blobs,
+            **trusted,
             SERVICEBUS_CONNECTION: self.servicebus_connection_string,
             SERVICEBUS_MANAGEMENT: f"127.0.0.1:{self.ports['servicebus-admin']}",
             SERVICEBUS_CERTIFICATE: str(self.servicebus_certificate),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.testing import LocalCloudProcess
-from localcloud_tests.support import collecting, fuzzing, skips
+from localcloud_tests.support import collecting, fuzzing, managed, skips
 
 HERE = Path(__file__).parent
 LONG = (
@@ -62,5 +62,15 @@ def localcloud(start_localcloud: Callable[..., LocalCloudProcess]) -> LocalCloud
 def shared_localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudProcess]:
     """A localcloud for all tests that keep out of each other's way; a test that kills one starts its own."""
     cloud = LocalCloudProcess(tmp_path_factory.mktemp("cloud")).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudProcess]:
+    """A localcloud with TLS, keys of its own, Blob Storage, and the managed identities of `support.managed`."""
+    folder = tmp_path_factory.mktemp("secure")
+    options = ["--tls", "--own-keys", "--blobs", f"--identity-config={managed.declared(folder / 'identity.json')}"]
+    cloud = LocalCloudProcess(folder / "data", options).start()
     yield cloud
     cloud.stop()

@@ -78,5 +78,5 @@ async def open_history(
 
 
 def _namespace(hub: EventHubsSettings | None) -> str | None:
-    """The namespace whose files are read; any with an emulator, whose host is not its name."""
-    return None if hub is None or hub.plaintext else hub.host.partition(".")[0]
+    """The namespace whose files are read; any on this machine, whose host is not its name."""
+    return None if hub is None or hub.plaintext or hub.port is not None else hub.host.partition(".")[0]

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 import pytest
 from azure.core.exceptions import AzureError
 
-from localcloud.servicebus.admin import certificate
+from localcloud.tls import authority
+from localcloud.tls.context import server_context
 from songline.cloud import blobs, checkpoints, cosmos, servicebus
 from songline.cloud.http_transport import EnvironmentProxies
 from songline.cloud.settings import BlobSettings, CosmosSettings, Secret, ServiceBusSettings
@@ -127,13 +127,11 @@ async def test_a_user_in_netrc_does_not_replace_the_signature(
 
 
 async def test_management_with_a_certificate_of_its_own_keeps_its_connection(tmp_path: Path) -> None:
-    own, key = certificate.ensure(tmp_path, datetime.now(UTC))
-    tls = SSLContext(PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(own, key)
-    async with RecordingServer(tls) as server:
+    files = authority.ensure(tmp_path, datetime.now(UTC))
+    async with RecordingServer(server_context(files)) as server:
         address = f"127.0.0.1:{server.port}"
         connection = f"Endpoint=sb://{address};SharedAccessKeyName=k;SharedAccessKey={KEY}"
-        settings = ServiceBusSettings(Secret(connection), address, management=address, certificate=str(own))
+        settings = ServiceBusSettings(Secret(connection), address, management=address, certificate=str(files.authority))
         async with servicebus.administration(settings, retry_total=0) as admin:
             for _ in range(3):
                 await fail(lambda: admin.get_queue("song-commands"))
@@ -166,3 +164,14 @@ def test_a_proxy_is_found_by_scheme_host_and_port(url: str, proxy: str | None) -
 def test_without_proxies_all_is_direct() -> None:
     assert EnvironmentProxies({}).find("https://music.example/") is None
     assert EnvironmentProxies({"http": "http://proxy.example", "no": "*"}).find("http://music.example/") is None
+
+
+async def test_cosmos_db_on_this_machine_is_verified_too(tmp_path: Path) -> None:
+    files, other = (authority.ensure(tmp_path / name, datetime.now(UTC)) for name in ("one", "other"))
+    async with RecordingServer(server_context(files)) as server:
+        for trusted, requests in ((other.authority, 0), (files.authority, 1)):
+            settings = CosmosSettings(f"https://127.0.0.1:{server.port}/", Secret(KEY), authorities=str(trusted))
+            client = cosmos.client(settings)
+            await fail(client.get_database_client("music").read)
+            await client.close()
+            assert min(len(server.targets), 1) == requests

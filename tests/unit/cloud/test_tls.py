@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from ssl import PROTOCOL_TLS_SERVER, SSLContext
+from ssl import SSLContext
 
 import pytest
 from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import TransportType
 from azure.servicebus.exceptions import ServiceBusError
 
-from localcloud.servicebus.admin import certificate
+from localcloud.tls import authority
+from localcloud.tls.context import server_context
 from songline.cloud import eventhubs, servicebus
 from songline.cloud.settings import EventHubsSettings, Secret, ServiceBusSettings
 from songline.cloud.tls import CUSTOM, client_context
@@ -20,11 +21,11 @@ CONNECTION = Secret("Endpoint=sb://127.0.0.1;SharedAccessKeyName=k;SharedAccessK
 
 
 class TlsServer:
-    """Counts the connections whose client trusts its `certificate`, and ends each of them."""
+    """Counts the connections whose client trusts its `authority`, and ends each of them."""
 
     def __init__(self, tls: SSLContext, own: Path) -> None:
         self._tls = tls
-        self.certificate = own
+        self.authority = own
         self.trusted = 0
 
     async def start(self) -> asyncio.Server:
@@ -43,10 +44,8 @@ class TlsServer:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[TlsServer]:
-    own, key = certificate.ensure(tmp_path, datetime.now(UTC))
-    tls = SSLContext(PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(own, key)
-    one = TlsServer(tls, own)
+    files = authority.ensure(tmp_path, datetime.now(UTC))
+    one = TlsServer(server_context(files), files.authority)
     listening = await one.start()
     yield one
     listening.close()
@@ -85,16 +84,16 @@ async def ask_queue(server: TlsServer) -> None:
 async def test_an_authority_of_the_environment_is_trusted_over_amqp(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
     await ask_hub(server)
     await ask_queue(server)
     assert server.trusted == 4
 
 
 async def test_the_authorities_are_read_once(server: TlsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
-    client_context()
-    server.certificate.write_text("no certificate any more", encoding="ascii")
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
+    client_context(None)
+    server.authority.write_text("no certificate any more", encoding="ascii")
     await ask_hub(server)
     assert server.trusted == 3
 
@@ -106,9 +105,9 @@ async def test_an_unknown_authority_is_not_trusted(server: TlsServer) -> None:
 
 
 def test_the_authorities_of_the_sdks_are_trusted_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(client_context().get_ca_certs()) > 50
-    assert client_context() is client_context()
+    assert len(client_context(None).get_ca_certs()) > 50
+    assert client_context(None) is client_context(None)
     client_context.cache_clear()
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/either")
-    assert client_context().get_ca_certs() == []
+    assert client_context(None).get_ca_certs() == []

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ from localcloud.identity.config import IdentityConfig, read_identity
 from localcloud.identity.errors import IdentityStateError
 from localcloud.identity.routes import identity_routes
 from localcloud.identity.server import IdentityServer
+from localcloud.identity.signing_keys import PUBLIC as JWKS_FILE
 from localcloud.log.errors import LogError
 from localcloud.log.store import SEGMENT_BYTES
 from localcloud.namespace import HOST, CloudNamespace, NamespaceSettings
@@ -38,9 +40,12 @@ from localcloud.namespace_routes import namespace_routes
 from localcloud.namespaces import NamespaceRegistry
 from localcloud.private_folder import OWNER_ONLY, ForeignFileError, keep_private
 from localcloud.servicebus.config import read_namespace
+from localcloud.tls import authority
+from localcloud.tls.authority import FOLDER as TLS
+from localcloud.tls.authority import AuthorityError
 
 READY = "endpoints.json"
-OURS = ("hubs", "servicebus", "cosmos", "blobs", "eventgrid", "identity", KEYS, READY)
+OURS = ("hubs", "servicebus", "cosmos", "blobs", "eventgrid", "identity", TLS, KEYS, READY)
 """What localcloud makes in its data folder. `namespaces` is not among it: it is removed at every start."""
 
 logger = logging.getLogger("localcloud")
@@ -107,6 +112,21 @@ logger = logging.getLogger("localcloud")
     show_default="one of these",
     help="Cosmos DB account key, base64. Other users of this machine can read it here, and not in the variable.",
 )
+@click.option(
+    "--tls",
+    is_flag=True,
+    help=f"Serve AMQP, Kafka, Cosmos DB and Blob Storage over TLS, by the authority DATA/{TLS}/authority.pem.",
+)
+@click.option(
+    "--like-azure",
+    is_flag=True,
+    help="As the services behave on Azure: --tls, --no-local-auth, --throttle.",
+)
+@click.option(
+    "--local-auth/--no-local-auth",
+    default=True,
+    help="Whether keys open anything, beside tokens of managed identities.",
+)
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option(
     "--create-topics",
@@ -148,6 +168,9 @@ def main(
     only: str | None,
     own_keys: bool | None,
     cosmos_key: str | None,
+    tls: bool,
+    like_azure: bool,
+    local_auth: bool,
     throttle: bool,
     create_topics: bool,
     segment_bytes: int,
@@ -188,9 +211,11 @@ def main(
             hubs=[with_capture_interval(hub, capture_interval) for hub in read_hubs(configs)],
             bus=read_namespace(servicebus_configs),
             keys=keys,
-            throttle=throttle,
+            throttle=throttle or like_azure,
             create_topics=create_topics,
             segment_bytes=segment_bytes,
+            tls=tls or like_azure,
+            local_auth=local_auth and not like_azure,
         )
         identity = read_identity(identity_configs)
         if only is None:
@@ -199,6 +224,7 @@ def main(
             asyncio.run(serve_issuer(data, identity, identity_port, until_eof=until_eof))
     except (
         AccountKeysError,
+        AuthorityError,
         AzuriteError,
         ConfigError,
         DamagedDatabaseError,
@@ -235,16 +261,24 @@ async def serve(
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment.
 
     `ports` has "blob" and "eventgrid" where Blob Storage and Event Grid, whose retries `schedule_s` shortens, are
-    wanted too. Raises ConfigError, IdentityStateError, LogError,
-    AzuriteError, OSError.
+    wanted too. Raises AuthorityError, AzuriteError, ConfigError, IdentityStateError, LogError, OSError.
     """
     stop = _end(until_eof)
     async with AsyncExitStack() as stack:
-        blobs = BlobService(data / "blobs", host=HOST, port=ports.get("blob", 0), gone=stop.set, key=settings.keys.blob)
+        certificate = authority.ensure(data / TLS, datetime.now(UTC))
+        blobs = BlobService(
+            data / "blobs",
+            host=HOST,
+            port=ports.get("blob", 0),
+            gone=stop.set,
+            key=settings.keys.blob,
+            certificate=certificate if settings.tls else None,
+            jwks=data / "identity" / JWKS_FILE,
+        )
         await stack.enter_async_context(blobs)
         issuer = IdentityServer(data / "identity", identity, host=HOST, port=ports["identity"])
         await stack.enter_async_context(issuer)
-        registry = await stack.enter_async_context(NamespaceRegistry(data / "namespaces", blobs, issuer.port))
+        registry = await stack.enter_async_context(NamespaceRegistry(data / "namespaces", blobs, issuer, certificate))
         unavailable: dict[str, str] = {}
         account = await _account(blobs, unavailable) if "blob" in ports else None
         namespace = CloudNamespace(
@@ -252,6 +286,8 @@ async def serve(
             settings,
             wanted=ports,
             identity_port=issuer.port,
+            certificate=certificate,
+            tokens=issuer.entra,
             blobs=account,
             unavailable=unavailable,
             routes=[*namespace_routes(registry, settings), *identity_routes(issuer)],

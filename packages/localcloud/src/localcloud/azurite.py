@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import re
+import ssl
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Callable
@@ -22,12 +23,13 @@ from localcloud import azurite_install
 from localcloud.allocator import ARENAS
 from localcloud.azurite_install import AzuriteError
 from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY
+from localcloud.tls.authority import ServerCertificate
 
 logger = logging.getLogger("localcloud.azurite")
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
-LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
+LISTENING = re.compile(r"successfully listens on https?://[^:]+:(\d+)")
 
 _SMALL_HEAP: Final = ("--max-semi-space-size=1", "--heap-growing-percent=20")
 """Options of V8, which lets garbage grow with the machine's memory. Nearly all that Azurite's heap holds is garbage."""
@@ -36,7 +38,8 @@ _SMALL_HEAP: Final = ("--max-semi-space-size=1", "--heap-growing-percent=20")
 class AzuriteServer:
     """The Blob service between enter and exit, on `host`:`port`; port 0 takes a free one, which `port` then tells.
 
-    `key` is that of every account, base64. `gone` is called when Azurite ends before it is asked to.
+    `key` is that of every account, base64. `gone` is called when Azurite ends before it is asked to. With a
+    `certificate` it speaks HTTPS, and takes tokens that a key of the file `jwks` has signed.
     """
 
     def __init__(
@@ -47,7 +50,11 @@ class AzuriteServer:
         port: int = 0,
         gone: Callable[[], None] | None = None,
         key: str = BLOB_KEY,
+        certificate: ServerCertificate | None = None,
+        jwks: Path | None = None,
     ) -> None:
+        self._certificate = certificate
+        self._jwks = jwks
         self._key = key
         self._folder = folder
         self._host = host
@@ -108,12 +115,14 @@ class AzuriteServer:
             *("--location", str(self._folder.resolve()), "--silent", "--disableTelemetry"),
             # SDKs are ahead of the API versions that Azurite knows by name; what they use of them is old.
             "--skipApiVersionCheck",
+            *self._tls_options(),
             env={
                 ARENAS: "1",
                 **os.environ,
                 "NODE_PATH": str(modules),
                 # Not as an argument, which every user of this machine can read.
                 "AZURITE_ACCOUNTS": f"{BLOB_ACCOUNT}:{self._key}",
+                "LOCALCLOUD_JWKS": "" if self._jwks is None else str(self._jwks.resolve()),
             },
             stdin=PIPE,
             stdout=PIPE,
@@ -122,6 +131,13 @@ class AzuriteServer:
             # Ctrl-C in a terminal reaches the whole group: Azurite must outlive what still writes to it.
             start_new_session=True,
         )
+
+    def _tls_options(self) -> tuple[str, ...]:
+        made = self._certificate
+        if made is None:
+            return ()
+        # Azurite takes tokens over HTTPS only.
+        return ("--cert", str(made.certificate.resolve()), "--key", str(made.key.resolve()), "--oauth", "basic")
 
     async def _listening(self) -> int:
         assert self._process.stdout is not None
@@ -133,7 +149,8 @@ class AzuriteServer:
 
     async def _answers(self) -> None:
         """Any answer will do, a refusal too: it comes from the service itself."""
-        reader, writer = await asyncio.open_connection(self._host, self.port)
+        tls = None if self._certificate is None else ssl.create_default_context(cafile=self._certificate.authority)
+        reader, writer = await asyncio.open_connection(self._host, self.port, ssl=tls)
         path = f"/{BLOB_ACCOUNT}?comp=list"
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
         said = await reader.read()

@@ -9,14 +9,19 @@ from typing import NamedTuple, Self
 
 from localcloud.azurite import AzuriteServer
 from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY
+from localcloud.tls.authority import ServerCertificate
 
 
 class BlobAccount(NamedTuple):
-    """A storage account: its name, the port that serves it, and its key (base64)."""
+    """A storage account: its name, the port that serves it, and its key (base64).
+
+    It is served over HTTPS where there is an `authority`, which clients have to trust.
+    """
 
     name: str
     port: int
     key: str
+    authority: Path | None = None
 
     def __repr__(self) -> str:
         return f"BlobAccount({self.name!r}, {self.port})"
@@ -25,12 +30,26 @@ class BlobAccount(NamedTuple):
 class BlobService:
     """Storage accounts between enter and exit, their data in `folder`, on `host`:`port` (0: a free one).
 
-    `key` is that of all accounts. `gone` is called when Azurite ends before it is asked to.
+    `key` is that of all accounts. `gone` is called when Azurite ends before it is asked to. With a `certificate` all
+    is over HTTPS, and tokens are taken that a key of the file `jwks` has signed.
     """
 
-    def __init__(self, folder: Path, *, host: str, port: int, gone: Callable[[], None], key: str = BLOB_KEY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str,
+        port: int,
+        gone: Callable[[], None],
+        key: str = BLOB_KEY,
+        certificate: ServerCertificate | None = None,
+        jwks: Path | None = None,
+    ) -> None:
         self._key = key
-        self._server = AzuriteServer(folder, host=host, port=port, gone=gone, key=key)
+        self._authority = None if certificate is None else certificate.authority
+        self._server = AzuriteServer(
+            folder, host=host, port=port, gone=gone, key=key, certificate=certificate, jwks=jwks
+        )
         self._starting = asyncio.Lock()
         self._started = False
 
@@ -45,11 +64,14 @@ class BlobService:
 
     async def own_account(self) -> BlobAccount:
         """The account of the emulator's name. Raises AzuriteError, and AzuriteMissingError where it is not there."""
-        return BlobAccount(BLOB_ACCOUNT, await self._port(), self._key)
+        return await self._account(BLOB_ACCOUNT)
 
     async def new_account(self) -> BlobAccount:
         """An account that nobody has used. Raises as `own_account`."""
-        return BlobAccount(f"ns{secrets.token_hex(8)}", await self._port(), self._key)
+        return await self._account(f"ns{secrets.token_hex(8)}")
+
+    async def _account(self, name: str) -> BlobAccount:
+        return BlobAccount(name, await self._port(), self._key, self._authority)
 
     async def _port(self) -> int:
         async with self._starting:

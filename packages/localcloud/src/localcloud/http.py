@@ -4,13 +4,14 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from localcloud.tls.authority import ServerCertificate
 
 # Azure's SDKs keep idle connections for longer than uvicorn's 5 s, and a write that meets a closing one fails.
 KEEP_ALIVE_S = 600
@@ -115,14 +116,13 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves an ASGI app on `host`:`port` between enter and exit; port 0 takes a free one, which `port` then tells.
 
-    Over TLS when there is a `certificate`: the PEM files of certificate and key.
+    Over TLS when there is a `certificate`.
     """
 
     def __init__(
-        self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, certificate: tuple[Path, Path] | None = None
+        self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, certificate: ServerCertificate | None = None
     ) -> None:
         self._address = (host, port)
-        certificate_file, key_file = certificate or (None, None)
         self._config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -132,8 +132,8 @@ class HttpServer:
             access_log=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            ssl_certfile=certificate_file,
-            ssl_keyfile=key_file,
+            ssl_certfile=certificate.certificate if certificate else None,
+            ssl_keyfile=certificate.key if certificate else None,
         )
 
     @property

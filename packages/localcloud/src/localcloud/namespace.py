@@ -1,5 +1,6 @@
 """One namespace: Event Hubs, Service Bus and Cosmos DB over one folder, each on a port, with a control endpoint."""
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,15 @@ from starlette.routing import Route
 
 from localcloud import control
 from localcloud.account_keys import DEV_KEYS, AccountKeys
+from localcloud.account_routes import account_routes
 from localcloud.blob_service import BlobAccount
 from localcloud.capture.archive_blobs import ArchiveBlobs
 from localcloud.capture.service import CaptureService
 from localcloud.config import HubConfig
 from localcloud.cosmos.server import CosmosServer
+from localcloud.entra.access import NamespaceAccess
+from localcloud.entra.audiences import is_event_hubs, is_service_bus
+from localcloud.entra.tokens import EntraTokens
 from localcloud.eventhubs.server import EventHubsServer
 from localcloud.faults import Faults
 from localcloud.http import HttpServer
@@ -25,10 +30,11 @@ from localcloud.hub_routes import hub_routes
 from localcloud.log.store import SEGMENT_BYTES, LogStore
 from localcloud.ports import names_port
 from localcloud.published_keys import SAS_KEY_NAME
-from localcloud.sas import Keys
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.server import ServiceBusServer
+from localcloud.tls.authority import ServerCertificate
+from localcloud.tls.context import server_context
 
 if TYPE_CHECKING:
     from localcloud.kafka.server import KafkaServer
@@ -47,7 +53,9 @@ class NamespaceSettings:
     """What a namespace holds from the start, and how it is served.
 
     `throttle` holds every Cosmos DB database to its throughput; `create_topics` lets Kafka clients create and delete
-    hubs; `segment_bytes` is the size at which a file of a hub's log is full.
+    hubs; `segment_bytes` is the size at which a file of a hub's log is full; with `tls` AMQP, Kafka and Cosmos DB are
+    served over TLS, as the Service Bus administration always is; without `local_auth` keys open nothing, but tokens of
+    Entra only.
     """
 
     hubs: Sequence[HubConfig] = ()
@@ -56,14 +64,18 @@ class NamespaceSettings:
     throttle: bool = False
     create_topics: bool = False
     segment_bytes: int = SEGMENT_BYTES
+    tls: bool = False
+    local_auth: bool = True
 
 
 class CloudNamespace:
     """A namespace between enter and exit, its data in `folder`.
 
     `wanted` gives services their ports; one that has none there takes a free one. `ports` tells them all, with that
-    of the issuer, which is one for all namespaces. `blobs` is the storage account that belongs to it. `unavailable`
-    says what was asked for and is not served, and why. `routes` are added to its control endpoint.
+    of the issuer, which is one for all namespaces. `certificate` is what it shows over TLS, `tokens` what it
+    checks those of Entra by. `blobs` is the storage
+    account that belongs to it. `unavailable` says what was asked for and is not served, and why. `routes` are added to
+    its control endpoint.
     """
 
     def __init__(
@@ -73,6 +85,8 @@ class CloudNamespace:
         *,
         wanted: Mapping[str, int],
         identity_port: int,
+        certificate: ServerCertificate,
+        tokens: EntraTokens,
         blobs: BlobAccount | None = None,
         unavailable: Mapping[str, str] | None = None,
         routes: Sequence[Route] = (),
@@ -81,6 +95,8 @@ class CloudNamespace:
         self.settings = settings
         self.blobs = blobs
         self.ports = {"identity": identity_port, **({"blob": blobs.port} if blobs else {})}
+        self._certificate = certificate
+        self._tokens = tokens
         self._wanted = wanted
         self._unavailable = dict(unavailable or {})
         self._routes = routes
@@ -99,7 +115,11 @@ class CloudNamespace:
         from localcloud.kafka.server import KafkaServer
 
         settings, faults = self.settings, Faults()
-        keys = Keys({SAS_KEY_NAME: settings.keys.sas})
+        tls = server_context(self._certificate) if settings.tls else None
+        self._tell_authority()
+        secrets = {SAS_KEY_NAME: settings.keys.sas}
+        keys = NamespaceAccess(secrets, self._tokens, "Event Hubs", is_event_hubs, local_auth=settings.local_auth)
+        bus_keys = NamespaceAccess(secrets, self._tokens, "Service Bus", is_service_bus, local_auth=settings.local_auth)
         async with AsyncExitStack() as stack:
             store = LogStore.open(
                 self.folder / "hubs", settings.hubs, now_ms=_now_ms, segment_bytes=settings.segment_bytes
@@ -111,7 +131,13 @@ class CloudNamespace:
                 self._unavailable["capture"] = capture.unavailable
             wanted = {name: self._wanted.get(name, 0) for name in SERVICES}
             bus = ServiceBusServer(
-                self.folder / "servicebus", settings.bus, keys, host=HOST, port=wanted["servicebus"], faults=faults
+                self.folder / "servicebus",
+                settings.bus,
+                bus_keys,
+                host=HOST,
+                port=wanted["servicebus"],
+                faults=faults,
+                tls=tls,
             )
             cosmos = CosmosServer(
                 self.folder / "cosmos",
@@ -120,24 +146,37 @@ class CloudNamespace:
                 port=wanted["cosmos"],
                 throttled=["*"] if settings.throttle else [],
                 faults=faults,
+                certificate=self._certificate if settings.tls else None,
+                tokens=self._tokens,
+                local_auth=settings.local_auth,
             )
             kafka = KafkaServer(
-                store, keys, host=HOST, port=wanted["kafka"], create_topics=settings.create_topics, faults=faults
+                store,
+                keys,
+                host=HOST,
+                port=wanted["kafka"],
+                create_topics=settings.create_topics,
+                faults=faults,
+                tls=tls,
             )
             app = control.create(
                 self.ports,
                 self._unavailable,
                 faults,
                 lambda: cosmos.throughput,
-                [*hub_routes(store, kafka.forget_hub, capture.positions), *self._routes],
+                [
+                    *hub_routes(store, kafka.forget_hub, capture.positions),
+                    *account_routes(lambda: cosmos.app),
+                    *self._routes,
+                ],
                 settings.keys.control,
             )
             servers: dict[str, _Server] = {
-                "eventhubs": EventHubsServer(store, keys, host=HOST, port=wanted["eventhubs"], faults=faults),
+                "eventhubs": EventHubsServer(store, keys, host=HOST, port=wanted["eventhubs"], faults=faults, tls=tls),
                 "kafka": kafka,
                 "servicebus": bus,
                 "servicebus-admin": AdministrationServer(
-                    bus, self.certificate.parent, keys, host=HOST, port=wanted["servicebus-admin"]
+                    bus, bus_keys, self._certificate, host=HOST, port=wanted["servicebus-admin"]
                 ),
                 "cosmos": cosmos,
                 # The last: health means that all are served.
@@ -154,6 +193,14 @@ class CloudNamespace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    def _tell_authority(self) -> None:
+        """Put a copy of the authority where clients look for it."""
+        folder = self.certificate.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        # Of the certificate that an earlier version made here.
+        (folder / "key.pem").unlink(missing_ok=True)
+        shutil.copyfile(self._certificate.authority, self.certificate)
 
 
 def _now_ms() -> int:

@@ -80,6 +80,8 @@ def _settings(folder: Path, wanted: _NamespaceRequest, settings: NamespaceSettin
         throttle=wanted.throttle,
         create_topics=wanted.create_topics,
         segment_bytes=settings.segment_bytes,
+        tls=settings.tls,
+        local_auth=settings.local_auth,
     )
 
 

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from localcloud.blob_service import BlobService
+from localcloud.identity.server import IdentityServer
 from localcloud.namespace import CloudNamespace, NamespaceSettings
+from localcloud.tls.authority import ServerCertificate
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
@@ -27,13 +29,17 @@ class NamespaceRegistry:
     """The namespaces that are open, each below `folder`. Entering removes what a process that was killed left there.
 
     What a namespace holds is removed when it is closed, at the latest when this ends. `blobs` are in Azurite's folder
-    until that is removed, in an account that no later namespace gets. `identity_port` is that of the one issuer.
+    until that is removed, in an account that no later namespace gets. `issuer` is the one of all,
+    `certificate` what all show over TLS.
     """
 
-    def __init__(self, folder: Path, blobs: BlobService, identity_port: int) -> None:
+    def __init__(
+        self, folder: Path, blobs: BlobService, issuer: IdentityServer, certificate: ServerCertificate
+    ) -> None:
         self._folder = folder
         self._blobs = blobs
-        self._identity_port = identity_port
+        self._issuer = issuer
+        self._certificate = certificate
         self._open: dict[str, CloudNamespace] = {}
         self._stacks: dict[str, AsyncExitStack] = {}
         self._changing: set[str] = set()
@@ -69,7 +75,15 @@ class NamespaceRegistry:
                 stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
                 account = await self._blobs.new_account() if with_blobs else None
                 opened = await stack.enter_async_context(
-                    CloudNamespace(folder, settings, wanted={}, identity_port=self._identity_port, blobs=account)
+                    CloudNamespace(
+                        folder,
+                        settings,
+                        wanted={},
+                        identity_port=self._issuer.port,
+                        certificate=self._certificate,
+                        tokens=self._issuer.entra,
+                        blobs=account,
+                    )
                 )
                 self._stacks[name] = stack.pop_all()
                 self._open[name] = opened

@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote_plus, unquote, unquote_plus
@@ -46,12 +47,24 @@ class OutOfScopeError(CredentialError):
     """The token is good, for another resource."""
 
 
+class Right(StrEnum):
+    """What a credential may allow in a namespace. The service calls it a claim."""
+
+    MANAGE = "Manage"
+    SEND = "Send"
+    LISTEN = "Listen"
+
+
+ALL_RIGHTS: Final = frozenset(Right)
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a credential allows: everything at and below the path `scope`, until `expires` (unix seconds)."""
+    """What a credential allows: `rights` at and below the path `scope`, until `expires` (unix seconds)."""
 
     scope: str
     expires: float
+    rights: frozenset[Right] = ALL_RIGHTS
 
     def covers(self, path: str) -> bool:
         return not self.scope or f"{path.strip('/').lower()}/".startswith(f"{self.scope}/")

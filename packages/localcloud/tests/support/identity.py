@@ -103,7 +103,7 @@ class LocalIssuer:
         self._changes |= changes
         self.folder.mkdir(parents=True, exist_ok=True)
         config = read_identity([declare(self.folder, **self._changes)])
-        made, self.tokens = app.create(self.folder, config, lambda: ISSUER, lambda: self.now_s)
+        made, self.tokens, _ = app.create(self.folder, config, lambda: ISSUER, lambda: self.now_s)
         self.stranger = AppClient(made)
         trusted = self.stranger.get("/trust", params={"code": self.sign_in_code})
         self.http = AppClient(made, trusted.cookies)

@@ -47,7 +47,7 @@ from localcloud.amqp.performatives import (
 )
 from localcloud.amqp.session import AmqpSession
 from localcloud.amqp.types import Map, Symbol, Ubyte, Uint, Ushort, Value
-from localcloud.sas import CredentialError, Grant, Keys
+from localcloud.sas import CredentialError, Grant, Keys, Right
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class AmqpConnection(asyncio.Protocol):
         self._config = config
         self._reader = FrameReader()
         self._state: Callable[[], bool] = self._first_header
+        self._begun = False
         self._opened = False
         self._held = 0
         self._ended: set[int] = set()  # channels whose sessions are over: clients may still send there
@@ -90,6 +91,7 @@ class AmqpConnection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._begun = True
         self._transport = cast(asyncio.Transport, transport)
         self.output = OutputBuffer(self._transport)
         self._loop = asyncio.get_running_loop()
@@ -142,20 +144,25 @@ class AmqpConnection(asyncio.Protocol):
 
     # Rights
 
-    def authorize(self, path: str) -> None:
-        """Raises AmqpError (unauthorized) unless a good credential covers `path` now."""
+    def authorize(self, path: str, right: Right | None = None) -> None:
+        """Raises AmqpError (unauthorized) unless a good credential covers `path` now, with this right or any."""
         now = self.now()
-        if not any(grant.expires > now and grant.covers(path) for grant in self.grants.values()):
+        covering = [grant for grant in self.grants.values() if grant.expires > now and grant.covers(path)]
+        if not covering:
             raise AmqpError(
                 UNAUTHORIZED_ACCESS,
                 f"Unauthorized access to '{path}': put a token for it to $cbs first, or use SASL PLAIN.",
             )
+        if not any(right in grant.rights if right else grant.rights for grant in covering):
+            raise _claims_missing(path, right)
 
     def authorize_by(self, token: Value, path: str) -> None:
         """Raises AmqpError (unauthorized) unless `token`, which came with a request, covers `path` now."""
         text = token.decode(errors="replace") if isinstance(token, bytes) else token
         try:
-            self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
+            grant = self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
+            if not grant.rights:
+                raise _claims_missing(path, None)
         except CredentialError as reason:
             log.warning("the token of a request was refused: %s", reason)
             raise AmqpError(
@@ -322,8 +329,8 @@ class AmqpConnection(asyncio.Protocol):
     # The end
 
     def close(self, error: AmqpError | None = None) -> None:
-        """Send the client the reason, and end the connection."""
-        if self._state == self._nothing_more:
+        """Send the client the reason, and end the connection. One that still shakes hands is left to its time-out."""
+        if not self._begun or self._state == self._nothing_more:
             return
         log.log(logging.WARNING if error else logging.DEBUG, "closing %r: %s", self.remote_container, error)
         if self._state in (self._open, self._frames):
@@ -375,6 +382,16 @@ class AmqpConnection(asyncio.Protocol):
             for link in list(session.links.values()):
                 try:
                     if link.resource is not None and not link.ended:
-                        self.authorize(link.resource)
+                        self.authorize(link.resource, link.right)
                 except AmqpError as error:
                     link.detach(error)
+
+
+def _claims_missing(path: str, right: Right | None) -> AmqpError:
+    # The service's words, which users look for.
+    needed = right or "Manage,Send,Listen"
+    return AmqpError(
+        UNAUTHORIZED_ACCESS,
+        f"Unauthorized access. '{needed}' claim(s) are required to perform this operation. "
+        f"Resource: 'sb://localcloud/{path}'.",
+    )

@@ -10,7 +10,7 @@ from typing import Protocol
 from localcloud.amqp.errors import INTERNAL_ERROR, AmqpError
 from localcloud.amqp.performatives import Attach, Composite, Detach, ErrorCondition
 from localcloud.amqp.types import Map, Uint, Value
-from localcloud.sas import Grant, Keys
+from localcloud.sas import Grant, Keys, Right
 
 
 class LinkConnection(Protocol):
@@ -32,8 +32,8 @@ class LinkConnection(Protocol):
     def peer_max_frame_size(self) -> int:
         """The largest frame that the client takes, in bytes."""
 
-    def authorize(self, path: str) -> None:
-        """Raises AmqpError (unauthorized) unless a good credential covers `path` now."""
+    def authorize(self, path: str, right: Right | None = None) -> None:
+        """Raises AmqpError (unauthorized) unless a good credential covers `path` now, with this right or any."""
 
     def authorize_by(self, token: Value, path: str) -> None:
         """Raises AmqpError (unauthorized) unless `token` covers `path` now."""
@@ -70,7 +70,8 @@ class Link(ABC):
     """One end of a link.
 
     `address` is the path of the node (`hub/Partitions/0`), whether the client wrote it as a URI or bare.
-    `resource` is the path that has to stay authorized for as long as the link lives; a service sets it by `authorize`.
+    `resource` is the path that has to stay authorized for as long as the link lives, with `right` where one is needed;
+    a service sets them by `authorize`.
     """
 
     def __init__(self, session: LinkSession, attach: Attach, address: str | None) -> None:
@@ -83,14 +84,16 @@ class Link(ABC):
         self.target = attach.target
         self.properties: Map | None = None
         self.resource: str | None = None
+        self.right: Right | None = None
         self.delivery_count = int(attach.initial_delivery_count or 0)
         self.live = False
         self.ended = False
 
-    def authorize(self, resource: str) -> None:
-        """Raises AmqpError (unauthorized) unless the connection may use `resource` now."""
-        self.session.connection.authorize(resource)
+    def authorize(self, resource: str, right: Right | None = None) -> None:
+        """Raises AmqpError (unauthorized) unless the connection may use `resource` now, with this right or any."""
+        self.session.connection.authorize(resource, right)
         self.resource = resource
+        self.right = right
 
     def detach(self, error: Exception | None = None) -> None:
         """End the link from our side. An `error` that is no AmqpError is sent as an internal error."""

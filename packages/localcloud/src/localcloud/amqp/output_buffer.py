@@ -63,11 +63,16 @@ class OutputBuffer:
         """Flush, and tell the client that nothing more comes."""
         self.flush()
         self._finished = True
-        if not self._transport.is_closing():
-            try:
-                self._transport.write_eof()
-            except OSError:  # the client has hung up already
-                self._transport.abort()
+        if self._transport.is_closing():
+            return
+        if not self._transport.can_write_eof():
+            # TLS sends what there is and then its end, and reads on until the client answers with its own.
+            self._transport.close()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has hung up already
+            self._transport.abort()
 
     def pause(self) -> None:
         """Stop sending: the transport is full."""

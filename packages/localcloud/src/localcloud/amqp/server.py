@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +16,9 @@ from localcloud.amqp.node import AmqpService
 from localcloud.amqp.receiving_link import Inlet, ReceivingLink
 from localcloud.amqp.request_node import RequestNode
 from localcloud.amqp.sending_link import Outlet, SendingLink
+from localcloud.amqp.websocket import FirstByteProtocol
 from localcloud.sas import Keys
+from localcloud.tls.context import closed
 
 _DEFAULT_CONFIG = AmqpConfig()
 
@@ -29,10 +32,12 @@ def _anything(path: str) -> None:
 
 
 class AmqpServer:
-    """Listens on `host`:`port` (0: a free one; `port` then says which) while it is entered.
+    """Listens on `host`:`port` (0: a free one; `port` then says which) while it is entered, for AMQP over TCP and over
+    WebSockets.
 
     `service_for` makes the service of one connection; `$cbs` is answered here. `now` gives Unix seconds. `strike` says
-    which links and messages are to fail. `check` raises AmqpError for a path that no token can be put for.
+    which links and messages are to fail. `check` raises AmqpError for a path that no token can be put for. With `tls`
+    clients have to speak it.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class AmqpServer:
         config: AmqpConfig = _DEFAULT_CONFIG,
         strike: Strike = _unharmed,
         check: Callable[[str], None] = _anything,
+        tls: SSLContext | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -58,10 +64,12 @@ class AmqpServer:
         self._config = config
         self._strike = strike
         self._check = check
+        self._tls = tls
+        self._silent: set[FirstByteProtocol] = set()
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, self.host, self.port, backlog=1024)
+        self._server = await loop.create_server(self._client, self.host, self.port, backlog=1024, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -69,9 +77,14 @@ class AmqpServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        for client in list(self._silent):
+            client.abort()
         for connection in list(self.connections):
             connection.close(AmqpError(CONNECTION_FORCED, "The server is shutting down."))
-        await self._server.wait_closed()
+        await closed(self._server)
+
+    def _client(self) -> FirstByteProtocol:
+        return FirstByteProtocol(self._connection, self._config.handshake_s, self._silent)
 
     def _connection(self) -> AmqpConnection:
         connection = AmqpConnection(

@@ -13,6 +13,26 @@ accounts.getAccount = function (name) {
   if (found || !/^ns[0-9a-f]{16}$/.test(name)) return found;
   return { ...declared.call(this, EMULATOR_ACCOUNT_NAME), name };
 };
+// Azurite looks at a token's times, issuer and audience, and not at its signature: without this, everybody on the
+// machine could write a token of their own.
+const tokens = require("azurite/dist/src/blob/authentication/BlobTokenAuthenticator").default.prototype;
+const { createPublicKey } = require("node:crypto");
+const { readFileSync } = require("node:fs");
+const jsonwebtoken = require("jsonwebtoken");
+const errors = require("azurite/dist/src/blob/errors/StorageErrorFactory").default;
+const checked = tokens.authenticateBasic;
+tokens.authenticateBasic = async function (token, context) {
+  const good = await checked.call(this, token, context);
+  try {
+    const { kid } = jsonwebtoken.decode(token, { complete: true }).header;
+    const { keys } = JSON.parse(readFileSync(process.env.LOCALCLOUD_JWKS, "utf-8"));
+    const key = createPublicKey({ key: keys.find((one) => one.kid === kid), format: "jwk" });
+    jsonwebtoken.verify(token, key, { algorithms: ["RS256", "ES256"], ignoreExpiration: true });
+  } catch {
+    throw errors.getAuthenticationFailed(context.contextId, "Signature validation failed.");
+  }
+  return good;
+};
 // Azurite listens to signals a while after it listens to clients.
 const end = () => process.emit("SIGTERM") || setTimeout(end, 50);
 process.stdin.on("end", end).resume();

@@ -4,12 +4,15 @@ import contextlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
+from pathlib import Path
+from ssl import create_default_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from localcloud.blob_service import BlobAccount
 
 if TYPE_CHECKING:
+    from azure.core.pipeline.transport import AioHttpTransport
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
 
 _PACKAGES: Final = {"azure.storage.blob": "azure-storage-blob", "aiohttp": "aiohttp"}
@@ -38,7 +41,9 @@ class ArchiveBlobs:
     """
 
     def __init__(self, account: BlobAccount, host: str) -> None:
-        self._url = f"http://{host}:{account.port}/{account.name}"
+        scheme = "http" if account.authority is None else "https"
+        self._url = f"{scheme}://{host}:{account.port}/{account.name}"
+        self._authority = account.authority
         self._credential = {"account_name": account.name, "account_key": account.key}
         self._opened: BlobServiceClient | None = None
 
@@ -87,6 +92,19 @@ class ArchiveBlobs:
         if self._opened is None:
             from azure.storage.blob.aio import BlobServiceClient
 
+            # The SDK reads a bundle of authorities for each request, and opens a connection for each then.
+            options = {} if self._authority is None else {"transport": _trusting(self._authority)}
             # A window is tried again by Capture itself.
-            self._opened = BlobServiceClient(self._url, credential=self._credential, retry_total=0)
+            self._opened = BlobServiceClient(self._url, credential=self._credential, retry_total=0, **options)
         return self._opened
+
+
+def _trusting(authority: Path) -> "AioHttpTransport":
+    """A transport that trusts `authority` alone."""
+    from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+    from azure.core.pipeline.transport import AioHttpTransport
+
+    connector = TCPConnector(ssl=create_default_context(cafile=authority))
+    # As azure-core opens its own.
+    session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
+    return AioHttpTransport(session=session, session_owner=True)

@@ -6,16 +6,15 @@ import random
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from starlette.types import Receive, Scope, Send
 
 from localcloud.cosmos import json_documents
+from localcloud.cosmos.access import CosmosAccess
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.errors import CosmosError, MethodNotAllowedError, RequestTooLargeError, TooManyRequestsError
 from localcloud.cosmos.exchange import Reply, Request
 from localcloud.cosmos.item_handlers import ItemHandlers
-from localcloud.cosmos.master_key import MasterKey
 from localcloud.cosmos.query_handlers import QueryHandlers
 from localcloud.cosmos.resource_handlers import ResourceHandlers
 from localcloud.cosmos.resource_path import parse_resource_path
@@ -50,13 +49,13 @@ class CosmosApp:
         self,
         storage: Storage,
         catalog: Catalog,
-        key: MasterKey,
+        access: CosmosAccess,
         *,
         now_ms: Callable[[], int],
         throughput: Throughput,
         faults: Faults,
     ) -> None:
-        self._key = key
+        self._access = access
         self._now_ms = now_ms
         self._throughput = throughput
         self._faults = faults
@@ -114,17 +113,25 @@ class CosmosApp:
         await send({"type": "http.response.start", "status": reply.status, "headers": raw})
         await send({"type": "http.response.body", "body": reply.body})
 
+    async def manage(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        """What Resource Manager does on Azure: create a database or a container, without a key or a role of data."""
+        address = parse_resource_path(path)
+        handler = self._handlers.get((address.kind, bool(address.id), method))
+        if handler is None or address.kind not in ("dbs", "colls") or method != "POST":
+            raise MethodNotAllowedError(f"{method} on {path} is not supported.")
+        return await handler(Request(method, address, headers, body, "", self._now_ms()))
+
     async def _dispatch(self, scope: Scope, headers: dict[str, str], body: bytes) -> Reply:
         now_ms = self._now_ms()
         raw_path: bytes = scope["raw_path"]
         address = parse_resource_path(raw_path.decode("latin-1"))
         method: str = scope["method"]
-        self._key.check(method, address, headers, datetime.fromtimestamp(now_ms / 1000, UTC))
+        base = f"{scope['scheme']}://{headers.get('host', '')}"
+        request = Request(method, address, headers, body, base, now_ms)
+        self._access.check(request)
         handler = self._handlers.get((address.kind, bool(address.id), method))
         if handler is None:
             raise MethodNotAllowedError(f"{method} on {scope['path']} is not supported.")
-        base = f"{scope['scheme']}://{headers.get('host', '')}"
-        request = Request(method, address, headers, body, base, now_ms)
         fault = self._faults.next("cosmos", request.operation, f"{address.database}/{address.container}")
         match fault:
             case ThrottleFault(retry_after_ms=wait):

@@ -39,6 +39,11 @@ class UnauthorizedError(CosmosError):
     code = "Unauthorized"
 
 
+class ForbiddenError(CosmosError):
+    status = 403
+    code = "Forbidden"
+
+
 class NotFoundError(CosmosError):
     status = 404
     code = "NotFound"

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from localcloud.cosmos.access import CosmosAccess
 from localcloud.cosmos.app import CosmosApp
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.expiry import sweep
@@ -15,8 +16,10 @@ from localcloud.cosmos.master_key import MasterKey
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
+from localcloud.entra.tokens import EntraTokens
 from localcloud.faults import Faults
 from localcloud.http import HttpServer
+from localcloud.tls.authority import ServerCertificate
 
 
 def _now_ms() -> int:
@@ -27,7 +30,8 @@ class CosmosServer:
     """Serves the account in `folder` between enter and exit. With port 0 it takes a free port, which `port` returns.
 
     `key` is the account's master key, base64. Databases whose names match a pattern in `throttled` are held to their
-    provisioned throughput.
+    provisioned throughput. `tokens` of Entra open it too, and alone without `local_auth`. Over TLS when there is a
+    `certificate`.
     """
 
     def __init__(
@@ -40,13 +44,17 @@ class CosmosServer:
         now_ms: Callable[[], int] = _now_ms,
         throttled: Sequence[str] = (),
         faults: Faults | None = None,
+        certificate: ServerCertificate | None = None,
+        tokens: EntraTokens | None = None,
+        local_auth: bool = True,
     ) -> None:
         self._folder = folder
-        self._key = MasterKey(key)
+        self._access = CosmosAccess(MasterKey(key), tokens, local_auth=local_auth)
         self._address = (host, port)
         self._now_ms = now_ms
         self._throttled = throttled
         self._faults = faults or Faults()
+        self._certificate = certificate
         self._stack = AsyncExitStack()
 
     @property
@@ -62,16 +70,17 @@ class CosmosServer:
             stack.push_async_callback(storage.close)
             catalog = await storage.read(Catalog)
             self.throughput = Throughput(catalog, self._throttled)
-            service = CosmosApp(
+            self.app = CosmosApp(
                 storage,
                 catalog,
-                self._key,
+                self._access,
                 now_ms=self._now_ms,
                 throughput=self.throughput,
                 faults=self._faults,
             )
             host, port = self._address
-            self._http = await stack.enter_async_context(HttpServer(service, host=host, port=port))
+            server = HttpServer(self.app, host=host, port=port, certificate=self._certificate)
+            self._http = await stack.enter_async_context(server)
             sweeper = asyncio.create_task(sweep(storage, catalog, self._now_ms))
             stack.callback(sweeper.cancel)
             self._stack = stack.pop_all()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,7 @@ from localcloud.faults import Faults
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
-from localcloud.sas import Keys
+from localcloud.sas import Keys, Right
 
 _RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
 _DEFAULT_CONFIG = AmqpConfig()
@@ -47,6 +48,7 @@ class EventHubsServer:
         now: Callable[[], float] = time.time,
         amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
+        tls: SSLContext | None = None,
     ) -> None:
         namespace = _SharedNamespace(store, now)
         self._server = AmqpServer(
@@ -58,6 +60,7 @@ class EventHubsServer:
             port=port,
             config=amqp_config,
             strike=partial((faults or Faults()).next, "eventhubs"),
+            tls=tls,
             check=partial(check_path, store),
         )
 
@@ -108,7 +111,7 @@ class _EventHubsService:
     def attach_sender(self, link: ReceivingLink) -> Inlet:
         if link.address == management.ADDRESS:
             return self._management.inlet(link)
-        link.authorize(link.address)
+        link.authorize(link.address, Right.SEND)
         destination = SendAddress.parse(link.address)
         namespace = self._namespace
         hub = find_hub(namespace.store, destination.hub)
@@ -125,7 +128,7 @@ class _EventHubsService:
             return RefusedOutlet(link, error)
 
     def _reader(self, link: SendingLink) -> EventReader:
-        link.authorize(link.address)
+        link.authorize(link.address, Right.LISTEN)
         origin = ReceiveAddress.parse(link.address)
         namespace = self._namespace
         hub = find_hub(namespace.store, origin.hub)

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.identity import discovery
+from localcloud.entra.tokens import EntraTokens
+from localcloud.identity import discovery, managed_identity_endpoint
 from localcloud.identity.config import IdentityConfig
 from localcloud.identity.errors import OAuthError
 from localcloud.identity.http_answers import NO_STORE, read_body, refusal, unwritten
+from localcloud.identity.managed_identity_endpoint import ManagedIdentityEndpoint
 from localcloud.identity.parameters import Parameters, read_parameters
 from localcloud.identity.sign_in import SIGN_IN, SignInEndpoints
 from localcloud.identity.token_endpoint import TokenEndpoint
@@ -27,9 +29,11 @@ FORM = "application/x-www-form-urlencoded"
 
 def create(
     folder: Path, config: IdentityConfig, issuer: Callable[[], str], now_s: Callable[[], float]
-) -> tuple[Starlette, TokenEndpoint]:
+) -> tuple[Starlette, TokenEndpoint, EntraTokens]:
     """The app, and what makes its tokens. Raises IdentityStateError and OSError."""
     tokens = TokenEndpoint(folder, config, issuer=issuer, now_s=now_s)
+    entra = EntraTokens(config.managed_identities, tokens.keys.current, tokens.keys.public, config.token_s)
+    managed = ManagedIdentityEndpoint(folder, config.managed_identities, entra, now_s)
     pages = SignInEndpoints(config, tokens, TrustedBrowsers(folder), issuer, now_s)
 
     async def described(request: Request) -> Response:
@@ -60,8 +64,9 @@ def create(
         Route(discovery.TRUST, pages.trust),
         Route(discovery.TOKEN, token, methods=["POST"]),
         Route(discovery.REVOKE, revoke, methods=["POST"]),
+        Route(managed_identity_endpoint.PATH, managed.answer),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(OwnOrigin)]), tokens
+    return Starlette(routes=routes, middleware=[Middleware(OwnOrigin)]), tokens, entra
 
 
 async def _posted(request: Request, answer: Callable[[str | None, Parameters], Response]) -> Response:

@@ -2,7 +2,8 @@
 
     {"Clients": [{"ClientId": "shop-cli", "GrantTypes": ["client_credentials"], "Scopes": ["orders:read"],
                   "Audience": "shop"}],
-     "Users": ["ada", "grace"]}
+     "Users": ["ada", "grace"],
+     "ManagedIdentities": [{"Name": "shop-api", "Roles": ["Azure Event Hubs Data Sender"]}]}
 
 A client that is not `Public` and has no `Secret` gets one on the first start, in `DATA/identity/secrets/CLIENT`.
 """
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from localcloud.config import ConfigError
+from localcloud.entra.identities import ManagedIdentity
 from localcloud.unreadable import UNREADABLE
 
 GrantType = Literal["authorization_code", "client_credentials", "refresh_token"]
@@ -52,7 +54,7 @@ class ClientConfig(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_
 
 
 class IdentityConfig(msgspec.Struct, frozen=True):
-    """All that is declared: clients by name, and the users that the sign-in page offers.
+    """All that is declared: clients and managed identities by name, and the users that the sign-in page offers.
 
     `user_scopes` are scopes that these users may grant beside those of the client, and others may not.
     `token_s` is how long access tokens and ID tokens are good, `refresh_s` how long refresh tokens are.
@@ -60,6 +62,7 @@ class IdentityConfig(msgspec.Struct, frozen=True):
 
     clients: dict[str, ClientConfig] = {}
     users: tuple[str, ...] = ()
+    managed_identities: dict[str, ManagedIdentity] = {}
     user_scopes: dict[str, tuple[str, ...]] = {}
     token_s: int = DEFAULT_TOKEN_S
     refresh_s: int = DEFAULT_REFRESH_S
@@ -77,6 +80,7 @@ class IdentityConfig(msgspec.Struct, frozen=True):
 class _IdentityDocument(msgspec.Struct, rename="pascal", forbid_unknown_fields=True):
     clients: list[ClientConfig] = []
     users: list[_Name] = []
+    managed_identities: list[ManagedIdentity] = []
     user_scopes: dict[_Name, tuple[_Scope, ...]] = {}
     access_token_seconds: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKEN_S)] | None = None
     refresh_token_seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
@@ -89,6 +93,7 @@ def read_identity(files: Sequence[Path]) -> IdentityConfig:
     Raises ConfigError.
     """
     clients: dict[str, ClientConfig] = {}
+    managed: dict[str, ManagedIdentity] = {}
     users: dict[str, None] = {}
     user_scopes: dict[str, tuple[str, ...]] = {}
     made = IdentityConfig()
@@ -97,6 +102,7 @@ def read_identity(files: Sequence[Path]) -> IdentityConfig:
         for client in document.clients:
             _check(file, client)
             clients[client.client_id] = client
+        managed.update((identity.name, identity) for identity in document.managed_identities)
         users.update(dict.fromkeys(document.users))
         user_scopes.update(document.user_scopes)
         made = msgspec.structs.replace(
@@ -105,7 +111,9 @@ def read_identity(files: Sequence[Path]) -> IdentityConfig:
             refresh_s=document.refresh_token_seconds or made.refresh_s,
             algorithm=document.signing_algorithm or made.algorithm,
         )
-    return msgspec.structs.replace(made, clients=clients, users=tuple(users), user_scopes=user_scopes)
+    return msgspec.structs.replace(
+        made, clients=clients, users=tuple(users), managed_identities=managed, user_scopes=user_scopes
+    )
 
 
 def _document(file: Path) -> _IdentityDocument:

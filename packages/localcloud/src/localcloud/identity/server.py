@@ -14,7 +14,10 @@ from localcloud.private_file import private_folder
 
 
 class IdentityServer:
-    """The issuer of `config` between enter and exit, on `port`; 0 takes a free one, which `port` then tells."""
+    """The issuer of `config` between enter and exit, on `port`; 0 takes a free one, which `port` then tells.
+
+    `entra` makes and checks the tokens of managed identities.
+    """
 
     def __init__(
         self, folder: Path, config: IdentityConfig, *, host: str, port: int, now_s: Callable[[], float] = time.time
@@ -41,7 +44,7 @@ class IdentityServer:
     async def __aenter__(self) -> Self:
         """Raises IdentityStateError where a file is damaged, OSError where one can't be read or the port is taken."""
         private_folder(self._folder)
-        made, self._tokens = app.create(self._folder, self._config, lambda: self.issuer, self._now_s)
+        made, self._tokens, self.entra = app.create(self._folder, self._config, lambda: self.issuer, self._now_s)
         self._server = HttpServer(made, host=self._host, port=self._wanted)
         with names_port("identity", self._wanted):
             await self._server.__aenter__()

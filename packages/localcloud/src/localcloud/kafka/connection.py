@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from datetime import timedelta
 from struct import Struct
@@ -50,7 +51,9 @@ class KafkaConnection:
         self._peer = f"{peer[0]}:{peer[1]}"
         self._client = KafkaClient("", peer[0], None)
         self._handshake_version: int | None = None
+        self._mechanism = sasl.PLAIN
         self._authenticated = False
+        self._expires_s: float | None = None
         self._responses: asyncio.Queue[tuple[RequestPrefix, asyncio.Task[Entity | _NoResponse]]] = asyncio.Queue(
             MAX_IN_FLIGHT
         )
@@ -103,6 +106,7 @@ class KafkaConnection:
             elif api.handle is None or not self._authenticated:
                 await self._sign_in(prefix, api, frame)
             else:
+                await self._check_expiry()
                 client_id, request = codec.decode(frame, prefix, api.canonical)
                 client = self._client if client_id == self._client.id else self._client._replace(id=client_id or "")
                 self._client = client
@@ -117,6 +121,14 @@ class KafkaConnection:
                 if isinstance(fault, LoseFault):
                     task = asyncio.create_task(self._withhold_response(task))
                 await self._responses.put((prefix, task))
+
+    async def _check_expiry(self) -> None:
+        """End the connection of a client whose token is over and that has not signed in again (KIP-368)."""
+        if self._expires_s is None or time.time() < self._expires_s:
+            return
+        # What came before is answered, so that no client sends it a second time.
+        await self._responses.join()
+        raise ProtocolError("the token has expired, and the client has not signed in again")
 
     def _fault_subject(self, api: Api, request: Any) -> tuple[str, ...]:
         """The API's name in the protocol, and what the request is about: hubs and a group."""
@@ -174,11 +186,12 @@ class KafkaConnection:
             raise ProtocolError("authentication failed")
 
     def _handshake(self, request: SaslHandshakeRequest, version: int) -> SaslHandshakeResponse:
-        if request.mechanism != sasl.MECHANISM:
+        if request.mechanism not in sasl.MECHANISMS:
             log.warning("kafka %s: asked for SASL mechanism %r", self._peer, request.mechanism)
-            return SaslHandshakeResponse(error_code=ErrorCode.unsupported_sasl_mechanism, mechanisms=(sasl.MECHANISM,))
+            return SaslHandshakeResponse(error_code=ErrorCode.unsupported_sasl_mechanism, mechanisms=sasl.MECHANISMS)
         self._handshake_version = version
-        return SaslHandshakeResponse(error_code=ErrorCode.none, mechanisms=(sasl.MECHANISM,))
+        self._mechanism = request.mechanism
+        return SaslHandshakeResponse(error_code=ErrorCode.none, mechanisms=sasl.MECHANISMS)
 
     def _authenticate(self, request: SaslAuthenticateRequest) -> SaslAuthenticateResponse:
         if self._handshake_version is None:
@@ -188,8 +201,14 @@ class KafkaConnection:
             error_code=error,
             error_message=None if error is ErrorCode.none else "Authentication failed.",
             auth_bytes=b"",
-            session_lifetime=_NO_LIFETIME,
+            session_lifetime=self._lifetime(),
         )
+
+    def _lifetime(self) -> i64Timedelta:
+        """For how long the client need not sign in again; nothing where that is for ever."""
+        if self._expires_s is None:
+            return _NO_LIFETIME
+        return cast(i64Timedelta, timedelta(milliseconds=max(1, round((self._expires_s - time.time()) * 1000))))
 
     async def _raw_token(self, token: bytes) -> None:
         """After SaslHandshake version 0 tokens are framed by their length alone."""
@@ -200,12 +219,13 @@ class KafkaConnection:
 
     def _check(self, token: bytes) -> ErrorCode:
         try:
-            entity = sasl.authenticate(self._keys, token)
+            found = sasl.authenticate(self._keys, self._mechanism, token, time.time())
         except CredentialError as error:
             log.warning("kafka %s: %s", self._peer, error)
             self._authenticated = False
             return ErrorCode.sasl_authentication_failed
-        self._client = self._client._replace(entity=entity)
+        self._client = self._client._replace(entity=found.entity, rights=found.rights)
+        self._expires_s = found.expires_s
         self._authenticated = True
         return ErrorCode.none
 

@@ -18,6 +18,7 @@ from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i32, i64, mil
 from localcloud.log.errors import DamagedLogError, InvalidOffsetError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub
+from localcloud.sas import Right
 
 MAX_RESPONSE_BYTES = 16 << 20
 """The most bytes of records in one response: building a response must not block the event loop for long."""
@@ -49,7 +50,9 @@ async def fetch(namespace: KafkaNamespace, client: KafkaClient, request: FetchRe
     """Answers without a session: clients then name all partitions each time, which costs nothing with one broker."""
     if request.session_id:
         return FetchResponse(throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=())
-    found = await _fetched(request, [find_hub(namespace, client, wanted.topic) for wanted in request.topics])
+    found = await _fetched(
+        request, [find_hub(namespace, client, wanted.topic, Right.LISTEN) for wanted in request.topics]
+    )
     return FetchResponse(
         throttle_time=NO_THROTTLE,
         error_code=ErrorCode.none,
@@ -68,7 +71,9 @@ async def fetch_by_id(namespace: KafkaNamespace, client: KafkaClient, request: F
         return FetchResponseV13(
             throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=()
         )
-    found = await _fetched(request, [find_hub_by_id(namespace, client, wanted.topic_id) for wanted in request.topics])
+    found = await _fetched(
+        request, [find_hub_by_id(namespace, client, wanted.topic_id, Right.LISTEN) for wanted in request.topics]
+    )
     return FetchResponseV13(
         throttle_time=NO_THROTTLE,
         error_code=ErrorCode.none,

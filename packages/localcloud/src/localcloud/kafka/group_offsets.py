@@ -21,6 +21,7 @@ from localcloud.kafka.group_coordinator import GroupCoordinator, group_id_error
 from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import NO_THROTTLE, i32, i64, topic
 from localcloud.log.errors import LogError, UnknownHubError
+from localcloud.sas import Right
 
 MAX_METADATA_BYTES = 1024
 """Event Hubs' limit, a quarter of Kafka's default."""
@@ -49,7 +50,7 @@ class GroupOffsets:
         results: list[tuple[str, list[tuple[int, ErrorCode]]]] = []
         positions: dict[tuple[str, int], CommittedOffset] = {}
         for wanted in request.topics:
-            hub = find_hub(self._namespace, client, wanted.name)
+            hub = find_hub(self._namespace, client, wanted.name, Right.LISTEN)
             rows: list[tuple[int, ErrorCode]] = []
             for part in wanted.partitions:
                 error = refused or _partition_error(find_partition(hub, part.partition_index)) or _too_long(part)

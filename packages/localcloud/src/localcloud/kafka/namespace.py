@@ -11,6 +11,7 @@ from kio.schema.errors import ErrorCode
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
+from localcloud.sas import ALL_RIGHTS, Right
 
 CLUSTER_ID = "localcloud"
 _TOPIC_IDS = uuid.UUID("6f1f9f2e-3c86-4f0e-a3c5-50a9d0e6a1c1")
@@ -28,14 +29,18 @@ class KafkaNamespace:
 
 
 class KafkaClient(NamedTuple):
-    """The client of a connection: its id, its host, and the one hub that its credential opens (None: all)."""
+    """The client of a connection: its id, its host, and what its credential opens: one hub (None: all), by `rights`."""
 
     id: str
     host: str
     entity: str | None
+    rights: frozenset[Right] = ALL_RIGHTS
 
-    def may_use(self, topic: str) -> bool:
-        return self.entity is None or self.entity.lower() == topic.lower()
+    def may_use(self, topic: str, right: Right | None = None) -> bool:
+        """Whether it may use the hub at all, or by this right."""
+        if right is not None and right not in self.rights:
+            return False
+        return bool(self.rights) and (self.entity is None or self.entity.lower() == topic.lower())
 
 
 def topic_id(hub: Hub) -> uuid.UUID:
@@ -48,8 +53,9 @@ def _topic_id(name: str, created_at_ms: int) -> uuid.UUID:
     return uuid.uuid5(_TOPIC_IDS, f"{name}@{created_at_ms}")
 
 
-def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str) -> Hub | ErrorCode:
-    if not client.may_use(topic):
+def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str, right: Right | None = None) -> Hub | ErrorCode:
+    """The hub, if the client may use it at all, or by this right."""
+    if not client.may_use(topic, right):
         return ErrorCode.topic_authorization_failed
     try:
         return namespace.store.hub(topic)
@@ -57,11 +63,13 @@ def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str) -> Hub 
         return ErrorCode.unknown_topic_or_partition
 
 
-def find_hub_by_id(namespace: KafkaNamespace, client: KafkaClient, wanted: uuid.UUID | None) -> Hub | ErrorCode:
+def find_hub_by_id(
+    namespace: KafkaNamespace, client: KafkaClient, wanted: uuid.UUID | None, right: Right | None = None
+) -> Hub | ErrorCode:
     """The hub of that id; a hub that the client may not use is unknown to it."""
     for hub in namespace.store.hubs():
         if topic_id(hub) == wanted and client.may_use(hub.name):
-            return hub
+            return hub if client.may_use(hub.name, right) else ErrorCode.topic_authorization_failed
     return ErrorCode.unknown_topic_id
 
 

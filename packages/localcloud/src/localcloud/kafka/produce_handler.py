@@ -17,6 +17,7 @@ from localcloud.log.batch import CONTROL, GZIP, HEADER_SIZE, MAGIC_AT, TRANSACTI
 from localcloud.log.errors import AppendError, InvalidBatchError, LogClosedError
 from localcloud.log.partition import AppendedBatch, PartitionLog
 from localcloud.log.store import Hub
+from localcloud.sas import Right
 
 MAX_BATCH_BYTES = 1_048_576
 """Event Hubs' limit on one event and on one batch (Standard and Premium)."""
@@ -42,7 +43,7 @@ class ProduceHandler:
             refused = (ErrorCode.invalid_required_acks, f"acks is {request.acks}; expected -1, 0 or 1.")
         outcomes: list[tuple[str, list[tuple[int, PartitionLog | None, _Outcome]]]] = []
         for data in request.topic_data:
-            hub = find_hub(self._namespace, client, data.name)
+            hub = find_hub(self._namespace, client, data.name, Right.SEND)
             rows: list[tuple[int, PartitionLog | None, _Outcome]] = []
             for part in data.partition_data:
                 partition = find_partition(hub, part.index)

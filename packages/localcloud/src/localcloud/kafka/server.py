@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from ssl import SSLContext
 from types import TracebackType
 
 from localcloud.faults import Faults
@@ -15,6 +16,7 @@ from localcloud.kafka.produce_handler import ProduceHandler
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
+from localcloud.tls.context import closed
 
 _READ_AHEAD_BYTES = 1 << 20
 _MEMBER_ID_CHARACTERS = 256
@@ -37,6 +39,7 @@ class KafkaServer:
         create_topics: bool = False,
         session_ms: tuple[int, int] = SESSION_MS,
         faults: Faults | None = None,
+        tls: SSLContext | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -45,11 +48,12 @@ class KafkaServer:
         self._create_topics = create_topics
         self._session_ms = session_ms
         self._faults = faults or Faults()
+        self._tls = tls
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "KafkaServer":
         self._server = await asyncio.start_server(
-            self._connected, self._host, self.port, limit=_READ_AHEAD_BYTES, start_serving=False
+            self._connected, self._host, self.port, limit=_READ_AHEAD_BYTES, start_serving=False, ssl=self._tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
         namespace = KafkaNamespace(self._store, self._host, self.port, self._create_topics, _now_ms)
@@ -66,7 +70,7 @@ class KafkaServer:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        await self._server.wait_closed()
+        await closed(self._server)
         self._coordinator.close()
 
     async def forget_hub(self, name: str) -> None:

@@ -19,6 +19,7 @@ from localcloud.kafka.topic_configs import broker_values, described, topic_value
 from localcloud.kafka.topic_creation import NOT_CREATED
 from localcloud.log.errors import LogError
 from localcloud.log.store import Hub, is_hub_name
+from localcloud.sas import Right
 
 _TOPIC, _BROKER = 2, 4
 
@@ -62,9 +63,9 @@ class TopicDeletion:
         if not namespace.create_topics:
             return ErrorCode.topic_authorization_failed, NOT_CREATED
         hub = (
-            find_hub_by_id(namespace, client, wanted.topic_id)
+            find_hub_by_id(namespace, client, wanted.topic_id, Right.MANAGE)
             if wanted.name is None
-            else find_hub(namespace, client, wanted.name)
+            else find_hub(namespace, client, wanted.name, Right.MANAGE)
         )
         if isinstance(hub, ErrorCode):
             return hub, None

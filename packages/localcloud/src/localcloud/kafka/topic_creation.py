@@ -14,6 +14,7 @@ from localcloud.kafka.primitives import NO_THROTTLE, i16, i32
 from localcloud.kafka.topic_configs import InvalidTopicConfigError, hub_config
 from localcloud.log.errors import HubExistsError, InvalidHubNameError
 from localcloud.log.store import Hub
+from localcloud.sas import Right
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def _created(
     namespace: KafkaNamespace, client: KafkaClient, wanted: CreatableTopic, dry_run: bool
 ) -> Hub | HubConfig | _Failure:
     """The hub; on a dry run what it would be."""
-    if not namespace.create_topics or not client.may_use(wanted.name):
+    if not namespace.create_topics or not client.may_use(wanted.name, Right.MANAGE):
         return ErrorCode.topic_authorization_failed, NOT_CREATED
     failure = _shape_failure(wanted)
     if failure is not None:

@@ -11,6 +11,7 @@ from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub
 from localcloud.kafka.primitives import NO_THROTTLE
 from localcloud.kafka.topic_creation import MAX_PARTITIONS
 from localcloud.log.errors import PartitionCountError
+from localcloud.sas import Right
 
 _Failure = tuple[ErrorCode, str | None]
 
@@ -29,7 +30,7 @@ def create_partitions(
 
 
 def _grown(namespace: KafkaNamespace, client: KafkaClient, wanted: CreatePartitionsTopic, dry_run: bool) -> _Failure:
-    hub = find_hub(namespace, client, wanted.name)
+    hub = find_hub(namespace, client, wanted.name, Right.MANAGE)
     if isinstance(hub, ErrorCode):
         return hub, None
     try:

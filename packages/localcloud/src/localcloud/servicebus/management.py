@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
+from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.message import Message
 from localcloud.amqp.performatives import Accepted, ErrorCondition, Modified, Rejected
 from localcloud.amqp.receiving_link import ReceivingLink
 from localcloud.amqp.types import Array, Int, Map, Symbol, Timestamp, Value
+from localcloud.sas import Right
 from localcloud.servicebus import rule_format
 from localcloud.servicebus.amqp_format import delivered
 from localcloud.servicebus.broker import Broker
@@ -27,6 +29,7 @@ PREFIX: Final = "com.microsoft:"
 MAX_PEEKED: Final = 250
 MAX_PEEKED_BYTES: Final = 900_000  # of one answer, so that it stays within what clients take for a message
 NO_CONTENT: Final = 204
+_SENDING: Final = frozenset({"schedule-message", "cancel-scheduled-message"})
 
 T = TypeVar("T")
 
@@ -94,7 +97,10 @@ class EntityManagement:
             operation = self._operations.get(name)
             if operation is None:
                 raise UnsupportedError(f"{name!r} is no operation; there are {', '.join(self._operations)}")
+            link.session.connection.authorize(link.address, Right.SEND if name in _SENDING else Right.LISTEN)
             answer = await operation(RequestFields(request.body))
+        except AmqpError as error:
+            return _response(401, error.description, error.condition)
         except ServiceBusError as error:
             return _response(error.status, str(error), error.condition)
         return _response(answer.status, "OK" if answer.status == 200 else "NoContent", None, answer.body)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -16,7 +17,7 @@ from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Symbol
 from localcloud.faults import Faults
-from localcloud.sas import Keys
+from localcloud.sas import Keys, Right
 from localcloud.servicebus import session_links, topology
 from localcloud.servicebus.amqp_format import amqp_error
 from localcloud.servicebus.config import NamespaceConfig
@@ -57,6 +58,7 @@ class ServiceBusServer:
         clock: Callable[[], int] = now_ms,
         amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
+        tls: SSLContext | None = None,
     ) -> None:
         self._folder = folder
         self._config = config
@@ -70,6 +72,7 @@ class ServiceBusServer:
             port=port,
             config=amqp_config,
             strike=partial((faults or Faults()).next, "servicebus"),
+            tls=tls,
             check=self._check,
         )
 
@@ -109,9 +112,10 @@ class _ServiceBusService:
         self._management: dict[str, RequestNode] = {}
 
     def attach_sender(self, link: ReceivingLink) -> Inlet:
-        link.authorize(link.address)
         try:
             address = topology.parse(link.address)
+            # Each request to a manager asks for its own.
+            link.authorize(link.address, None if address.is_management else Right.SEND)
             if address.is_management:
                 entity = self._namespace.broker.entity(address.entity)
                 allowed = 0 if isinstance(entity, SubscriptionEntity) else max_message_bytes(entity.properties)
@@ -127,9 +131,9 @@ class _ServiceBusService:
         return MessageInlet(self._namespace, link.address)
 
     def attach_receiver(self, link: SendingLink) -> Outlet | Awaitable[Outlet]:
-        link.authorize(link.address)
         try:
             address = topology.parse(link.address)
+            link.authorize(link.address, None if address.is_management else Right.LISTEN)
             if address.is_management:
                 self._namespace.broker.entity(address.entity)
                 return self._manager(address).outlet(link)

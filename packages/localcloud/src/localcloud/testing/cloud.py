@@ -22,7 +22,11 @@ class ControlError(ValueError):
 
 
 class LocalCloud:
-    """A namespace: connection strings for the SDKs, faults, hubs. `ports` are the services' by name, on 127.0.0.1."""
+    """A namespace: connection strings for the SDKs, faults, hubs. `ports` are the services' by name, on 127.0.0.1.
+
+    With `tls` clients have to trust `authority`, and clients of Event Hubs and Service Bus take the port by
+    `custom_endpoint_address`: the SDKs drop that of a connection string.
+    """
 
     def __init__(
         self,
@@ -30,9 +34,12 @@ class LocalCloud:
         certificate: Path,
         blob_account: str | None = None,
         keys: AccountKeys = DEV_KEYS,
+        *,
+        tls: bool = False,
     ) -> None:
         self.ports = dict(ports)
         self.keys = keys
+        self.tls = tls
         self._certificate = certificate
         self._blob_account = blob_account
 
@@ -43,7 +50,7 @@ class LocalCloud:
 
     @property
     def kafka_bootstrap(self) -> str:
-        """Host and port for Kafka clients, which sign in by SASL PLAIN over plain TCP."""
+        """Host and port for Kafka clients, which sign in by SASL PLAIN over plain TCP, or over TLS."""
         return f"127.0.0.1:{self.ports['kafka']}"
 
     @property
@@ -60,8 +67,23 @@ class LocalCloud:
         return self._certificate
 
     @property
+    def authority(self) -> Path:
+        """The authority of all certificates, as a PEM file."""
+        return self._certificate
+
+    @property
+    def eventhub_endpoint(self) -> str:
+        """`custom_endpoint_address` of the Event Hubs SDKs, for TLS."""
+        return f"sb://127.0.0.1:{self.ports['eventhubs']}"
+
+    @property
+    def servicebus_endpoint(self) -> str:
+        """`custom_endpoint_address` of the Service Bus SDKs, for TLS."""
+        return f"sb://127.0.0.1:{self.ports['servicebus']}"
+
+    @property
     def cosmos_endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.ports['cosmos']}/"
+        return f"{self._scheme}://127.0.0.1:{self.ports['cosmos']}/"
 
     @property
     def cosmos_key(self) -> str:
@@ -83,8 +105,8 @@ class LocalCloud:
             raise LookupError("this namespace has no Blob Storage: ask for it (`blobs=True`, or `--blobs`)")
         account = self._blob_account or BLOB_ACCOUNT
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={self.keys.blob};"
-            f"BlobEndpoint=http://127.0.0.1:{self.ports['blob']}/{account};"
+            f"DefaultEndpointsProtocol={self._scheme};AccountName={account};AccountKey={self.keys.blob};"
+            f"BlobEndpoint={self._scheme}://127.0.0.1:{self.ports['blob']}/{account};"
         )
 
     @contextmanager
@@ -116,7 +138,8 @@ class LocalCloud:
 
     def create_container(self, path: str, partition_key: str | Sequence[str]) -> None:
         """Create the Cosmos DB container `database/container`, and its database, where they are missing."""
-        cosmos_rest.create_container(self.cosmos_endpoint, self.cosmos_key, path, partition_key)
+        trusted = self.authority if self.tls else None
+        cosmos_rest.create_container(self.cosmos_endpoint, self.cosmos_key, path, partition_key, trusted)
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """The answer of the control endpoint. Raises ControlError with its words when it refuses."""
@@ -134,5 +157,9 @@ class LocalCloud:
     def _sas_connection_string(self, service: str) -> str:
         return (
             f"Endpoint=sb://127.0.0.1:{self.ports[service]};SharedAccessKeyName={SAS_KEY_NAME};"
-            f"SharedAccessKey={self.keys.sas};UseDevelopmentEmulator=true"
+            f"SharedAccessKey={self.keys.sas}{'' if self.tls else ';UseDevelopmentEmulator=true'}"
         )
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.tls else "http"

@@ -37,7 +37,11 @@ class LocalCloudProcess(LocalCloud):
         self.arguments = list(arguments)
         self.process: subprocess.Popen[bytes] | None = None
         ports = dict.fromkeys((*SERVICES, "blob") if "--blobs" in self.arguments else SERVICES, 0)
-        super().__init__(ports, data / "servicebus" / "tls" / "certificate.pem")
+        super().__init__(
+            ports,
+            data / "servicebus" / "tls" / "certificate.pem",
+            tls=not {"--tls", "--like-azure"}.isdisjoint(self.arguments),
+        )
 
     def start(self) -> Self:
         """Start, and wait until every service answers. Raises StartError with localcloud's own words."""
@@ -76,7 +80,8 @@ class LocalCloudProcess(LocalCloud):
     def open(self, declarations: Declarations = NOBODY) -> tuple[str, LocalCloud]:
         """Open a namespace, until `close` or the end of the process; its name, and itself. Raises ControlError."""
         answer = self.control("POST", "/namespaces", declarations.request())
-        opened = LocalCloud(answer["ports"], Path(answer["servicebus_certificate"]), answer["blob_account"], self.keys)
+        authority = Path(answer["servicebus_certificate"])
+        opened = LocalCloud(answer["ports"], authority, answer["blob_account"], self.keys, tls=self.tls)
         try:
             for path, key in (declarations.containers or {}).items():
                 opened.create_container(path, key)

@@ -59,10 +59,10 @@ async def test_authenticating_before_the_handshake_closes_the_connection(connect
     assert await client.closed()
 
 
-async def test_other_mechanisms_are_told_which_one_there_is(connect: Connect) -> None:
+async def test_other_mechanisms_are_told_which_ones_there_are(connect: Connect) -> None:
     client = await connect(sign_in=False)
     answer = await client.call(SaslHandshakeRequest(mechanism="SCRAM-SHA-256"))
-    assert (answer.error_code, answer.mechanisms) == (ErrorCode.unsupported_sasl_mechanism, ("PLAIN",))
+    assert (answer.error_code, answer.mechanisms) == (ErrorCode.unsupported_sasl_mechanism, ("PLAIN", "OAUTHBEARER"))
 
 
 async def test_the_oldest_handshake_is_followed_by_a_bare_token(connect: Connect) -> None:

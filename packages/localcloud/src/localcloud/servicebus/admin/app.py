@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localcloud.sas import CredentialError, Keys
+from localcloud.sas import CredentialError, Keys, OutOfScopeError, Right
 from localcloud.servicebus import entities, registry, topology
 from localcloud.servicebus.admin import atom, descriptions, rule_descriptions
 from localcloud.servicebus.admin.atom import AtomEntry
@@ -57,7 +57,10 @@ class Administration:
     async def answer(self, request: Request) -> Response:
         path = request.path_params["path"].strip("/")
         try:
-            self._keys.check_token(request.headers.get("authorization", ""), path, self._namespace.now_ms() / 1000)
+            shown = request.headers.get("authorization", "")
+            grant = self._keys.check_token(shown, path, self._namespace.now_ms() / 1000)
+            if Right.MANAGE not in grant.rights:
+                raise OutOfScopeError(f"the token lacks the right {Right.MANAGE}")
         except CredentialError as reason:
             log.warning("administration refused: %s", reason)
             return Response(atom.error(401, "Unauthorized: the token does not give access."), 401, media_type=ENTRY)

@@ -1,28 +1,30 @@
 """The administration interface as a server."""
 
-from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from localcloud.http import HttpServer
 from localcloud.sas import Keys
-from localcloud.servicebus.admin import app, certificate
+from localcloud.servicebus.admin import app
 from localcloud.servicebus.server import ServiceBusServer
+from localcloud.tls.authority import ServerCertificate
 
 
 class AdministrationServer:
-    """Serves the entities of `bus`, which has to be entered before, over HTTPS on `host`:`port` (0: a free one).
-
-    The certificate is in `folder`, made when there is none.
-    """
+    """Serves the entities of `bus`, which has to be entered before, over HTTPS on `host`:`port` (0: a free one)."""
 
     def __init__(
-        self, bus: ServiceBusServer, folder: Path, keys: Keys, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        bus: ServiceBusServer,
+        keys: Keys,
+        certificate: ServerCertificate,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self._bus = bus
-        self._folder = folder
         self._keys = keys
+        self._certificate = certificate
         self._address = (host, port)
 
     @property
@@ -30,11 +32,10 @@ class AdministrationServer:
         return self._server.port
 
     async def __aenter__(self) -> Self:
-        """Raises OSError when the port is taken or the folder can't be written."""
-        made = certificate.ensure(self._folder, datetime.now(UTC))
+        """Raises OSError when the port is taken."""
         host, port = self._address
         application = app.create(self._bus.namespace, self._keys)
-        self._server = HttpServer(application, host=host, port=port, certificate=made)
+        self._server = HttpServer(application, host=host, port=port, certificate=self._certificate)
         await self._server.__aenter__()
         return self
 
