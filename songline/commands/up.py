@@ -32,11 +32,13 @@ from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, 
 from songline.identity.token_client import IssuerUnreachableError
 from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
+from songline.processes.azure_like import TOLD, azure_environment, declare_containers
 from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, kept_keys
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
 from songline.processes.local_identity import identity_settings, own_auth, sign_in_link, without_client
+from songline.processes.managed_identity import CLIENT, act_as_declared, client_ids
 from songline.processes.page_client import page_settings, write_page_client
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
@@ -52,6 +54,9 @@ CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
 
 KEYS_OPTION = "SONGLINE_LOCALCLOUD_KEYS"
 """The option by which localcloud takes its own keys or the published ones, for the Procfile."""
+
+MODE = "SONGLINE_LOCALCLOUD_MODE"
+"""`--like-azure` for localcloud, or nothing, likewise."""
 
 PORTS = {
     "--port": "SONGLINE_PORT",
@@ -121,16 +126,31 @@ SHARED = (
     help="Take the keys that Microsoft publishes with its emulators, for other tools that know no others.",
 )
 @click.option(
+    "--like-azure",
+    is_flag=True,
+    help="Run localcloud as Azure is: TLS, managed identities in place of keys, and the services' limits.",
+)
+@click.option(
     "--emulators", "contained", is_flag=True, help="Run Microsoft's emulators, by Docker, instead of localcloud."
 )
 def command(
-    data: Path, simulator: bool, rate: float, logs: bool, dev_keys: bool, contained: bool, **ports: int
+    data: Path,
+    simulator: bool,
+    rate: float,
+    logs: bool,
+    dev_keys: bool,
+    like_azure: bool,
+    contained: bool,
+    **ports: int,
 ) -> None:
     """Run the whole system on this machine, until Ctrl-C.
 
     Starts localcloud, the workers, the API and simulated listeners, waits until each is healthy, and prints the
     addresses. All data stays in the data folder, and the next `up` continues with it.
     """
+    if like_azure and (dev_keys or contained):
+        other = "--dev-keys" if dev_keys else "--emulators"
+        raise click.UsageError(f"saw --like-azure and {other}, expected one of them: there are no keys like on Azure")
     try:
         os.umask(OWNER_ONLY)  # of all processes, too
         keep_private(data)
@@ -140,7 +160,10 @@ def command(
             settled = settle(wanted)
             # Docker binds the ports of the emulators, so they must be free.
             with kept(() if contained else settled.values()):
-                _run(data, environment(os.environ, data, settled, rate, keys), simulator, logs, contained)
+                environ = environment(os.environ, data, settled, rate, keys)
+                if like_azure:
+                    environ = azure_environment(environ, data, environ[ISSUER]) | {MODE: "--like-azure"}
+                _run(data, environ, keys, simulator=simulator, logs=logs, contained=contained)
     except (
         CloudKeysError,
         DataFolderLockedError,
@@ -167,6 +190,7 @@ def environment(
         **here,
         DATA: str(data),
         "SONGLINE_EMULATOR_CONFIG": str(emulator_files.FOLDER),
+        MODE: "",
         KEYS_OPTION: "--dev-keys" if keys == PUBLISHED else "--own-keys",
         API: f"http://{HOST}:{here['SONGLINE_PORT']}",
         **{variable: f"http://{HOST}:{here[f'{variable}_PORT']}" for variable in WORKERS.values()},
@@ -191,6 +215,7 @@ def environment(
 def services(environ: Mapping[str, str]) -> dict[str, Service]:
     """The processes of the Procfile by name, each with its health check."""
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
+    identities = client_ids()
     control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"
     issuer = discovery_address(environ[ISSUER])
     ready = {
@@ -213,19 +238,22 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
             _answers(ready[name]) if name in ready else _nothing,
             restarts=True,
             checkup=http_checkup(vital[name]) if name in vital else None,
+            environ={CLIENT: identities[name]} if environ[MODE] and name in identities else {},
         )
         for name, line in commands.items()
     }
 
 
-def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
+def _run(
+    data: Path, environ: Mapping[str, str], keys: CloudKeys, *, simulator: bool, logs: bool, contained: bool
+) -> None:
     if contained:
         # The emulators' management is served over HTTP, and the SDK takes HTTPS only.
         missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE)
         environ = {**environ, **dict.fromkeys(missing, "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
-    shared = {name: environ[name] for name in SHARED}
+    shared = {name: environ[name] for name in (*SHARED, *TOLD) if name in environ}
     began = time.monotonic()
     printer = Printer(sys.stdout) if logs else None
     with cloud, Supervisor(without_client(environ), data / "logs", _say, printer) as supervisor:
@@ -239,6 +267,9 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 supervisor.start(found["localcloud"])
                 _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
                 _complete(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health")
+            if environ[MODE]:
+                act_as_declared(environ)
+                declare_containers(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}", keys.control)
             asyncio.run(ensure_containers(environ))
             saved = save(data, shared)
             for name in (*WORKERS, "api", *(["simulator"] if simulator else [])):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from songline.processes.managed_identity import act_as_declared
 from songline.processes.private_file import write_private
 
 DATA = "SONGLINE_DATA"
@@ -34,7 +35,9 @@ def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     if not path.exists():
         return dict(environ)
     lines = path.read_text(encoding="utf-8").splitlines()
-    return {**dict(line.split("=", 1) for line in lines if line), **environ}
+    saved = dict(line.split("=", 1) for line in lines if line)
+    act_as_declared(saved)
+    return {**saved, **environ}
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:

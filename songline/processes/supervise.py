@@ -51,7 +51,8 @@ class Service(Struct, frozen=True):
     """One process: its shell command, its health and its restarts.
 
     `probe` says whether it is healthy. `restarts` says whether it may be started again when it dies or is stuck, which
-    is safe for a process that recovers its state. `checkup` detects that it is stuck.
+    is safe for a process that recovers its state. `checkup` detects that it is stuck. `environ` is laid over what all
+    have.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Service(Struct, frozen=True):
     probe: Probe
     restarts: bool = False
     checkup: Checkup | None = None
+    environ: Mapping[str, str] = {}
 
 
 class ServiceDiedError(Exception):
@@ -202,7 +204,9 @@ class Supervisor:
 
     def _launch(self, running: _RunState) -> None:
         process: subprocess.Popen[bytes] = Popen(
-            f"{BEGINS}{running.service.command}", env=self._environ, stdin=subprocess.PIPE
+            f"{BEGINS}{running.service.command}",
+            env={**self._environ, **running.service.environ},
+            stdin=subprocess.PIPE,
         )
         self._tell_reaper(f"+{process.pid}")
         assert process.stdin is not None

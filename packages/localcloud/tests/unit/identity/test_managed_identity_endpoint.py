@@ -30,7 +30,7 @@ async def ask(
     made, _, _ = app.create(folder, config(*identities), lambda: "http://127.0.0.1:1", lambda: NOW_S)
     shown = (folder / "managed-identity-header").read_text() if header is None else header
     async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://127.0.0.1:1") as client:
-        return await client.get("/msi/token", params=parameters, headers={"X-IDENTITY-HEADER": shown.encode()})
+        return await client.get("/msi/token", params=parameters, headers={b"X-IDENTITY-HEADER": shown.encode()})
 
 
 async def test_the_only_identity_need_not_be_named(tmp_path: Path) -> None:
