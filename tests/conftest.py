@@ -59,6 +59,7 @@ LONG = (
     "integration/trending/test_versions.py",
     "integration/uploads/test_commands.py::test_what_died",
     "integration/uploads/test_upload.py::test_a_file_that_no_message_can_carry_is_staged_and_lets_the_api_stay_small[500",
+    "unit/ingestion/test_lengths.py",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
 

@@ -6,12 +6,25 @@ from collections.abc import Mapping
 from songline.projections.http.browser_headers import BROWSER_HEADERS, CONTENT_POLICY
 
 ENDINGS: Mapping[str, str] = {
+    "audio/aac": "aac",
+    "audio/ac3": "ac3",
     "audio/aiff": "aiff",
+    "audio/amr": "amr",
+    "audio/basic": "au",
     "audio/flac": "flac",
     "audio/mp4": "m4a",
     "audio/mpeg": "mp3",
     "audio/ogg": "ogg",
     "audio/wav": "wav",
+    "audio/webm": "webm",
+    "audio/x-ape": "ape",
+    "audio/x-caf": "caf",
+    "audio/x-dff": "dff",
+    "audio/x-dsf": "dsf",
+    "audio/x-matroska": "mka",
+    "audio/x-ms-wma": "wma",
+    "audio/x-tta": "tta",
+    "audio/x-wavpack": "wv",
 }
 """The media types that the ingestion worker finds, with the endings of their files. A SongUploaded of somebody else may
 name any other."""

@@ -62,6 +62,8 @@ def facts(answer: IngestionAnswer) -> Iterator[tuple[str, str]]:
     if answer.audio is not None:
         yield "song", f"{answer.audio.title} — {answer.audio.artist}"
         yield "found", f"{answer.audio.format}, {answer.audio.duration_ms / 1000:.1f} s"
+        if genres := answer.audio.genres or tuple(filter(None, (answer.audio.genre,))):
+            yield "genre", ", ".join(genres)
     if answer.song_id is not None:
         yield "song id", answer.song_id
     if answer.reason is not None:
@@ -69,9 +71,9 @@ def facts(answer: IngestionAnswer) -> Iterator[tuple[str, str]]:
 
 
 def line(step: Step | Transition) -> str:
-    """A step of the ingestion as one line: time, state and reason."""
-    reason = "" if step.reason is None else f"  {step.reason.text}"
-    return visible(f"{step.at:%Y-%m-%d %H:%M:%S}  {step.state:<10}{reason}").rstrip()
+    """A step of the ingestion as one line: time, state, and reason or note."""
+    said = step.note if step.reason is None else step.reason.text
+    return visible(f"{step.at:%Y-%m-%d %H:%M:%S}  {step.state:<10}{'' if said is None else f'  {said}'}").rstrip()
 
 
 def _follow(client: httpx.Client, request: httpx.Request) -> Iterator[str]:

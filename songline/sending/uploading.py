@@ -30,15 +30,33 @@ ENDS: tuple[State, ...] = ("ready", "rejected", "dead")
 
 SUFFIXES = {
     ".mp3": "audio/mpeg",
+    ".mp2": "audio/mpeg",
     ".flac": "audio/flac",
     ".ogg": "audio/ogg",
     ".oga": "audio/ogg",
     ".opus": "audio/ogg",
+    ".spx": "audio/ogg",
     ".m4a": "audio/mp4",
+    ".m4b": "audio/mp4",
     ".wav": "audio/wav",
+    ".w64": "audio/wav",
     ".aif": "audio/aiff",
     ".aiff": "audio/aiff",
     ".aifc": "audio/aiff",
+    ".aac": "audio/aac",
+    ".ac3": "audio/ac3",
+    ".amr": "audio/amr",
+    ".au": "audio/basic",
+    ".caf": "audio/x-caf",
+    ".mka": "audio/x-matroska",
+    ".weba": "audio/webm",
+    ".webm": "audio/webm",
+    ".wv": "audio/x-wavpack",
+    ".ape": "audio/x-ape",
+    ".tta": "audio/x-tta",
+    ".dsf": "audio/x-dsf",
+    ".dff": "audio/x-dff",
+    ".wma": "audio/x-ms-wma",
 }
 """The suffixes of songs in folders, with the content type to send. The server detects the format by the content."""
 

@@ -124,10 +124,13 @@ def no_audio() -> dict[str, Case]:
 
 def other_audio() -> dict[str, Case]:
     return {
-        "wma": Case("a.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500), "unsupported"),
-        "webm": Case("a.webm", b"\x1aE\xdf\xa3" + bytes(500), "unsupported"),
+        "musepack": Case("a.mpc", b"MPCK" + bytes(500), "unsupported"),
+        "tak": Case("a.tak", b"tBaK" + bytes(500), "unsupported"),
+        "a playlist": Case("a.m3u", b"#EXTM3U\nsong.mp3\n", "unsupported"),
+        "wma": Case("a.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500), "cut-off"),
+        "webm": Case("a.webm", b"\x1aE\xdf\xa3" + bytes(500), "cut-off"),
         "midi": Case("a.mid", b"MThd\0\0\0\x06" + bytes(500), "unsupported"),
-        "aac": Case("a.aac", b"\xff\xf1\x50\x80" + bytes(500), "unsupported"),
+        "aac": Case("a.aac", b"\xff\xf1\x50\x80" + bytes(500), "not-audio"),
     }
 
 

@@ -2,11 +2,14 @@
 
 from typing import BinaryIO, Literal, get_args
 
-from songline.processors.ingestion.audio import mpeg
+from songline.processors.ingestion.audio import frame_headers, mpeg
 from songline.processors.ingestion.audio.extent import Extent
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 
-Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff", "mp2", "ogg-flac", "speex"]
+Format = Literal[
+    "mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff", "mp2", "ogg-flac", "speex", "aac", "ac3", "amr", "au", "caf",
+    "mka", "webm", "wv", "ape", "tta", "dsf", "dff", "wma",
+]  # fmt: skip
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -20,27 +23,45 @@ MEDIA_TYPES: dict[Format, str] = {
     "mp2": "audio/mpeg",
     "ogg-flac": "audio/ogg",
     "speex": "audio/ogg",
+    "aac": "audio/aac",
+    "ac3": "audio/ac3",
+    "amr": "audio/amr",
+    "au": "audio/basic",
+    "caf": "audio/x-caf",
+    "mka": "audio/x-matroska",
+    "webm": "audio/webm",
+    "wv": "audio/x-wavpack",
+    "ape": "audio/x-ape",
+    "tta": "audio/x-tta",
+    "dsf": "audio/x-dsf",
+    "dff": "audio/x-dff",
+    "wma": "audio/x-ms-wma",
 }
 
-Container = Literal["mpeg", "flac", "ogg", "mp4", "wav", "aiff"]
+Container = Literal[
+    "mpeg", "flac", "ogg", "mp4", "wav", "aiff", "adts", "ac3", "amr", "au", "caf", "matroska", "wavpack", "ape", "tta",
+    "dsf", "dff", "asf",
+]  # fmt: skip
 """What a file is at first sight, and which reader reads it."""
 
-WANTED = "MP3, FLAC, Ogg Vorbis, Opus, M4A, WAV or AIFF"
+WANTED = "MP3, FLAC, Ogg, Opus, M4A, WAV, AIFF, AAC, WebM and what else common players play"
 HEAD = 64
 
+_ADVICE = "Save it as FLAC, Opus or MP3."
 # (offset, bytes there) to what people call it. Audio that we know of and don't take is `unsupported`.
 _OTHER_AUDIO = (
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media audio"),
-    (0, b"MAC ", "Monkey's Audio"),
-    (0, b"wvpk", "WavPack"),
-    (0, b"MPCK", "Musepack"),
-    (0, b"MP+", "Musepack"),
-    (0, b"DSD ", "DSD audio"),
-    (0, b"MThd", "a MIDI file, which holds notes and no sound"),
-    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
-    (0, b"\xff\xf1", "a bare AAC stream"),
-    (0, b"\xff\xf9", "a bare AAC stream"),
-    (0, b"\x0bw", "Dolby Digital"),
+    (0, b"MPCK", f"Musepack, which is not read here. {_ADVICE}"),
+    (0, b"MP+", f"Musepack, which is not read here. {_ADVICE}"),
+    (0, b"tBaK", f"TAK, which is not read here. {_ADVICE}"),
+    (0, b"OFR ", f"OptimFROG, which is not read here. {_ADVICE}"),
+    (0, b"ADIF", f"AAC in its old form ADIF, which says no length. {_ADVICE}"),
+    (0, b".RMF", f"RealMedia, which is not read here. {_ADVICE}"),
+    (0, b"\x7f\xfe\x80\x01", f"DTS, which is not read here. {_ADVICE}"),
+    (0, b"MThd", "a MIDI file, which holds notes and no sound. Record it, and send the recording."),
+    (0, b"IMPM", "a module of a tracker, which holds notes and no recording. Record it, and send the recording."),
+    (0, b"Extended Module:", "a module of a tracker, which holds notes and no recording. Send a recording of it."),
+    (0, b"#EXTM3U", "a playlist, which holds names of files and no sound. Send the files."),
+    (0, b"[playlist]", "a playlist, which holds names of files and no sound. Send the files."),
 )
 _NO_AUDIO = (
     (0, b"\x89PNG", "a PNG image"),
@@ -76,10 +97,14 @@ def recognise(file: BinaryIO, extent: Extent) -> Container:
         return known
     for offset, magic, name in _OTHER_AUDIO:
         if head.startswith(magic, offset) and not mpeg.first_frame(file, extent.start, within=1):
-            raise InvalidAudioError("unsupported", f"This is {name}. We take {WANTED}.")
+            raise InvalidAudioError("unsupported", f"This is {name}")
     for offset, magic, name in _NO_AUDIO:
         if head.startswith(magic, offset):
             raise InvalidAudioError("not-audio", f"This is {name}, not audio. We take {WANTED}.")
+    if frame_headers.is_chain(file, extent.start, extent.end, frame_headers.adts_frame):
+        return "adts"
+    if frame_headers.is_chain(file, extent.start, extent.end, frame_headers.ac3_frame):
+        return "ac3"
     if mpeg.first_frame(file, extent.start) is not None:
         return "mpeg"
     if mpeg.free_format(file, extent.start):
@@ -93,17 +118,29 @@ def recognise(file: BinaryIO, extent: Extent) -> Container:
 
 def _by_magic(head: bytes) -> Container | None:
     match head[:4], head[4:8], head[8:12]:
-        case b"fLaC", _, _:
-            return "flac"
         case ((b"RIFF" | b"RF64" | b"BW64"), _, b"WAVE"):
+            return "wav"
+        case b"riff", b"\x2e\x91\xcf\x11", _ if head[24:28] == b"wave":
             return "wav"
         case b"FORM", _, (b"AIFF" | b"AIFC"):
             return "aiff"
-        case b"OggS", _, _:
-            return "ogg"
+        case b"FRM8", _, _ if head[12:16] == b"DSD ":
+            return "dff"
         case _, (b"ftyp" | b"moov" | b"mdat" | b"moof" | b"styp" | b"wide" | b"pnot"), _:
             return "mp4"
-        case b"riff", b"\x2e\x91\xcf\x11", _ if head[24:28] == b"wave":
-            return "wav"
-        case _:
-            return None
+    return next((container for magic, container in _MAGIC if head.startswith(magic)), None)
+
+
+_MAGIC: tuple[tuple[bytes, Container], ...] = (
+    (b"fLaC", "flac"),
+    (b"OggS", "ogg"),
+    (b"#!AMR", "amr"),
+    (b".snd", "au"),
+    (b"caff", "caf"),
+    (b"\x1aE\xdf\xa3", "matroska"),
+    (b"wvpk", "wavpack"),
+    (b"MAC ", "ape"),
+    (b"TTA1", "tta"),
+    (b"DSD ", "dsf"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+)

@@ -28,27 +28,41 @@ class FrameCount(NamedTuple):
     behind: int = 0
 
 
+class MpegSound(NamedTuple):
+    """The layer of its frames, how long they sound, and what their owner should know."""
+
+    layer: int
+    seconds: float
+    note: str | None
+
+
 def read_mp3(file: BinaryIO, extent: Extent) -> Sound:
-    """The sound of MPEG frames. Raises InvalidAudioError: cut-off, corrupt, empty.
+    """The sound of MPEG frames. Raises InvalidAudioError: cut-off, corrupt, empty."""
+    found = measure(file, extent.start, extent.end)
+    kind: Format = "mp3" if found.layer == 3 else "mp2"
+    return Sound(kind, found.seconds, raw_tags.around(file, extent), found.note)
+
+
+def measure(file: BinaryIO, start: int, end: int) -> MpegSound:
+    """The MPEG frames between `start` and `end`. Raises InvalidAudioError: cut-off, corrupt, empty.
 
     A file that counts its frames and ends in the middle of one was cut off. Where it ends behind a whole one, its sound
     was trimmed, and it is as long as what is there.
     """
-    first = mpeg.first_frame(file, extent.start)
-    assert first is not None
+    first = mpeg.first_frame(file, start)
+    if first is None:
+        raise InvalidAudioError("empty", "The file holds no sound: there is no frame of MPEG audio in it.")
     count = _count(file, first)
     # The frame that holds such a header is silent.
-    start = first.offset if count is None else first.offset + first.header.length
-    stream = mpeg.walk(file, start, extent.end)
+    stream = mpeg.walk(file, first.offset if count is None else first.offset + first.header.length, end)
     note = None if count is None else _missing(count, stream)
     added = 0.0 if count is None else _added(count, note is None) / first.header.rate
-    length = extent.end - first.offset
+    length = end - first.offset
     if stream.skipped > (1 - READABLE) * length:
         raise InvalidAudioError(
             "corrupt", f"The file is damaged: {stream.skipped} of its {length} bytes can't be read as sound."
         )
-    kind: Format = "mp3" if first.header.layer == 3 else "mp2"
-    return Sound(kind, stream.seconds - (added if added < stream.seconds else 0.0), raw_tags.around(file, extent), note)
+    return MpegSound(first.header.layer, stream.seconds - (added if added < stream.seconds else 0.0), note)
 
 
 def _missing(count: FrameCount, stream: mpeg.MpegStream) -> str | None:

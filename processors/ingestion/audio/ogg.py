@@ -55,7 +55,8 @@ def read_ogg(file: BinaryIO, extent: Extent) -> Sound:
     streams = [stream for link in _links(file, extent.start, end) if (stream := _stream(file, link)) is not None]
     if not streams:
         raise _no_sound(file, first)
-    return Sound(streams[0].codec.format, sum(stream.seconds for stream in streams), streams[0].tags)
+    tags = raw_tags.merged(streams[0].tags, raw_tags.around(file, extent))
+    return Sound(streams[0].codec.format, sum(stream.seconds for stream in streams), tags)
 
 
 def _checked_end(file: BinaryIO, extent: Extent) -> int:

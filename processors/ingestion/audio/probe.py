@@ -7,15 +7,20 @@ from msgspec import Struct
 
 from songline.processors.ingestion.audio import tags
 from songline.processors.ingestion.audio.aiff import read_aiff
+from songline.processors.ingestion.audio.asf import read_asf
 from songline.processors.ingestion.audio.extent import Extent, find_extent
 from songline.processors.ingestion.audio.flac import read_flac
 from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Container, Format, recognise
+from songline.processors.ingestion.audio.frame_streams import read_ac3, read_adts, read_amr
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
+from songline.processors.ingestion.audio.matroska import read_matroska
 from songline.processors.ingestion.audio.mp3 import read_mp3
 from songline.processors.ingestion.audio.mp4 import read_mp4
 from songline.processors.ingestion.audio.ogg import read_ogg
+from songline.processors.ingestion.audio.plain_headers import read_ape, read_au, read_caf, read_dff, read_dsf, read_tta
 from songline.processors.ingestion.audio.sound import Sound
 from songline.processors.ingestion.audio.wav import read_wav
+from songline.processors.ingestion.audio.wavpack import read_wavpack
 from songline.schemas.commands import Metadata
 from songline.schemas.ingestions import Reason
 from songline.schemas.types import DAY_MS
@@ -80,4 +85,16 @@ _READERS: dict[Container, Callable[[BinaryIO, Extent], Sound]] = {
     "mp4": read_mp4,
     "wav": read_wav,
     "aiff": read_aiff,
+    "adts": read_adts,
+    "ac3": read_ac3,
+    "amr": read_amr,
+    "au": read_au,
+    "caf": read_caf,
+    "matroska": read_matroska,
+    "wavpack": read_wavpack,
+    "ape": read_ape,
+    "tta": read_tta,
+    "dsf": read_dsf,
+    "dff": read_dff,
+    "asf": read_asf,
 }

@@ -8,34 +8,35 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from songline.processors.ingestion.audio import mpeg, raw_tags
+from songline.processors.ingestion.audio import raw_tags
 from songline.processors.ingestion.audio.chunks import PLACEHOLDERS, Chunk, chunks, missing, sound_size
 from songline.processors.ingestion.audio.extent import Extent
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
+from songline.processors.ingestion.audio.mp3 import measure
 from songline.processors.ingestion.audio.sound import RATES, RawTags, Sound, bad_rate
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _PLAIN = (_PCM, _FLOAT)
 _ONE_BYTE = (6, 7)
 _MPEG = (0x50, 0x55)
-# Blocks whose header says how many samples they have: ADPCM of Microsoft and IMA, GSM 06.10.
-_BLOCKS = (0x02, 0x11, 0x31)
+_MS_ADPCM, _IMA_ADPCM, _GSM, _NMS = 0x02, 0x11, 0x31, 0x38
+# Codecs of telephones, whose samples have as many bits as the header says.
+_BITS = (0x14, 0x40, 0x45, 0x64, 0x65)
 _INFO_MAX = 1024
+# What an encoder of MP3 adds at most.
+_PADDING_S = 0.2
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _W64_HEAD = 24
 
 
 class WavHead(NamedTuple):
-    """A `fmt ` chunk: samples a second, bytes a second, bytes of a block, bits of a sample, samples of a block that is
-    compressed."""
+    """A `fmt ` chunk: samples a second, bytes of a block, bits of a sample."""
 
     codec: int
     channels: int
     rate: int
-    bytes_a_second: int
     block: int
     bits: int
-    block_samples: int
 
 
 def read_wav(file: BinaryIO, extent: Extent) -> Sound:
@@ -105,10 +106,10 @@ def _head(file: BinaryIO, chunk: Chunk) -> WavHead:
     octets = file.read(min(chunk.size, 40))
     if len(octets) < 16:
         raise missing("what its sound is like")
-    codec, channels, rate, bytes_a_second, block, bits = struct.unpack("<HHLLHH", octets[:16])
+    codec, channels, rate, _, block, bits = struct.unpack("<HHLLHH", octets[:16])
     if codec == _EXTENSIBLE and len(octets) >= 26:
         codec = int.from_bytes(octets[24:26], "little")
-    return WavHead(codec, channels, rate, bytes_a_second, block, bits, int.from_bytes(octets[18:20], "little"))
+    return WavHead(codec, channels, rate, block, bits)
 
 
 def _seconds(file: BinaryIO, head: WavHead, offset: int, size: int, fact: Chunk | None) -> float:
@@ -122,24 +123,44 @@ def _seconds(file: BinaryIO, head: WavHead, offset: int, size: int, fact: Chunk 
     if head.codec in _ONE_BYTE:
         return size // head.channels / head.rate
     if head.codec in _MPEG:
-        return mpeg.walk(file, offset, offset + size).seconds
-    if head.codec in _BLOCKS and head.block and head.block_samples:
-        return _block_seconds(file, head, size, fact)
+        seconds = measure(file, offset, offset + size).seconds
+        meant_s = _meant(file, fact) / head.rate
+        return meant_s if seconds - _PADDING_S < meant_s < seconds else seconds
+    if head.codec in _BITS and head.bits:
+        return size * 8 / (head.bits * head.channels) / head.rate
+    samples = _block_samples(head)
+    if samples > 0:
+        return _block_seconds(file, head, samples, size, fact)
     raise InvalidAudioError(
         "unsupported",
         f"The file is a WAV with codec {head.codec}, which is not read here. Save it as FLAC, or uncompressed.",
     )
 
 
-def _block_seconds(file: BinaryIO, head: WavHead, size: int, fact: Chunk | None) -> float:
+def _block_samples(head: WavHead) -> int:
+    """The samples of a block of ADPCM, which begins with a whole one, of GSM 06.10 or NMS; 0 for other codecs."""
+    if head.codec == _NMS:
+        return 160 if head.block else 0
+    if head.codec == _MS_ADPCM:
+        return (head.block - 7 * head.channels) * 2 // head.channels + 2
+    if head.codec == _IMA_ADPCM and head.bits:
+        return (head.block - 4 * head.channels) * 8 // (head.bits * head.channels) + 1
+    return 320 if head.codec == _GSM and head.block else 0
+
+
+def _block_seconds(file: BinaryIO, head: WavHead, block_samples: int, size: int, fact: Chunk | None) -> float:
     """The last block may be filled up: where a `fact` chunk says how many samples are meant, these count."""
-    samples = -(-size // head.block) * head.block_samples
-    if fact is not None:
-        file.seek(fact.offset)
-        meant = int.from_bytes(file.read(4), "little")
-        if samples - head.block_samples < meant < samples:
-            return meant / head.rate
-    return samples / head.rate
+    samples = -(-size // head.block) * block_samples
+    meant = _meant(file, fact)
+    return (meant if samples - block_samples < meant < samples else samples) / head.rate
+
+
+def _meant(file: BinaryIO, fact: Chunk | None) -> int:
+    """The samples that a `fact` chunk says of; 0 without one."""
+    if fact is None:
+        return 0
+    file.seek(fact.offset)
+    return int.from_bytes(file.read(4), "little")
 
 
 def _tags(file: BinaryIO, parts: list[Chunk], extent: Extent) -> RawTags:

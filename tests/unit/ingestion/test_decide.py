@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec import structs
 
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.transitions import (
@@ -244,3 +245,26 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_what_is_odd_about_a_file_is_said_in_its_history() -> None:
+    found = structs.replace(FOUND, note="It was trimmed.")
+    ingestion = decide(begin(None, ingest(), NOW), ingest(), found, NOW)
+    assert [step.note for step in ingestion.history] == [None, None, "It was trimmed."]
+    assert decide(begin(None, ingest(), NOW), ingest(), FOUND, NOW).history[-1].note is None
+
+
+def test_all_artists_and_genres_are_in_the_event_unless_the_uploader_names_others() -> None:
+    both = Metadata(
+        title="T", artist="Reed, Lind", artists=("Reed", "Lind"), genre="rock", genres=("rock", "synth-pop")
+    )
+    found = structs.replace(FOUND, metadata=both)
+    said = decide(begin(None, ingest(), NOW), ingest(), found, NOW).outbox[0]["data"]
+    assert (said["artist"], said["artists"]) == ("Reed, Lind", ["Reed", "Lind"])
+    assert (said["genre"], said["genres"]) == ("rock", ["rock", "synth-pop"])
+    order = ingest(artist="Nova Reed; Ivo Lind", genre="Джаз")
+    forced = decide(begin(None, order, NOW), order, found, NOW).outbox[0]["data"]
+    assert (forced["artist"], forced["artists"]) == ("Nova Reed, Ivo Lind", ["Nova Reed", "Ivo Lind"])
+    assert (forced["genre"], "genres" in forced) == ("джаз", False)
+    order = ingest(artist="Nova Reed")
+    assert "artists" not in decide(begin(None, order, NOW), order, found, NOW).outbox[0]["data"]

@@ -3,8 +3,11 @@
 import io
 import struct
 from collections.abc import Callable
+from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
 from tests.support import odd_audio as odd
@@ -215,3 +218,69 @@ def test_text_of_tags_without_an_encoding_is_read_as_what_it_is(raw: bytes, titl
     wav = song("wav", 1.0)
     info = b"INFOINAM" + struct.pack("<I", len(raw) + 1) + raw + bytes(1 + (len(raw) + 1) % 2)
     assert probed(wav + b"LIST" + struct.pack("<I", len(info)) + info).metadata.title == title
+
+
+PROMISED = {
+    "webm": ("webm", "libopus"),
+    "mka": ("matroska", "flac"),
+    "wv": ("wv", "wavpack"),
+    "tta": ("tta", "tta"),
+    "caf": ("caf", "pcm_s16be"),
+    "au": ("au", "pcm_s16be"),
+    "wav": ("w64", "pcm_s16le"),
+    "ogg-flac": ("ogg", "flac"),
+}
+
+
+@pytest.mark.parametrize(("name", "written"), PROMISED.items())
+def test_other_containers_are_taken_whole_and_refused_where_they_are_cut_off(
+    name: str, written: tuple[str, str]
+) -> None:
+    whole = odd.encoded(*written)
+    found = probed(whole)
+    assert (found.format, abs(found.duration_ms - 2000) <= 10) == (name, True)
+    for percent in (10, 50, 95):
+        assert refused(whole[: len(whole) * percent // 100]).reason.cause == "cut-off", percent
+    assert probed(whole + odd.id3v1(b"T")).duration_ms == found.duration_ms
+    assert probed(odd.id3v2("Before") + whole).metadata.title == "Before"
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "name"), [("adts", "aac", "aac"), ("ac3", "ac3", "ac3"), ("mp2", "mp2", "mp2")]
+)
+def test_streams_of_frames_are_as_long_as_these(container: str, codec: str, name: str) -> None:
+    whole = odd.encoded(container, codec)
+    found = probed(odd.id3v2("Before") + whole + odd.id3v1(b"T"))
+    assert (found.format, found.metadata.title) == (name, "Before")
+    assert abs(found.duration_ms - 2000) <= 70
+    assert abs(probed(whole[: len(whole) // 2]).duration_ms - found.duration_ms / 2) <= 100
+
+
+@pytest.mark.parametrize("codec", ["libopus", "flac", "wavpack", "aac", "libmp3lame", "pcm_s16le"])
+def test_matroska_that_was_recorded_live_is_as_long_as_its_last_block_says(codec: str) -> None:
+    live = odd.encoded("matroska", codec, can_seek=False)
+    assert abs(probed(live).duration_ms - 2000) <= 100
+
+
+@pytest.mark.parametrize(("magic", "size"), [(b"#!AMR\n", 13), (b"#!AMR-WB\n", 18)])
+def test_amr_is_as_long_as_its_frames(magic: bytes, size: int) -> None:
+    assert probed(magic + (b"\x04" + bytes(size - 1)) * 100).duration_ms == 2000
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav", "pcm_alaw", "libmp3lame"])
+def test_wav_holds_compressed_sound_too(codec: str) -> None:
+    assert abs(probed(odd.encoded("wav", codec)).duration_ms - 2000) <= 60
+
+
+@given(st.sampled_from(sorted(PROMISED)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
+@settings(max_examples=100, deadline=None)
+def test_any_damage_to_any_container_gets_an_answer(name: str, changes: list[tuple[float, int]]) -> None:
+    damaged = bytearray(_whole(name))
+    for place, octet in changes:
+        damaged[int(place * min(len(damaged), 600))] = octet
+    assert isinstance(probe(io.BytesIO(damaged)), ProbedAudio | RefusedAudio)
+
+
+@cache
+def _whole(name: str) -> bytes:
+    return odd.encoded(*PROMISED[name], 0.3)
