@@ -94,6 +94,17 @@ async def test_a_limit_cuts_the_lines_and_nothing_else(container: ContainerProxy
     assert answer == {**msgspec.to_builtins(GLOBAL), "entries": msgspec.to_builtins(LINES[:7])}
 
 
+@pytest.mark.parametrize("genre", ["джаз", "演歌", "r&b", "हिन्दी"])
+async def test_a_genre_of_any_script_has_a_chart(container: ContainerProxy, api: httpx.AsyncClient, genre: str) -> None:
+    await write(container, GLOBAL)
+    await write(container, structs.replace(GLOBAL, scope=f"genre:{genre}", entries=LINES[:2]))
+    for asked in (genre, genre.upper(), f" {genre.title()} "):
+        answer = await api.get("/v1/charts/top/1h", params={"scope": f"genre:{asked}"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["scope"] == f"genre:{genre}"
+        assert len(answer.json()["entries"]) == 2
+
+
 @pytest.mark.parametrize("scope", ["region:FR", "genre:polka", "genre:drum & bass"])
 async def test_a_scope_without_a_chart_is_empty_and_no_fresher_than_all_charts_are(
     container: ContainerProxy, api: httpx.AsyncClient, scope: str

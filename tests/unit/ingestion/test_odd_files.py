@@ -284,3 +284,34 @@ def test_any_damage_to_any_container_gets_an_answer(name: str, changes: list[tup
 @cache
 def _whole(name: str) -> bytes:
     return odd.encoded(*PROMISED[name], 0.3)
+
+
+BOTH = ("Nova Reed, Ivo Lind", ("Nova Reed", "Ivo Lind"))
+
+
+@pytest.mark.parametrize(
+    ("content", "artist"),
+    [
+        (id3((b"TPE1", b"\0\0", b"\x03Nova Reed\0Ivo Lind")) + mp3_frames(1.0), BOTH),
+        (
+            id3((b"TPE1", b"\0\0", b"\x03\0Ivo Lind"), (b"TPE2", b"\0\0", b"\x03Various")) + mp3_frames(1.0),
+            ("Ivo Lind", None),
+        ),
+        (id3((b"TPE2", b"\0\0", b"\x03Nova Reed")) + mp3_frames(1.0), ("Nova Reed", None)),
+        (odd.commented_flac(song("flac", 1.0), ("ARTIST", ""), ("artist", "Nova Reed"), ("ARTIST", "Ivo Lind")), BOTH),
+        (mp3_frames(1.0) + odd.apev2(Artist="Nova Reed\0Ivo Lind"), BOTH),
+        (song("ogg", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
+        (song("wav", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
+        (song("m4a", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
+        (song("mp3", 1.0, tags={"artist": "!!!"}), ("!!!", None)),
+    ],
+)
+def test_all_artists_of_a_file_are_kept(content: bytes, artist: tuple[str, tuple[str, ...] | None]) -> None:
+    found = probed(content).metadata
+    assert (found.artist, found.artists) == artist
+
+
+@pytest.mark.parametrize("name", ["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"])
+def test_genres_of_any_script_are_kept_and_told_apart(name: str) -> None:
+    found = probed(song(name, 1.0, tags={"title": "÷", "genre": "Джаз; Synth-Pop"})).metadata
+    assert (found.title, found.genre, found.genres) == ("÷", "джаз", ("джаз", "synth-pop"))
