@@ -19,7 +19,6 @@ from songline.schemas.library.answers import Library, LibraryEntry, LibrarySumma
 from songline.schemas.library.fold import FoldedSong
 from songline.schemas.search import folded
 
-MAX_LIMIT = 100
 TITLE_LIMIT = 5_000
 """The most songs of a library that can be sorted by title: all their titles are read from the catalog."""
 

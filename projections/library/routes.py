@@ -20,8 +20,9 @@ from songline.projections.hub_creation import HubCreation, known
 from songline.projections.library import queries as libraries
 from songline.projections.library.library_reader import LibraryReader
 from songline.projections.library.lists import Filter, LibraryCursorError, LibraryLists, Sort, library_query
-from songline.projections.library.queries import MAX_LIMIT, LibraryTooLargeError
+from songline.projections.library.queries import LibraryTooLargeError
 from songline.projections.live_version import ServedVersion, VersionedStores, VersionGoneError
+from songline.projections.page_size import MAX_LIMIT
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
 from songline.projections.songs.served_songs import ServedSongs, SongVersions

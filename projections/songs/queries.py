@@ -11,7 +11,6 @@ from songline.schemas.search import Alternatives, Term, artist_word, folded, gen
 from songline.schemas.songs import Song, SongDocument
 from songline.schemas.types import Id
 
-MAX_LIMIT = 100
 MAX_WORDS = 8
 # Every order begins with a digit of its year.
 _BEFORE_ALL = "~"

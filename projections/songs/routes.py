@@ -16,10 +16,10 @@ from songline.projections.http.ranges import ByteRange, UnsatisfiableRangeError,
 from songline.projections.http.responses import is_known, plain, shown
 from songline.projections.hub_creation import known
 from songline.projections.live_version import VersionGoneError
+from songline.projections.page_size import MAX_LIMIT
 from songline.projections.songs import queries as songs
 from songline.projections.songs.audio import AudioLostError, SongAudio
 from songline.projections.songs.queries import (
-    MAX_LIMIT,
     MAX_WORDS,
     NoGenreError,
     SongCursorError,

@@ -14,7 +14,7 @@ from songline.commands.songs import freshness, length
 from songline.identity.scopes import Scope
 from songline.options import MaxStaleness, PastMoment
 from songline.projections.library.lists import FILTERS, SORTS
-from songline.projections.library.queries import MAX_LIMIT
+from songline.projections.page_size import MAX_LIMIT
 from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent
 
 

@@ -10,7 +10,7 @@ from songline.api_client import ask, decoded, echo_json, visible
 from songline.api_connection import ApiConnection, api_options
 from songline.identity.scopes import Scope
 from songline.options import MaxStaleness
-from songline.projections.songs.queries import MAX_LIMIT
+from songline.projections.page_size import MAX_LIMIT
 from songline.schemas.progress import Freshness
 from songline.schemas.songs import SongsAnswer
 

@@ -1,5 +1,8 @@
 """What the commands that ask the read API say when it does not answer as it should."""
 
+import subprocess
+import sys
+
 import click
 import httpx
 import pytest
@@ -72,3 +75,14 @@ def test_a_detail_moves_no_cursor() -> None:
     with pytest.raises(ApiRefusalError) as caught:
         check(httpx.Response(404, content=b'{"detail": "no \\u001b[2J\\u202e song"}', request=REQUEST))
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("command", ["chart", "library", "songs"])
+def test_a_command_that_asks_the_api_starts_without_the_sdks_of_services(command: str) -> None:
+    """They take longer to import than an answer takes."""
+    code = (
+        f"import sys; import songline.commands.{command}; "
+        "print(*{name for name in sys.modules if name.partition('.')[0] in ('aiokafka', 'azure', 'numpy')})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
