@@ -83,6 +83,8 @@ FREE = {
     *("SONGLINE_PAGE_CLIENT_ID", "SONGLINE_PAGE_CLIENT_SECRET", "SONGLINE_PAGE_SCOPES", "SONGLINE_CLIENT_SECRET"),
     # A command names the one that it reads, when it needs it.
     *("SONGLINE_API", "SONGLINE_TOKEN", "SONGLINE_TOKEN_FILE", "SONGLINE_TOKEN_SCOPE"),
+    # Azure names what is not there.
+    *("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP"),
     # A worker that does not answer there is what `doctor` tells.
     *("SONGLINE_TRENDING", "SONGLINE_CATALOG", "SONGLINE_INGESTION", "SONGLINE_LIBRARY"),
 }
