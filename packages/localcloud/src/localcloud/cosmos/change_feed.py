@@ -2,6 +2,7 @@
 
 from localcloud.cosmos import charges
 from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.damage import checked_body
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.scan import exclude_expired
 from localcloud.cosmos.storage import SqliteSession
@@ -24,12 +25,13 @@ def read_changes(
     exclude_expired(container, now, clauses, values)
     upto = last_lsn(session)
     where = " AND ".join(clauses)
-    statement = f"SELECT lsn, body FROM items WHERE {where} ORDER BY lsn LIMIT ?"  # noqa: S608 - clauses of ours
+    statement = f"SELECT lsn, id, body, crc FROM items WHERE {where} ORDER BY lsn LIMIT ?"  # noqa: S608 - clauses of ours
     rows = session.connection.execute(statement, (*values, limit + 1)).fetchall()
     found: list[bytes] = []
     size = 0
     last = after_lsn
-    for lsn, body in rows[:limit]:
+    for lsn, id_, written, crc in rows[:limit]:
+        body = checked_body(session, id_, written, crc)
         if found and size + len(body) > MAX_PAGE_BYTES:
             break
         found.append(body[:-1] + f',"_lsn":{lsn}}}'.encode())

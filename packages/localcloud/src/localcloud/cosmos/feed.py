@@ -8,6 +8,7 @@ from itertools import islice
 from localcloud.cosmos import charges, continuation, json_documents, resource_ids
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.continuation import Continuation, RowPlace, ServiceToken
+from localcloud.cosmos.damage import checked_body
 from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.index_only import is_index_only
@@ -282,11 +283,12 @@ def _resumed(
     if number is None:
         return fresh
     found = session.connection.execute(
-        "SELECT epk, pk, id, body FROM items WHERE container = ? AND number = ?", (container.number, number)
+        "SELECT epk, pk, id, body, crc FROM items WHERE container = ? AND number = ?", (container.number, number)
     ).fetchone()
     if found is None:
         return fresh
-    epk, pk, id_, body = found
+    epk, pk, id_, written, crc = found
+    body = checked_body(session, id_, written, crc)
     if not extent.low <= epk < extent.high or extent.pk not in (None, pk):
         raise BadRequestError(
             "Invalid Continuation Token: its item is in another partition key range or partition key."

@@ -3,8 +3,11 @@
 import sqlite3
 from dataclasses import dataclass, replace
 
+from crc32c import crc32c
+
 from localcloud.cosmos import charges, json_documents, patch, resource_ids
 from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.damage import checked_body
 from localcloud.cosmos.errors import (
     OWNER_NOT_FOUND,
     PARTITION_KEY_MISMATCH,
@@ -109,7 +112,7 @@ def find(
     session: SqliteSession, container: Container, key: ItemKey, now: int, *, with_body: bool = True
 ) -> Item | None:
     """The item; None when it is not there or has expired."""
-    body_column = "body" if with_body else "x''"
+    body_column = "body, crc" if with_body else "x'', NULL"
     row = session.connection.execute(
         f"SELECT number, lsn, etag, {body_column}, length(body), ts, ttl FROM items "  # noqa: S608 - one of two
         "WHERE container = ? AND epk = ? AND pk = ? AND id = ?",
@@ -117,12 +120,12 @@ def find(
     ).fetchone()
     if row is None:
         return None
-    number, lsn, etag, body, size, ts, ttl = row
+    number, lsn, etag, body, crc, size, ts, ttl = row
     if container.default_ttl is not None:
         lifetime = container.default_ttl if ttl is None else ttl
         if lifetime != -1 and ts + lifetime <= now:
             return None
-    return Item(number, lsn, etag, body, size)
+    return Item(number, lsn, etag, checked_body(session, key.id, body, crc), size)
 
 
 def apply(session: SqliteSession, container: Container, operation: Operation, now: int) -> Result:
@@ -252,11 +255,11 @@ def _put(
     if container.unique_keys:
         _claim_unique_values(session, container, key, document)
     execute(
-        "INSERT INTO items (container, epk, pk, id, number, lsn, etag, ts, ttl, body) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, epk, pk, id) DO UPDATE SET "
+        "INSERT INTO items (container, epk, pk, id, number, lsn, etag, ts, ttl, body, crc) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, epk, pk, id) DO UPDATE SET "
         "number = excluded.number, lsn = excluded.lsn, etag = excluded.etag, ts = excluded.ts, ttl = excluded.ttl, "
-        "body = excluded.body",
-        (container.number, key.epk, key.pk, key.id, number, lsn, etag, now, document.get("ttl"), body),
+        "body = excluded.body, crc = excluded.crc",
+        (container.number, key.epk, key.pk, key.id, number, lsn, etag, now, document.get("ttl"), body, crc32c(body)),
     )
     indexed = container.indexing.count(document)
     charge = charges.replace(len(body), indexed) if item else charges.insert(len(body), indexed)

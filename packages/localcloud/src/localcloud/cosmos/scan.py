@@ -7,6 +7,7 @@ from localcloud.cosmos import json_documents
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.computed_properties import ComputedDocument
 from localcloud.cosmos.continuation import Place, RowPlace
+from localcloud.cosmos.damage import checked_body
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.partition import canonical
 from localcloud.cosmos.query import bounds, syntax
@@ -79,9 +80,9 @@ def candidates(
         exclude_expired(container, now, clauses, values)
         where = " AND ".join(clauses)
         order = "epk, pk, id"
-        statement = f"SELECT {order}, number, body FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - names of ours
-        for epk, pk, id_, number, body in session.connection.execute(statement, values):
-            yield Candidate((epk, pk, id_), number, body)
+        statement = f"SELECT {order}, number, body, crc FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - names of ours
+        for epk, pk, id_, number, body, crc in session.connection.execute(statement, values):
+            yield Candidate((epk, pk, id_), number, checked_body(session, id_, body, crc))
 
 
 def narrowed_extents(

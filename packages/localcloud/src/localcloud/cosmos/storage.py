@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from localcloud.cosmos.errors import CosmosError
 from localcloud.database_seal import open_seal, seal
 from localcloud.disk import Refusals, is_full
+from localcloud.row_checksum import add_column, is_corrupt
 
 T = TypeVar("T")
 Job = Callable[["SqliteSession"], object]
@@ -44,7 +46,7 @@ CREATE TABLE IF NOT EXISTS offers (
 );
 CREATE TABLE IF NOT EXISTS items (
     container INTEGER NOT NULL, epk TEXT NOT NULL, pk TEXT NOT NULL, id TEXT NOT NULL, number INTEGER NOT NULL,
-    lsn INTEGER NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL, ttl INTEGER, body BLOB NOT NULL
+    lsn INTEGER NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL, ttl INTEGER, body BLOB NOT NULL, crc INTEGER
 );
 CREATE UNIQUE INDEX IF NOT EXISTS items_by_key ON items (container, epk, pk, id);
 CREATE UNIQUE INDEX IF NOT EXISTS items_by_lsn ON items (container, lsn);
@@ -59,10 +61,15 @@ CREATE INDEX IF NOT EXISTS unique_values_by_item ON unique_values (container, pk
 logger = logging.getLogger(__name__)
 
 
+class DamagedStoreError(CosmosError):
+    """SQLite found that the file is not what it wrote."""
+
+
 class SqliteSession:
     """A connection and, for the writer, the log sequence number: one counter for all writes of the account."""
 
     def __init__(self, path: Path, cache_bytes: int) -> None:
+        self.path = path
         # One thread uses it at a time; another one may close it.
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
         self.connection.execute("PRAGMA journal_mode=WAL")
@@ -75,6 +82,7 @@ class SqliteSession:
     def prepare(self) -> None:
         """Create what is missing and read the counter."""
         self.connection.executescript(SCHEMA)
+        add_column(self.connection, "items")
         (self.lsn,) = self.connection.execute("SELECT value FROM counters WHERE name = 'lsn'").fetchone()
 
     def next_lsn(self) -> int:
@@ -174,7 +182,16 @@ class JobThread:
         try:
             return future, job(self._session), None
         except Exception as error:  # noqa: BLE001 - the caller that waits for the job gets it
-            return future, None, error
+            return future, None, _named(self._session, error)
+
+
+def _named(session: SqliteSession, error: Exception) -> Exception:
+    """The error; of a file that is damaged one that names it."""
+    if not is_corrupt(error):
+        return error
+    damaged = DamagedStoreError(f"{session.path} is damaged: {error}. Restore the file.")
+    logger.error("%s", damaged)
+    return damaged
 
 
 def _complete(outcomes: list[Outcome]) -> None:
@@ -223,6 +240,8 @@ class Storage:
         session = self._idle.get()
         try:
             return job(session)
+        except sqlite3.Error as error:
+            raise _named(session, error) from None
         finally:
             self._idle.put(session)
 

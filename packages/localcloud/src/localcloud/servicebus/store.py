@@ -18,8 +18,9 @@ from uuid import UUID
 import msgspec
 from crc32c import crc32c
 
-from localcloud.database_seal import open_seal, seal
+from localcloud.database_seal import DamagedDatabaseError, open_seal, seal
 from localcloud.disk import Refusals, reason
+from localcloud.row_checksum import add_column, is_corrupt, row_checksum
 from localcloud.servicebus.changes import (
     Change,
     EntityDeleted,
@@ -48,14 +49,16 @@ CREATE TABLE IF NOT EXISTS messages (
     blob TEXT, blob_size INTEGER, message_id TEXT NOT NULL, session_id TEXT, ttl_ms INTEGER, due_ms INTEGER,
     enqueued_ms INTEGER NOT NULL, expires_ms INTEGER, state INTEGER NOT NULL, delivery_count INTEGER NOT NULL,
     lock_token BLOB, lock_until_ms INTEGER, source TEXT, enqueued_sequence INTEGER, hops INTEGER NOT NULL,
-    UNIQUE (queue, sequence));
+    crc INTEGER, UNIQUE (queue, sequence));
 CREATE TABLE IF NOT EXISTS sessions (queue TEXT, session_id TEXT, state BLOB, PRIMARY KEY (queue, session_id))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS remembered (
     entity TEXT, message_id TEXT, until_ms INTEGER NOT NULL, PRIMARY KEY (entity, message_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS numbers (queue TEXT PRIMARY KEY, next_sequence INTEGER NOT NULL) WITHOUT ROWID;
 """
-_INSERT: Final = "INSERT INTO messages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT: Final = "INSERT INTO messages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_BARE, _STATE, _SOURCE = 3, 13, 17
+"""Places in a row: what is between state and source changes while a message waits."""
 _NUMBER: Final = (
     "INSERT INTO numbers VALUES (?, ?) ON CONFLICT (queue) DO UPDATE"
     " SET next_sequence = max(next_sequence, excluded.next_sequence)"
@@ -98,6 +101,7 @@ class MessageStore:
         # What is deleted is overwritten: a message that is gone is not in the file either.
         self._database.execute("PRAGMA secure_delete=ON")
         self._database.executescript(SCHEMA)
+        add_column(self._database, "messages")
         self._references: Counter[str] = Counter()
         self._jobs: queue.SimpleQueue[_Commit | None] = queue.SimpleQueue()
         self._epoch = 0
@@ -108,20 +112,18 @@ class MessageStore:
     # Reading, before the thread starts and after a failure
 
     def load(self) -> StoredNamespace:
-        """What is on disk. Changes that were handed in before, and are not there, never will be."""
+        """What is on disk. Changes that were handed in before, and are not there, never will be.
+
+        Raises DamagedDatabaseError; nothing is written then.
+        """
         self._epoch += 1
+        try:
+            stored = self._stored()
+        except sqlite3.Error as error:
+            if is_corrupt(error):
+                raise DamagedDatabaseError(self._file, str(error)) from None
+            raise
         self._failed = False
-        rows = self._database.execute("SELECT * FROM messages ORDER BY queue, sequence")
-        stored = StoredNamespace(
-            documents=[
-                msgspec.json.decode(document, type=EntityDocument)
-                for (document,) in self._database.execute("SELECT document FROM entities ORDER BY path")
-            ],
-            messages=[(row[0], _kept(row)) for row in rows],
-            sessions=self._database.execute("SELECT * FROM sessions").fetchall(),
-            remembered=self._database.execute("SELECT * FROM remembered ORDER BY until_ms").fetchall(),
-            numbers=dict(self._database.execute("SELECT * FROM numbers").fetchall()),
-        )
         self._references = Counter(
             message.content.body.name for _, message in stored.messages if isinstance(message.content.body, BodyFile)
         )
@@ -129,6 +131,27 @@ class MessageStore:
             if file.name not in self._references:
                 file.unlink()
         return stored
+
+    def _stored(self) -> StoredNamespace:
+        rows = self._database.execute("SELECT * FROM messages ORDER BY queue, sequence")
+        return StoredNamespace(
+            documents=[
+                msgspec.json.decode(document, type=EntityDocument)
+                for (document,) in self._database.execute("SELECT document FROM entities ORDER BY path")
+            ],
+            messages=[(row[0], _kept(self._checked(row))) for row in rows],
+            sessions=self._database.execute("SELECT * FROM sessions").fetchall(),
+            remembered=self._database.execute("SELECT * FROM remembered ORDER BY until_ms").fetchall(),
+            numbers=dict(self._database.execute("SELECT * FROM numbers").fetchall()),
+        )
+
+    def _checked(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The row of a message without its checksum. Raises DamagedDatabaseError."""
+        *values, crc = row
+        if crc is not None and crc != _checksum(values):
+            fault = f"the message {row[1]} of {row[0]!r} is not what was written"
+            raise DamagedDatabaseError(self._file, fault)
+        return tuple(values)
 
     # Bodies
 
@@ -273,10 +296,19 @@ class MessageStore:
             (int(message.state), message.delivery_count, token, until, path, message.sequence),
         )
         if rewritten:
-            self._database.execute(
-                "UPDATE messages SET bare = ? WHERE queue = ? AND sequence = ?",
-                (message.content.bare, path, message.sequence),
-            )
+            self._rewrite(path, message.sequence, message.content.bare)
+
+    def _rewrite(self, path: str, sequence: int, bare: bytes) -> None:
+        where = "WHERE queue = ? AND sequence = ?"
+        row = self._database.execute(f"SELECT * FROM messages {where}", (path, sequence)).fetchone()  # noqa: S608 - ours
+        if row is None:
+            return
+        *values, crc = row
+        if crc in (None, _checksum(values)):
+            values[_BARE] = bare
+            crc = _checksum(values)
+        # Else it is damaged already, and is named when it is read.
+        self._database.execute(f"UPDATE messages SET bare = ?, crc = ? {where}", (bare, crc, path, sequence))  # noqa: S608 - ours
 
     def _forget(self, path: str, queues: Sequence[str], numbers: dict[str, int]) -> set[str]:
         gone: set[str] = set()
@@ -303,10 +335,15 @@ def _resolve(outcomes: Sequence[tuple["asyncio.Future[None]", StoreError | None]
             done.set_exception(failure)
 
 
+def _checksum(values: Sequence[object]) -> int:
+    """The checksum of a message's row, of all that stays as it was inserted."""
+    return row_checksum([*values[:_STATE], *values[_SOURCE:]])
+
+
 def _row(path: str, message: QueuedMessage) -> tuple[object, ...]:
     content, lock = message.content, message.lock
     blob = content.body if isinstance(content.body, BodyFile) else None
-    return (
+    values = (
         path,
         message.sequence,
         pack_annotations(content),
@@ -328,6 +365,7 @@ def _row(path: str, message: QueuedMessage) -> tuple[object, ...]:
         message.enqueued_sequence,
         message.hops,
     )
+    return (*values, _checksum(values))
 
 
 def _kept(row: Sequence[Any]) -> QueuedMessage:

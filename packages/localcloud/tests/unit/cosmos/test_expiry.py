@@ -13,7 +13,7 @@ from localcloud.cosmos.expiry import CLOCK_MARGIN_S, MAX_AT_ONCE, remove_expired
 from localcloud.cosmos.storage import SqliteSession
 from localcloud_tests.support.fuzzing import effort
 
-INSERT = "INSERT INTO items VALUES (7, ?, ?, ?, 0, ?, '', ?, ?, '{}')"
+INSERT = "INSERT INTO items VALUES (7, ?, ?, ?, 0, ?, '', ?, ?, '{}', NULL)"
 
 
 def container(default_ttl: int | None) -> Any:

@@ -25,7 +25,7 @@ from localcloud_tests.unit.servicebus.builders import T0, content
 
 pytestmark = pytest.mark.skipif(library() is None, reason="the module sqlite3 has SQLite built in: no sync can be seen")
 
-INSERT = "INSERT OR REPLACE INTO items VALUES (7, ?, ?, ?, 0, ?, '', 0, NULL, ?)"
+INSERT = "INSERT OR REPLACE INTO items VALUES (7, ?, ?, ?, 0, ?, '', 0, NULL, ?, NULL)"
 CONFIG = NamespaceConfig(queues=(QueueConfig("q", entities.QueueDescription(max_message_size_in_kilobytes=1024)),))
 
 
