@@ -26,6 +26,7 @@ from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 from songline.projections.hub_creation import HubCreation
 from songline.projections.hub_ends import HubEndsReader
+from songline.projections.imports import routes as import_api
 from songline.projections.ingestions import routes as ingestion_api
 from songline.projections.ingestions.queries import HEARTBEAT, POLL, IngestionsAnswer, Step
 from songline.projections.library import routes as library_api
@@ -51,14 +52,17 @@ from songline.projections.staleness import StalenessCheck
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import (
     DATABASE,
+    IMPORTS,
     INGESTIONS,
     LIBRARY,
     MUSIC_EVENTS,
+    NAMES,
     PARKED,
     PROJECTIONS,
 )
 from songline.schemas.documents import Chart
 from songline.schemas.erasures import ErasureAnswer
+from songline.schemas.imports import ImportAnswer, ImportsAnswer
 from songline.schemas.ingestions import IngestionAnswer
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.plays import SongPlays
@@ -71,6 +75,8 @@ SERVED = (
     ErasureAnswer,
     Followed,
     History,
+    ImportAnswer,
+    ImportsAnswer,
     Index,
     IngestionAnswer,
     IngestionsAnswer,
@@ -125,8 +131,9 @@ def create(
                 return DocumentStore(cosmos.container(client, DATABASE, name))
 
             versions = app.state.versions = VersionedStores(store(PROJECTIONS), store, time.monotonic)
-            songs = app.state.songs = SongVersions(versions)
+            songs = app.state.songs = SongVersions(versions, store(NAMES))
             app.state.ingestions = store(INGESTIONS)
+            app.state.imported = store(IMPORTS)
             app.state.libraries = LibraryReader(store(LIBRARY), FoldedCache())
             app.state.parked = store(PARKED)
             app.state.audio = app.state.dead_letters = app.state.hub = None
@@ -174,6 +181,7 @@ def create(
     plays_api.routes(app)
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
+    import_api.routes(app)
     parked_api.routes(app)
     past.install(app)
     staleness.install(app)

@@ -35,6 +35,8 @@ AUDIT = "audit"
 PARKED = "parked"
 ATTEMPTS = "attempts"
 ERASURES = "erasures"
+IMPORTS = "imports"
+NAMES = "names"
 
 SONG_COMMANDS = "song-commands"
 

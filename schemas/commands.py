@@ -32,6 +32,7 @@ from songline.schemas.types import (
     Genre,
     Genres,
     Id,
+    ImportRun,
     MediaType,
     Moment,
     OwnedId,
@@ -39,6 +40,7 @@ from songline.schemas.types import (
     Size,
     Source,
     Text,
+    TimezoneName,
     TraceParent,
 )
 
@@ -131,11 +133,33 @@ class RemoveSong(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     song_id: OwnedId
 
 
-CommandPayload: TypeAlias = IngestSong | RemoveSong
+class ImportHistory(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Read this file of listens that `user_id` heard elsewhere. It is staged, never inline, and deleted at the end.
+
+    The command's id is the import's id; `run` counts how often the import was begun. `timezone` is that of local times
+    in the file. With `dry_run` nothing is published.
+    """
+
+    user_id: Id
+    upload: Upload
+    run: ImportRun
+    timezone: TimezoneName = "UTC"
+    dry_run: bool = False
+
+
+class UndoImport(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Take the import with the command's id back, whole. `user_id` is the listener whose it is."""
+
+    user_id: Id
+
+
+CommandPayload: TypeAlias = IngestSong | RemoveSong | ImportHistory | UndoImport
 
 COMMANDS: dict[str, tuple[int, type[CommandPayload]]] = {
     "songline.song.ingest": (1, IngestSong),
     "songline.song.remove": (1, RemoveSong),
+    "songline.history.import": (1, ImportHistory),
+    "songline.history.undo": (1, UndoImport),
 }
 """Logical name to (today's version, payload type)."""
 

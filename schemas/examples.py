@@ -5,7 +5,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from songline.schemas.commands import Command, CommandPayload, IngestSong, Metadata, RemoveSong, Upload
+from songline.schemas.commands import (
+    Command,
+    CommandPayload,
+    ImportHistory,
+    IngestSong,
+    Metadata,
+    RemoveSong,
+    UndoImport,
+    Upload,
+)
 from songline.schemas.documents import Chart, ChartEntry
 from songline.schemas.envelope import Event
 from songline.schemas.events import (
@@ -98,6 +107,18 @@ _ORDERS: tuple[CommandPayload, ...] = (
         metadata=Metadata(title="Paper Lanterns"),
     ),
     RemoveSong(user_id="user-3", song_id="song-42"),
+    ImportHistory(
+        user_id="user-7",
+        upload=Upload(
+            sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            size=12_345_678,
+            content_type="application/zip",
+            blob="019aabd1-5b7b-7000-8000-000000000043",
+        ),
+        run=1,
+        timezone="Europe/Berlin",
+    ),
+    UndoImport(user_id="user-7"),
 )
 COMMANDS: dict[type[CommandPayload], Command] = {
     type(order): Command(

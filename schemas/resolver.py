@@ -4,7 +4,7 @@ An ISRC and a MusicBrainz id say it exactly. Otherwise title and artist decide, 
 known: a live recording has the same words. What matches nothing is a song that is known by name only.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -87,11 +87,10 @@ def candidate_word(title: str) -> str:
 
 def candidate_of(song: Song) -> SongCandidate:
     """A song of the catalog as a candidate."""
-    artists: Sequence[str] = getattr(song, "artists", ()) or (song.artist,)
     return SongCandidate(
         song_id=song.id,
         title=song.title,
-        artists=tuple(artists),
+        artists=song.artists or (song.artist,),
         duration_ms=song.duration_ms or None,
         uploaded_ms=int(song.uploaded_at.timestamp() * 1_000),
     )

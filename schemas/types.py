@@ -39,6 +39,7 @@ ORIGIN_PATTERN = rf"^[a-z0-9][a-z0-9._-]{{0,63}}{END}"
 ISRC_PATTERN = rf"^[A-Z]{{2}}[A-Z0-9]{{3}}[0-9]{{7}}{END}"
 MBID_PATTERN = rf"^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{END}"
 POLICY_NAME_PATTERN = rf"^[a-z0-9][a-z0-9-]{{0,31}}{END}"
+TIMEZONE_PATTERN = rf"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){{0,2}}{END}"
 SHA256_PATTERN = rf"^[0-9a-f]{{64}}{END}"
 MEDIA_TYPE_PATTERN = rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}"
 
@@ -59,6 +60,7 @@ PATTERNS = {
     SEEN_PATTERN: "text with a character that can be seen",
     BLOB_NAME_PATTERN: "segments between slashes, none empty or with a dot at its end, no backslash or control",
     POLICY_NAME_PATTERN: "1 to 32 of lower-case letters, digits and -, not - first",
+    TIMEZONE_PATTERN: "the name of a time zone, such as Europe/Berlin",
     SHA256_PATTERN: "a SHA-256 as 64 lower-case hexadecimal digits",
     MEDIA_TYPE_PATTERN: "a media type in lower case, such as audio/flac",
     TRACEPARENT_PATTERN: "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits",
@@ -102,4 +104,6 @@ MediaType = Annotated[str, Meta(pattern=MEDIA_TYPE_PATTERN, description="RFC 683
 BlobName = Annotated[
     str, Meta(min_length=1, max_length=1024, pattern=BLOB_NAME_PATTERN, description=PATTERNS[BLOB_NAME_PATTERN])
 ]
+ImportRun = Annotated[int, Meta(ge=1, le=MAX_WHOLE, description="how often it was begun")]
+TimezoneName = Annotated[str, Meta(pattern=TIMEZONE_PATTERN, max_length=64, description=PATTERNS[TIMEZONE_PATTERN])]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -14,6 +14,7 @@ COMMANDS = {
     "publish": "Send events from a file, standard input or options.",
     "simulate": "Send or write the events of simulated listeners.",
     "upload": "Upload songs from files and folders.",
+    "import": "Bring along what a listener heard elsewhere.",
     "dlq": "List, show, resubmit or discard dead letters.",
     "parked": "List, show, resubmit or discard parked records.",
     "chart": "Show a chart, once or live.",
@@ -38,6 +39,10 @@ EXTRAS = {"up": "local", "audit": "local", "rebuild": "history", "export": "hist
 """The extra that brings what a command imports, if it is not `cli`."""
 
 
+MODULES = {"import": "import_history"}
+"""The module of a command whose name no module may have."""
+
+
 class _Commands(click.Group):
     def main(
         self,
@@ -56,7 +61,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = load(f"songline.commands.{name}", EXTRAS.get(name, "cli")).command  # type: ignore[attr-defined]
+        command = load(f"songline.commands.{MODULES.get(name, name)}", EXTRAS.get(name, "cli")).command  # type: ignore[attr-defined]
         assert isinstance(command, click.Command)
         return command
 

@@ -35,6 +35,9 @@ EARLIEST_MS = 946_684_800_000
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
+MINUTE_MS = 60_000
+"""The precision of forms that tell the minute alone."""
+
 MAX_TEXT = 300
 MAX_ARTISTS = 20
 MAX_IDENTIFIER = 128
@@ -44,9 +47,10 @@ _ISRC = re.compile(ISRC_PATTERN)
 _MBID = re.compile(MBID_PATTERN)
 
 
-class HistoryListen(Struct, frozen=True, array_like=True, gc=False):
+class HistoryListen(Struct, frozen=True, array_like=True, gc=False, tag="listen"):
     """A listen as its file tells it. `began_ms`: Unix milliseconds at which it began. `song_id` is there where the file
-    names a song of ours; such a row may be without words."""
+    names a song of ours; such a row may be without words. `precision_ms`: it began so many milliseconds later at most,
+    where that is not known to the second."""
 
     began_ms: int
     origin: str
@@ -58,9 +62,10 @@ class HistoryListen(Struct, frozen=True, array_like=True, gc=False):
     recording_mbid: str | None = None
     isrc: str | None = None
     song_id: str | None = None
+    precision_ms: int | None = None
 
 
-class SkippedRow(Struct, frozen=True, array_like=True, gc=False):
+class SkippedRow(Struct, frozen=True, array_like=True, gc=False, tag="skipped"):
     """A row that is no listen: why, and where in the file it is."""
 
     reason: SkipReason
@@ -93,6 +98,7 @@ def made_row(
     duration_ms: int | None = None,
     mbid: object = None,
     isrc: object = None,
+    precision_ms: int | None = None,
 ) -> HistoryRow:
     """The listen that these values make, or why they make none. Texts are cleaned and cut, identifiers that are none
     and lengths that can't be are left out."""
@@ -112,6 +118,7 @@ def made_row(
         length(duration_ms),
         _identifier(mbid, str.lower, _MBID),
         _identifier(isrc, lambda text: text.replace("-", "").upper(), _ISRC),
+        precision_ms=precision_ms,
     )
 
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from azure.core.exceptions import ResourceNotFoundError
 
@@ -15,13 +16,22 @@ from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.catalog_reader import CatalogReader
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore, StoredIngestion
-from songline.processors.ingestion.transitions import decide, died, published, remove, withdraw
+from songline.processors.ingestion.transitions import CommandRefusedError, decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
 
 
+class ImportCommands(Protocol):
+    """Carries out the commands of imports."""
+
+    async def carry_out(self, command: Command) -> None: ...
+
+    async def give_up(self, command: Command, text: str) -> None: ...
+
+
 class CommandRunner:
-    """Carries out commands. `now` returns aware times. Files are in `folder` while they are examined."""
+    """Carries out commands. `now` returns aware times. Files are in `folder` while they are examined. Without `imports`
+    their commands are refused."""
 
     def __init__(
         self,
@@ -32,7 +42,9 @@ class CommandRunner:
         sandbox: Sandbox,
         folder: Path,
         now: Callable[[], datetime],
+        imports: ImportCommands | None = None,
     ) -> None:
+        self._imports = imports
         self._ingestions = ingestions
         self._catalog = catalog
         self._audio = audio
@@ -42,19 +54,27 @@ class CommandRunner:
         self._now = now
 
     async def carry_out(self, command: Command, body: Iterable[bytes]) -> Ingestion | None:
-        """Carry out the command, and return its ingestion, None for a song that is only in the catalog.
+        """Carry out the command, and return its ingestion, None for a song that is only in the catalog, and for an
+        import.
 
         `body` is the message's body, in pieces. Raises PoisonError or CommandRefusedError if no worker can ever do
         it, and the SDKs' errors if a service is away.
         """
         if isinstance(command.data, IngestSong):
             return await self._ingest(command, command.data.upload, body)
-        return await self._remove(command, command.data)
+        if isinstance(command.data, RemoveSong):
+            return await self._remove(command, command.data)
+        if self._imports is None:
+            raise CommandRefusedError("no-imports", "this worker takes no histories")
+        await self._imports.carry_out(command)
+        return None
 
     async def give_up(self, command: Command, text: str) -> None:
         """Record in the ingestion that its command becomes a dead letter because of `text`."""
         if isinstance(command.data, IngestSong):
             await self._ingestions.change(command.id, lambda known: died(known, command, text, self._now()))
+        elif self._imports is not None and not isinstance(command.data, RemoveSong):
+            await self._imports.give_up(command, text)
 
     async def publish(self, stored: StoredIngestion) -> StoredIngestion:
         """Publish the events in the outbox, and empty it. A crash in between publishes the same events again."""

@@ -14,7 +14,7 @@ from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.processors.ingestion.command_message import body_of, command_of
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.transitions import CommandRefusedError
-from songline.schemas.commands import Command
+from songline.schemas.commands import Command, RemoveSong
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause
 
@@ -70,9 +70,9 @@ class MessageHandler:
             return DeadLetterCause(refused.reason, str(refused))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the message must be settled
             return await self._failed(message, command, error)
-        if done is None:
+        if done is None and isinstance(command.data, RemoveSong):
             logger.info("%s %s: the song was not uploaded here; its removal is published", command.type, command.id)
-        else:
+        elif done is not None:
             logger.info("%s %s: %s", command.type, done.id, done.reason.text if done.reason else done.state)
         return "complete"
 

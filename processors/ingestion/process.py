@@ -27,6 +27,13 @@ from songline.cloud.wrong_settings import read_settings
 from songline.processors.history.erasure.assembly import ErasureServices, eraser
 from songline.processors.history.erasure.capture_progress import CaptureProgress
 from songline.processors.history.erasure.config import ErasureConfig
+from songline.processors.imports.import_runner import ImportRunner
+from songline.processors.imports.import_store import ImportStore
+from songline.processors.imports.import_turn import ImportTurns
+from songline.processors.imports.listen_sender import ListenSender
+from songline.processors.imports.postponing import CommandPostponer
+from songline.processors.imports.song_resolution import SongResolution
+from songline.processors.imports.staged_history import StagedHistories
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.catalog_reader import CatalogReader
@@ -42,7 +49,7 @@ from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
-from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
+from songline.schemas.channels import DATABASE, IMPORTS, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 from songline.schemas.progress_report import ProgressReport
 
 
@@ -98,7 +105,17 @@ async def work(
         ingestions = IngestionStore(container)
         audio = AudioStore(blob_client, lambda blob: blobs.copy_source(settings.blobs, blob, now()))
         catalog = CatalogReader(partial(cosmos.container, store, DATABASE))
-        runner = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now)
+        imports = ImportRunner(
+            ImportStore(cosmos.container(store, DATABASE, IMPORTS)),
+            ImportTurns(cosmos.container(store, DATABASE, IMPORTS), now),
+            CommandPostponer(bus, now),
+            StagedHistories(blob_client),
+            ListenSender(producer),
+            lambda: SongResolution(partial(cosmos.container, store, DATABASE)),
+            folder,
+            now,
+        )
+        runner = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now, imports)
         clock = ClockSkew(lambda: measure_skew_s(settings.cosmos.endpoint, now), now, time.monotonic)
         worker = IngestionWorker(bus, runner, ReceiverConfig(lanes=config.lanes, stall=config.stall), clock, now)
         reconciler = Reconciler(bus, ingestions, audio, runner, now, reconciling, worker.may_take)

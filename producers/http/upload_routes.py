@@ -31,11 +31,13 @@ from songline.producers.http.upload_openapi import REMOVE, UPLOAD
 from songline.producers.uploads.catalog_songs import CatalogSongs
 from songline.producers.uploads.command_sender import CommandSender
 from songline.producers.uploads.form_fields import FILE, check_beside, check_field
+from songline.producers.uploads.import_intake import ImportIntake
+from songline.producers.uploads.import_records import ImportRecords
 from songline.producers.uploads.incoming_file import too_large
 from songline.producers.uploads.intake import OpenUpload, UploadIntake, UploadLimits
 from songline.producers.uploads.multipart import Form, PartHead, malformed
 from songline.producers.uploads.upload_record import UploadRecords
-from songline.schemas.channels import DATABASE, INGESTIONS, UPLOAD_BLOBS
+from songline.schemas.channels import DATABASE, IMPORTS, INGESTIONS, UPLOAD_BLOBS
 from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
 from songline.schemas.decoding import convert, excerpt
 from songline.schemas.envelope import uuid7
@@ -93,6 +95,14 @@ def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
             catalog = CatalogSongs(partial(cosmos.container, store, DATABASE), time.monotonic)
             records = UploadRecords(cosmos.container(store, DATABASE, INGESTIONS), catalog, limits.patience_s)
             staging = storage.get_container_client(UPLOAD_BLOBS)
+            app.state.imports = ImportIntake(
+                sender,
+                staging,
+                ImportRecords(cosmos.container(store, DATABASE, IMPORTS), limits.patience_s),
+                limits.patience_s,
+                _now,
+                _new_id,
+            )
             app.state.uploads = UploadIntake(sender, staging, records, limits, _now, _new_id)
             yield
 
@@ -103,7 +113,7 @@ def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
         """Send the file as the part `file` of a form, or as the body itself. The answer comes once the upload is safe;
         what becomes of it is told at its `Location`."""
         uploads: UploadIntake = request.app.state.uploads
-        media_type = _media_type(only(request.headers, "Content-Type") or "")
+        media_type = plain_media_type(only(request.headers, "Content-Type") or "")
         if media_type != FORM and media_type != ANY and not media_type.startswith("audio/"):
             raise RequestDeclinedError(
                 415,
@@ -173,7 +183,7 @@ def file_name(text: str | None) -> str | None:
 
 async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMeter) -> Ingestion:
     check_beside(request.query_params)
-    length = _length(request, MAX_SONG_BYTES + FORM_SLACK)
+    length = body_length(request, MAX_SONG_BYTES + FORM_SLACK)
     fields: dict[str, str] = {}
     head: PartHead | None = None
     async with AsyncExitStack() as stack:
@@ -198,22 +208,22 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
         if later != user_id:
             raise ContractViolationError(Violation("userId", repr(later[:100]), f"{user_id!r}, or before the file"))
         return await uploads.accept(
-            uploading, _claimed(head.content_type), file_name(head.file_name), read_metadata(fields)
+            uploading, claimed_type(head.content_type), file_name(head.file_name), read_metadata(fields)
         )
 
 
 async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMeter, media_type: str) -> Ingestion:
-    length = _length(request, MAX_SONG_BYTES)
+    length = body_length(request, MAX_SONG_BYTES)
     fields = request.query_params
     user_id = uploader(request, fields)
     said = read_metadata(fields)
     async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
         async for piece in pieces(request.receive, meter, STALLED):
             await uploading.write(piece)
-        return await uploads.accept(uploading, _claimed(media_type), file_name(fields.get("fileName")), said)
+        return await uploads.accept(uploading, claimed_type(media_type), file_name(fields.get("fileName")), said)
 
 
-def _length(request: Request, most: int) -> int | None:
+def body_length(request: Request, most: int) -> int | None:
     """What the request says of its length, None where it says nothing; raises RequestDeclinedError."""
     text = request.headers.get("content-length", "")
     if not text.isdecimal():
@@ -223,14 +233,15 @@ def _length(request: Request, most: int) -> int | None:
     return int(text)
 
 
-def _media_type(header: str) -> str:
+def plain_media_type(header: str) -> str:
+    """A media type without parameters, in lower case."""
     return header.partition(";")[0].strip().lower()
 
 
-def _claimed(content_type: str) -> str:
+def claimed_type(content_type: str) -> str:
     """The media type that a sender claims, in the form that the contract has."""
     try:
-        claimed: str = convert(_media_type(content_type), MediaType)
+        claimed: str = convert(plain_media_type(content_type), MediaType)
     except PoisonError:
         return ANY
     return claimed

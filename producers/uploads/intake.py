@@ -83,7 +83,7 @@ class UploadIntake:
         Raises RequestDeclinedError and ContractViolationError.
         """
         ingestion_id = self._id("ingestion", user_id, key)
-        with _reachable():
+        with reachable():
             room = await self._sender.room()
         staged = StagedFile(self._container, ingestion_id, self._limits.patience_s)
         return OpenUpload(ingestion_id, user_id, self._now(), IncomingFile(staged, self._memory, room, length))
@@ -95,7 +95,7 @@ class UploadIntake:
 
         If the same upload was accepted before, returns its current ingestion. Raises RequestDeclinedError.
         """
-        with _reachable():
+        with reachable():
             await uploading.arrival.end()
             return await self._accept(uploading, content_type, file_name, metadata)
 
@@ -149,7 +149,7 @@ class UploadIntake:
         Raises RequestDeclinedError and ContractViolationError.
         """
         command_id = self._id(f"removal of {song_id}", user_id, key)
-        with _reachable():
+        with reachable():
             known = await self._records.read(song_id)
             owner, gone = _standing(known) if known else await self._announced(song_id)
             if owner not in (None, user_id):
@@ -197,7 +197,7 @@ class OpenUpload:
 
     async def write(self, piece: bytes) -> None:
         """Take the file's next bytes; raises RequestDeclinedError."""
-        with _reachable():
+        with reachable():
             await self.arrival.write(piece)
 
 
@@ -223,7 +223,7 @@ def _message_id(known: Ingestion) -> str:
 
 
 @contextmanager
-def _reachable() -> Iterator[None]:
+def reachable() -> Iterator[None]:
     """Turn a failure of a service into RequestDeclinedError (503), because the caller can't mend it."""
     try:
         yield

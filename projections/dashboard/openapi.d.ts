@@ -68,6 +68,45 @@ export interface History {
   charts: Chart[];
 }
 
+export interface ImportAnswer {
+  asOf: string;
+  id: string;
+  userId: string;
+  state:
+    | "done"
+    | "failed"
+    | "queued"
+    | "refused"
+    | "running"
+    | "stopped"
+    | "stopping"
+    | "undoing"
+    | "undone";
+  receivedAt: string;
+  updatedAt: string;
+  fileName: string | null;
+  size: number;
+  dryRun: boolean;
+  counts: ImportCounts;
+  reason: string | null;
+}
+
+export interface ImportCounts {
+  read?: number;
+  taken?: number;
+  known?: number;
+  matched?: number;
+  byName?: number;
+  skipped?: Record<string, number>;
+  formats?: Record<string, number>;
+}
+
+export interface ImportsAnswer {
+  asOf: string;
+  userId: string;
+  imports: ImportAnswer[];
+}
+
 export interface Index {
   kinds?: string[];
   windows?: string[];
@@ -409,6 +448,8 @@ export interface GetAnswers {
   "/v1/ingestions": IngestionsAnswer;
   "/v1/deadletters": LettersAnswer;
   "/v1/ingestions/{ingestion_id}": IngestionAnswer;
+  "/v1/users/{user_id}/imports": ImportsAnswer;
+  "/v1/imports/{import_id}": ImportAnswer;
   "/v1/parked": ParkedAnswer;
   "/v1/erasures/{erasure_id}": ErasureAnswer;
   "/v1/session": SessionAnswer;
@@ -445,6 +486,21 @@ export interface PostAnswers {
       };
     })[];
     position?: Record<string, number>;
+  };
+  "/v1/imports": {
+    id: string;
+    state: string;
+    href: string;
+  };
+  "/v1/imports/{import_id}/stop": {
+    id: string;
+    state: string;
+    href: string;
+  };
+  "/v1/imports/{import_id}/undo": {
+    id: string;
+    state: string;
+    href: string;
   };
 }
 

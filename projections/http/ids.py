@@ -32,3 +32,4 @@ IngestionId = Annotated[
     str, InPath(description="The id in the answer to the upload", json_schema_extra=_SCHEMA), _IS_ID
 ]
 ErasureId = Annotated[str, InPath(description="The id in the answer to the request", json_schema_extra=_SCHEMA), _IS_ID]
+ImportId = Annotated[str, InPath(description="The id in the answer to the import", json_schema_extra=_SCHEMA), _IS_ID]

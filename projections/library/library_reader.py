@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.lists import LibraryLists
-from songline.projections.library.path_read import PathRead, ReadRoot, letters_in, node_kind
+from songline.projections.library.path_read import PathRead, ReadRoot, SeenLibrary, letters_in, node_kind
 from songline.projections.live_version import ServedVersion
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.library.action_run import RunFormatError
-from songline.schemas.library.fold import fold_actions
+from songline.schemas.library.fold import fold_actions, fold_window
 from songline.schemas.library.node import TreeDocument
 from songline.schemas.library.shelf import ROOT, shelf_key, shelf_of
 from songline.schemas.progress import PROGRESS, WatermarkDocument
@@ -53,15 +53,38 @@ class LibraryReader:
         shelf = shelf_key(served.version, shelf_of(user_id, served.shelves))
         return await self._read(served.store, shelf, user_id)
 
+    async def read_window(
+        self, served: ServedVersion, user_id: str, since_us: int | None, until_us: int | None
+    ) -> LibraryLists:
+        """What the listener heard from `since_us` on and before `until_us` (microseconds since 1970, None is no bound),
+        as a library. It is not cached. Raises StoreUnavailableError."""
+        if not served.shelves:
+            return await self.read(served, user_id)
+        path = PathRead(user_id, None)
+        await self._read_path(path, served.store, shelf_key(served.version, shelf_of(user_id, served.shelves)))
+        folded = await self._worked(path.size_letters, lambda: fold_window(path.actions, since_us, until_us))
+        return LibraryLists(folded)
+
     async def _read(self, store: DocumentStore, shelf: str, user_id: str) -> LibraryLists:
         seen = self._cache.find(shelf, user_id)
         path = PathRead(user_id, seen)
+        if not await self._read_path(path, store, shelf, seen):
+            assert seen is not None
+            return seen.lists
+        library = await self._worked(path.size_letters, path.library)
+        self._cache.put(shelf, user_id, library)
+        return library.lists
+
+    async def _read_path(
+        self, path: PathRead, store: DocumentStore, shelf: str, seen: SeenLibrary | None = None
+    ) -> bool:
+        """Read all that `path` wants; return whether anything has changed since `seen`."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 if seen is not None and seen.etag:
                     roots = await store.read_if_changed(ROOT, shelf, ReadRoot, seen.etag)
                     if roots is None:
-                        return seen.lists
+                        return False
                     await self._add(path, roots)
                 pause_s = PAUSE_S
                 while wanted := path.wanted:
@@ -79,9 +102,7 @@ class LibraryReader:
             raise StoreUnavailableError(
                 f"a node of shelf {shelf!r} of libraries can't be understood: {error}"
             ) from None
-        library = await self._worked(path.size_letters, path.library)
-        self._cache.put(shelf, user_id, library)
-        return library.lists
+        return True
 
     async def _read_wanted(self, path: PathRead, store: DocumentStore, shelf: str) -> None:
         await self._add(path, await store.read_many(path.wanted, shelf, node_kind))

@@ -87,13 +87,17 @@ class PathRead:
         """How many letters of runs were read: how much work `library` is."""
         return sum(map(letters_in, self._nodes.values()))
 
+    @property
+    def actions(self) -> Iterable[UserAction]:
+        """The listener's actions in all nodes that were read."""
+        return (action for of_node in self._actions.values() for action in of_node)
+
     def library(self) -> SeenLibrary:
         """The library, once nothing is wanted."""
         nodes = {node_id: SeenNode(_received(self._nodes[node_id]), each) for node_id, each in self._digests.items()}
         if self._seen is not None:
             return SeenLibrary(self._seen.lists, {**self._seen.nodes, **nodes}, self._tree, self._etag)
-        actions = (action for of_node in self._actions.values() for action in of_node)
-        return SeenLibrary(LibraryLists(fold_actions(actions)), nodes, self._tree, self._etag)
+        return SeenLibrary(LibraryLists(fold_actions(self.actions)), nodes, self._tree, self._etag)
 
     def _is_known(self, node_id: str) -> bool:
         """Whether the node has the actions that it had when it was read before, and so has all that is below it."""

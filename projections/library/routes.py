@@ -13,6 +13,7 @@ from songline.projections import read_your_writes as reaching
 from songline.projections.freshness import freshness, read_watermarks
 from songline.projections.http import openapi
 from songline.projections.http.ids import UserId
+from songline.projections.http.moments import Moment
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
@@ -23,7 +24,7 @@ from songline.projections.library.lists import Filter, LibraryCursorError, Libra
 from songline.projections.library.queries import LibraryTooLargeError
 from songline.projections.live_version import ServedVersion, VersionedStores, VersionGoneError
 from songline.projections.page_size import MAX_LIMIT
-from songline.projections.past import AsOf, PastReader
+from songline.projections.past import AsOf, PastMomentError, PastReader
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
 from songline.projections.songs.served_songs import ServedSongs, SongVersions
 from songline.projections.songs.titles import LASTS, TitleCache
@@ -31,11 +32,21 @@ from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.channels import LIBRARY
 from songline.schemas.durations import read_duration
+from songline.schemas.library.action import microseconds
 from songline.schemas.library.fold import RECENT
 from songline.schemas.progress import Watermark
 from songline.schemas.projections import FIRST_VERSION
 
 Now = Callable[[], datetime]
+
+Since = Annotated[
+    Moment | None,
+    Query(description="Only what was heard from then on", examples=["2021-03-22T00:00:00Z"]),
+]
+Until = Annotated[
+    Moment | None,
+    Query(description="Only what was heard before", examples=["2021-03-23T00:00:00Z"]),
+]
 
 GONE = "`next` of the page before; its version of the list was dropped: begin with the first page"
 
@@ -74,6 +85,8 @@ def _library(app: FastAPI, now: Now) -> None:
         wait: Wait = WAIT,
         max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
+        since: Since = None,
+        until: Until = None,
     ) -> Response:
         """The songs that the listener played, likes or uploaded, with titles from the catalog. A listener without any
         event has an empty library. `next` is the cursor of the next page, and null on the last page."""
@@ -85,7 +98,7 @@ def _library(app: FastAPI, now: Now) -> None:
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
         try:
             fresh, lists, read_version = await _read_at(
-                request, now, user_id, min_position, wait, max_staleness, as_of, version
+                request, now, user_id, min_position, wait, max_staleness, as_of, (since, until), version
             )
             songs = await _songs(request).of(songs_version)
         except VersionGoneError:
@@ -108,9 +121,13 @@ def _recent(app: FastAPI, now: Now) -> None:
         wait: Wait = WAIT,
         max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
+        since: Since = None,
+        until: Until = None,
     ) -> Response:
         """The listener's last listens by the time they happened, newest first."""
-        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, max_staleness, as_of)
+        fresh, lists, _ = await _read_at(
+            request, now, user_id, min_position, wait, max_staleness, as_of, (since, until)
+        )
         titles = _titles(await _songs(request).live(), max_staleness)
         return plain(await libraries.recent(lists, titles, user_id, limit, fresh))
 
@@ -128,9 +145,13 @@ def _summary(app: FastAPI, now: Now) -> None:
         wait: Wait = WAIT,
         max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
+        since: Since = None,
+        until: Until = None,
     ) -> Response:
         """The listener's time of listening, and the number of songs in the library."""
-        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, max_staleness, as_of)
+        fresh, lists, _ = await _read_at(
+            request, now, user_id, min_position, wait, max_staleness, as_of, (since, until)
+        )
         # The catalog is asked for the owners of uploads alone.
         titles = _titles(await _songs(request).live(), max_staleness) if lists.library.uploaded else None
         return plain(await libraries.summary(lists, titles, user_id, fresh))
@@ -144,6 +165,7 @@ async def _read_at(
     wait: float,
     max_staleness: str | None,
     as_of: datetime | None,
+    window: tuple[datetime | None, datetime | None],
     version: int | None = None,
 ) -> tuple[dict[str, Any], LibraryLists, int]:
     """The listener's library, its freshness and its version: of now, the live one without `version`; or of a moment of
@@ -154,14 +176,23 @@ async def _read_at(
     """
     if as_of is None:
         fresh, served = await _fresh(request, now, min_position, wait, max_staleness, version)
+        if window != (None, None):
+            reader: LibraryReader = request.app.state.libraries
+            return fresh, await reader.read_window(served, user_id, *map(_us, window)), served.version
         return fresh, await _read(request, served, user_id), served.version
+    if window != (None, None):
+        raise PastMomentError("no `since` and no `until` beside it")
     past.only_one(min_position, max_staleness)
     second = past.second_of(as_of, now())
-    reader: PastReader = request.app.state.past
-    found = await reader.library(user_id, second)
+    past_reader: PastReader = request.app.state.past
+    found = await past_reader.library(user_id, second)
     moment = datetime.fromtimestamp(second, UTC)
     fresh = {"as_of": moment, "complete_through": moment, "position": found.position}
     return fresh, LibraryLists(found.library), FIRST_VERSION
+
+
+def _us(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment)
 
 
 async def _read(request: Request, served: ServedVersion, user_id: str) -> LibraryLists:

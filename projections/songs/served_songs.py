@@ -22,10 +22,11 @@ class ServedSongs(Struct, frozen=True):
 
 
 class SongVersions:
-    """The versions of the songs in `stores`."""
+    """The versions of the songs in `stores`; `names` has those that are known by name only."""
 
-    def __init__(self, stores: VersionedStores) -> None:
+    def __init__(self, stores: VersionedStores, names: DocumentStore | None = None) -> None:
         self._stores = stores
+        self._names = names
         self._titles: OrderedDict[int, TitleCache] = OrderedDict()
 
     async def live(self) -> ServedSongs:
@@ -37,7 +38,7 @@ class SongVersions:
         found = await self._stores.of(SONGS, version)
         titles = self._titles.get(found.version)
         if titles is None:
-            titles = self._titles[found.version] = TitleCache(found.store)
+            titles = self._titles[found.version] = TitleCache(found.store, names=self._names)
         self._titles.move_to_end(found.version)
         while len(self._titles) > CACHES:
             self._titles.popitem(last=False)

@@ -1,18 +1,24 @@
-"""A cache of the catalog's songs: titles and owners by id, read in batches."""
+"""A cache of songs: titles and owners by id, read in batches from the catalog, and names of songs in no catalog."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from itertools import filterfalse
+from typing import TypeVar
 
 from msgspec import Struct
 
 from songline.projections.songs.queries import FOUND
 from songline.projections.store import DocumentStore
+from songline.schemas.song_names import SongName, is_name_id
 from songline.schemas.songs import SongDocument
+
+T = TypeVar("T")
 
 ROOM = 50_000
 LASTS = 30.0
 AT_ONCE = 100
+_NAMES = "SELECT * FROM c"
 
 
 class Title(Struct, frozen=True):
@@ -34,15 +40,21 @@ _NEVER = (float("-inf"), None)
 
 
 class TitleCache:
-    """The catalog's songs, cached for `lasts_s` seconds, at most ROOM of them. Missing songs are cached as well.
+    """The catalog's songs, and with `names` those that are known by name only, cached for `lasts_s` seconds, at most
+    ROOM of them. Missing songs are cached as well.
 
     `steady` returns monotonic seconds.
     """
 
     def __init__(
-        self, songs: DocumentStore, steady: Callable[[], float] = time.monotonic, lasts_s: float = LASTS
+        self,
+        songs: DocumentStore,
+        steady: Callable[[], float] = time.monotonic,
+        lasts_s: float = LASTS,
+        names: DocumentStore | None = None,
     ) -> None:
         self._songs = songs
+        self._names = names
         self._steady = steady
         self._lasts_s = lasts_s
         self._known: OrderedDict[str, tuple[float, CatalogSong]] = OrderedDict()
@@ -51,7 +63,7 @@ class TitleCache:
         """The same cache, whose songs were read `age_s` seconds ago at most."""
         if age_s >= self._lasts_s:
             return self
-        same = TitleCache(self._songs, self._steady, age_s)
+        same = TitleCache(self._songs, self._steady, age_s, self._names)
         same._known = self._known
         return same
 
@@ -71,21 +83,27 @@ class TitleCache:
 
     async def _read(self, song_ids: list[str]) -> dict[str, CatalogSong]:
         read_s = self._steady()
-        names = [f"@song{number}" for number in range(len(song_ids))]
-        documents = await self._songs.find(
-            " ".join((FOUND, "WHERE c.id IN (", ", ".join(names), ")")),
-            [{"name": name, "value": song_id} for name, song_id in zip(names, song_ids, strict=True)],
-            len(song_ids),
-            SongDocument,
-        )
         found = dict.fromkeys(song_ids, CatalogSong())
-        for document in documents:
+        for document in await self._read_in(self._songs, FOUND, list(filterfalse(is_name_id, song_ids)), SongDocument):
             song = document.song
             title = None if song is None else Title(song.title, song.artist, song.genre)
             found[document.id] = CatalogSong(title, document.owner)
+        for name in await self._read_in(self._names, _NAMES, list(filter(is_name_id, song_ids)), SongName):
+            found[name.id] = CatalogSong(Title(name.title, ", ".join(name.artists), None))
         for song_id, known in found.items():
             self._known.pop(song_id, None)
             self._known[song_id] = read_s, known
         while len(self._known) > ROOM:
             self._known.popitem(last=False)
         return found
+
+    async def _read_in(self, store: DocumentStore | None, columns: str, song_ids: list[str], kind: type[T]) -> list[T]:
+        if store is None or not song_ids:
+            return []
+        names = [f"@song{number}" for number in range(len(song_ids))]
+        return await store.find(
+            " ".join((columns, "WHERE c.id IN (", ", ".join(names), ")")),
+            [{"name": name, "value": song_id} for name, song_id in zip(names, song_ids, strict=True)],
+            len(song_ids),
+            kind,
+        )

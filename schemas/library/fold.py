@@ -21,6 +21,7 @@ _LIKES: frozenset[Kind] = frozenset(("like", "unlike"))
 _UPLOADS: frozenset[Kind] = frozenset(("upload", "remove"))
 _ON: frozenset[Kind] = frozenset(("like", "upload"))
 
+_ABOUT_NO_SONG: frozenset[Kind] = frozenset(("applied", "known", "undone"))
 _SECOND_US = 1_000_000
 _MINUTE_US = 60_000_000
 _RANKS: dict[Kind, int] = {"listen": 0, "imported": 1, "coarse": 2}
@@ -104,6 +105,19 @@ def fold_actions(actions: Iterable[UserAction]) -> FoldedLibrary:
         first_us=min((song.first_us for song in songs if song.first_us is not None), default=None),
         last_us=max((song.last_us for song in songs if song.last_us is not None), default=None),
         recent=tuple(nlargest(RECENT, listens)),
+    )
+
+
+def fold_window(actions: Iterable[UserAction], since_us: int | None, until_us: int | None) -> FoldedLibrary:
+    """What was heard from `since_us` on and before `until_us`, as a library: listens alone, no likes and uploads.
+
+    Moments are microseconds since 1970; None is no bound. Carried sums count at their last listen.
+    """
+    low = float("-inf") if since_us is None else since_us
+    high = float("inf") if until_us is None else until_us
+    heard = ("carried", *_LISTENS)
+    return fold_actions(
+        row for row in actions if (low <= row.at_us < high if row.kind in heard else row.kind in _ABOUT_NO_SONG)
     )
 
 

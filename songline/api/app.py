@@ -40,6 +40,7 @@ from songline.cloud.settings import (
 from songline.cloud.wrong_settings import read_settings
 from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
+from songline.producers.http import import_routes
 from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
@@ -168,6 +169,7 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
         )
     else:
         app.include_router(routes(settings.writing, settings.limits))
+        app.include_router(import_routes.routes(settings.limits))
     if settings.guard is None:
         app.state.auth = "off"
         logger.warning(

@@ -30,6 +30,8 @@ from songline.schemas.library.answers import Library, LibraryEntry, LibrarySumma
 @click.option("--min-position", help="Wait until this event is applied: PARTITION:SEQUENCE, as publishing returns it.")
 @click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
 @click.option("--as-of", type=PastMoment(), help="Of all that the hub had taken by then; folded from the archive.")
+@click.option("--since", type=PastMoment(), help="Only what was heard from then on.")
+@click.option("--until", type=PastMoment(), help="Only what was heard before.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
 @api_options
 def command(
@@ -42,17 +44,19 @@ def command(
     min_position: str | None,
     max_staleness: str | None,
     as_of: str | None,
+    since: str | None,
+    until: str | None,
     as_json: bool,
     api: ApiConnection,
 ) -> None:
     """Show the songs that the listener USER played, likes or uploaded."""
     path = f"/v1/users/{id_in_path(user, 'USER')}"
     query: dict[str, str | None] = {"limit": str(min(limit, 50) if recent else limit), "min_position": min_position}
-    query |= {"asOf": as_of, "maxStaleness": max_staleness}
+    query |= {"asOf": as_of, "maxStaleness": max_staleness, "since": since, "until": until}
     if not recent:
         query |= {"filter": only, "sort": sort, "cursor": cursor}
     params = {name: value for name, value in query.items() if value is not None}
-    of_when = {name: value for name, value in params.items() if name in ("asOf", "maxStaleness")}
+    of_when = {name: value for name, value in params.items() if name in ("asOf", "maxStaleness", "since", "until")}
     with api.client(10 if as_of is None else PAST_S, [Scope.LIBRARY_READ], user) as client:
         text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
         if as_json:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from songline.processors.catalog import song_store as catalog
 from songline.processors.history.erasure import erasure_store
+from songline.processors.imports import import_store, song_resolution
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import shelf_store
 from songline.processors.runtime import attempt_store, live_version, parked_store
@@ -26,6 +27,8 @@ CONTAINERS = (
     parked_store.CONTAINER,
     attempt_store.CONTAINER,
     erasure_store.CONTAINER,
+    import_store.CONTAINER,
+    song_resolution.CONTAINER,
 )
 
 

@@ -16,7 +16,7 @@ from songline.processors.ingestion.command_message import body_of, command_of
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.schemas.channels import SONG_COMMANDS
-from songline.schemas.commands import Command, IngestSong, derived_id
+from songline.schemas.commands import Command, ImportHistory, IngestSong, RemoveSong, derived_id
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion, Reason, State, Transition
 from songline.schemas.types import Moment
@@ -170,7 +170,9 @@ def dead_letter_of(message: ServiceBusReceivedMessage) -> DeadLetter:
     letter = structs.replace(letter, command_id=command.id, command_type=command.type, user_id=command.data.user_id)
     if isinstance(command.data, IngestSong):
         return structs.replace(letter, file_name=command.data.file_name, blob=command.data.upload.blob)
-    return structs.replace(letter, song_id=command.data.song_id)
+    if isinstance(command.data, ImportHistory):
+        return structs.replace(letter, blob=command.data.upload.blob)
+    return structs.replace(letter, song_id=command.data.song_id) if isinstance(command.data, RemoveSong) else letter
 
 
 def again(message: ServiceBusReceivedMessage, message_id: str) -> ServiceBusMessage:

@@ -25,13 +25,14 @@ from songline.processors.history.erasure.places.archive_index import ArchiveInde
 from songline.processors.history.erasure.places.captured_files import Captured, CapturedFiles
 from songline.processors.history.erasure.places.hub_tail_events import HubTailEvents
 from songline.processors.history.erasure.places.library_shelves import LibraryShelves
+from songline.processors.history.erasure.places.listener_imports import ListenerImports
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.places.stored_documents import StoredDocuments
 from songline.processors.history.erasure.places.uploads import Uploads
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, DATABASE, ERASURES, INGESTIONS
+from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, DATABASE, ERASURES, IMPORTS, INGESTIONS
 from songline.schemas.erasures import joined
 
 
@@ -69,6 +70,7 @@ class ErasureParts:
             self._catalog,
             services.now,
         )
+        self._imports = ListenerImports(database.get_container_client(IMPORTS), services.audio)
         self._records = StoredDocuments(database)
         self._archive = CapturedFiles(
             services.blobs.get_container_client(services.archive),
@@ -87,7 +89,7 @@ class ErasureParts:
 
     @property
     def _documents(self) -> tuple[HoldingPlace, ...]:
-        return (self._libraries, self._catalog, self._uploads, self._records)
+        return (self._libraries, self._catalog, self._uploads, self._imports, self._records)
 
     def steps(
         self, producer: EventHubProducerClient, retention: timedelta, patience_s: float = 10.0
@@ -105,6 +107,7 @@ class ErasureParts:
             self._libraries,
             self._catalog,
             self._uploads,
+            self._imports,
             self._records,
             self._archive,
             self._index,

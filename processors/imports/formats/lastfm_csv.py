@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from songline.processors.imports.bounded import lines
 from songline.processors.imports.moments import english_ms, iso_ms
-from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
+from songline.processors.imports.rows import MINUTE_MS, HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
 
 ORIGIN = "lastfm"
 BARE = ("artist", "album", "track", "utc_time")
@@ -71,6 +71,7 @@ def _scrobble(place: str, names: tuple[str, ...], values: list[str]) -> HistoryR
         [row.get("artist")],
         album=row.get("album"),
         mbid=row.get("track_mbid"),
+        precision_ms=None if row.get("uts", "").strip() else MINUTE_MS,
     )
 
 

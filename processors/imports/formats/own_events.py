@@ -49,6 +49,7 @@ def own_listen(place: str, body: bytes, options: ReadOptions) -> HistoryRow:
             data.recording_mbid,
             data.isrc,
             data.song_id,
+            data.precision_ms,
         )
     if not is_listen(data.played_ms, data.duration_ms):
         return SkippedRow("too-short", place)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from songline.processors.imports.formats.spotify import ORIGIN
 from songline.processors.imports.json_rows import array_rows
 from songline.processors.imports.moments import iso_ms
-from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, whole
+from songline.processors.imports.rows import MINUTE_MS, HistoryRow, ReadOptions, SkippedRow, made_row, whole
 from songline.schemas.decoding import Decoder
 from songline.schemas.listening import is_listen
 
@@ -40,4 +40,6 @@ def read_spotify_year(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryR
             yield SkippedRow("too-short", place)
         else:
             began_ms = None if ended_ms is None else ended_ms - played_ms
-            yield made_row(place, ORIGIN, began_ms, row.track_name, [row.artist_name], played_ms=played_ms)
+            yield made_row(
+                place, ORIGIN, began_ms, row.track_name, [row.artist_name], played_ms=played_ms, precision_ms=MINUTE_MS
+            )

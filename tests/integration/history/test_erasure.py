@@ -20,7 +20,7 @@ from tests.support import audio
 from tests.support.erasure import ErasureSystem, events_of, finish
 from tests.support.waiting import wait_for_async
 
-STEPS = ("found", "songs", "hub", "libraries", "catalog", "uploads", "records", "archive", "index", "again")
+STEPS = ("found", "songs", "hub", "libraries", "catalog", "uploads", "imports", "records", "archive", "index", "again")
 USER, OTHER = "anna-7", "benno-8"
 CAPTURE = ("--capture-interval", "1")
 """The hub is captured every second."""

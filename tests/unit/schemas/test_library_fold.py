@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from songline.schemas.library.action import Kind, UserAction, merge_actions
 from songline.schemas.library.action_run import decode_run, encode_run
-from songline.schemas.library.fold import RECENT, FoldedLibrary, FoldedSong, fold_actions
+from songline.schemas.library.fold import RECENT, FoldedLibrary, FoldedSong, fold_actions, fold_window
 from tests.support.folded_reference import expected_library
 
 USER = "user-7"
@@ -80,6 +80,16 @@ def test_an_imported_listen_counts_at_its_own_date() -> None:
         [action(0, at_us=50), action(1, "imported", at_us=-5_000_000), action(2, "imported", mark=1, at_us=-5_000_000)]
     )
     assert song(library) == FoldedSong("song-1", 2, 80_000, -5_000_000, 50, None, None)
+
+
+def test_a_window_has_what_was_heard_in_it() -> None:
+    """Likes are of no moment of listening, and what was taken back stays so."""
+    taken_back = action(3, "imported", at_us=20)._replace(import_mark=7)
+    undone = UserAction("user-7", "", 99, 9, "undone", 0, 9, import_mark=7)
+    rows = [action(0, at_us=10), action(1, at_us=20), action(2, "like", at_us=20), taken_back, undone]
+    for since_us, until_us, listens in ((None, None, 2), (20, None, 1), (None, 20, 1), (11, 20, 0), (10, 21, 2)):
+        found = fold_window(rows, since_us, until_us)
+        assert (found.listens, found.liked) == (listens, 0)
 
 
 def test_a_listen_that_many_imports_brought_is_merged_in_a_moment() -> None:

@@ -25,7 +25,7 @@ from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.transitions import CommandRefusedError
 from songline.schemas.channels import SONG_COMMANDS
-from songline.schemas.commands import Command, IngestSong, RemoveSong
+from songline.schemas.commands import Command, ImportHistory, IngestSong, RemoveSong
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion
 
@@ -182,7 +182,7 @@ class Uploads:
                         if found is None:
                             others.append(message)
                             continue
-                        if isinstance(found.data, IngestSong) and found.data.upload.blob is not None:
+                        if isinstance(found.data, IngestSong | ImportHistory) and found.data.upload.blob is not None:
                             await self._audio.unstage(found.data.upload.blob)
                         await receiver.complete_message(message)
                         dropped += 1

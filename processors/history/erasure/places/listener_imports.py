@@ -1,0 +1,46 @@
+"""Imports of histories: a listener's documents in the container `imports`, and files that are still staged."""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+from songline.processors.history.erasure.job import ErasureJob, HeldRecord, StepResult
+from songline.processors.ingestion.audio_store import AudioStore
+
+_ALL = "SELECT * FROM c"
+
+
+class ListenerImports:
+    """The container `imports`, where a listener's documents are one logical partition."""
+
+    name = "imports"
+
+    def __init__(self, container: ContainerProxy, audio: AudioStore) -> None:
+        self._container = container
+        self._audio = audio
+
+    async def run(self, job: ErasureJob) -> StepResult:
+        """Delete the listener's imports with what is staged of them."""
+        counts = {"imports": 0, "pages of imports": 0}
+        async for item in self._documents(job.user_id):
+            if blob := item.get("blob"):
+                await self._audio.unstage(str(blob))
+            with suppress(CosmosResourceNotFoundError):
+                await self._container.delete_item(item["id"], job.user_id)
+                counts["imports" if item.get("kind") == "import" else "pages of imports"] += 1
+        return StepResult({name: count for name, count in counts.items() if count})
+
+    async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
+        """Imports, and pages of the listens that they took."""
+        async for item in self._documents(user_id):
+            value = {name: part for name, part in item.items() if not name.startswith("_")}
+            yield HeldRecord(place=self.name, kind=str(item.get("kind", "import")), id=str(item["id"]), value=value)
+
+    async def _documents(self, user_id: str) -> AsyncIterator[dict[str, Any]]:
+        # A system whose containers were made by an older release has none.
+        with suppress(CosmosResourceNotFoundError):
+            async for item in self._container.query_items(_ALL, partition_key=user_id):
+                yield dict(item)

@@ -1,0 +1,165 @@
+"""A process for each history, with limits of time and memory: a hostile file can end its own reader only.
+
+The process sends batches of rows through a pipe, as MessagePack of a bounded length, and waits while they are not read.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeAlias
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from songline.processors.imports.history_file import read_history
+from songline.processors.imports.rows import HistoryRow, ReadOptions, UnreadableHistoryError
+from songline.schemas.decoding import MsgpackDecoder
+
+BATCH_ROWS = 250
+MESSAGE_MAX_BYTES = 16 * 1024 * 1024
+FILES_MAX = 64
+ENDS_S = 30.0
+
+
+class HistorySandboxLimits(Struct, frozen=True):
+    """What one history may use: seconds without a batch, seconds of the processor, and bytes of address space."""
+
+    silent_s: float = 60.0
+    cpu_s: int = 300
+    memory_bytes: int = 512 * 1024 * 1024
+
+
+class HistoryReadFailedError(Exception):
+    """The reader of a history ended without an answer, and that need not be the file's fault: it is tried again."""
+
+
+class RowBatch(Struct, frozen=True, tag="rows"):
+    """Rows of one format, in the order of the file."""
+
+    format: str
+    rows: list[HistoryRow]
+
+
+class RefusedHistory(Struct, frozen=True, tag="refused"):
+    """The file can't be read, or not further: why."""
+
+    text: str
+
+
+class HistoryEnd(Struct, frozen=True, tag="end"):
+    """All was read."""
+
+
+HistoryMessage: TypeAlias = RowBatch | RefusedHistory | HistoryEnd
+_messages: MsgpackDecoder[HistoryMessage] = MsgpackDecoder(HistoryMessage, "not-a-message")
+
+
+class HistorySandbox:
+    """Reads histories, each in a process of its own."""
+
+    def __init__(self, limits: HistorySandboxLimits | None = None) -> None:
+        self._limits = limits or HistorySandboxLimits()
+        self._context = multiprocessing.get_context("forkserver")
+
+    async def read(self, path: Path, user_id: str, timezone: str) -> AsyncIterator[RowBatch]:
+        """The rows of the file at `path`. Raises UnreadableHistoryError and HistoryReadFailedError."""
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=_send_rows, args=(theirs, str(path), user_id, timezone, self._limits), daemon=True
+        )
+        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+        try:
+            await asyncio.shield(starting)
+            theirs.close()
+            while True:
+                data = await asyncio.to_thread(_received, ours, self._limits.silent_s)
+                if not data:
+                    raise await self._without_answer(process, data)
+                message = _messages.decode(data)
+                if isinstance(message, RefusedHistory):
+                    raise UnreadableHistoryError(message.text)
+                if isinstance(message, HistoryEnd):
+                    return
+                yield message
+        finally:
+            # The thread starts it though the caller has gone.
+            await asyncio.wait((starting,))
+            theirs.close()
+            if process.pid is not None:
+                process.kill()
+                await asyncio.shield(asyncio.to_thread(process.join))
+                process.close()
+            ours.close()
+
+    async def _without_answer(self, process: "multiprocessing.process.BaseProcess", data: bytes | None) -> Exception:
+        if data is None or not await asyncio.to_thread(_ended, process):
+            return HistoryReadFailedError(f"the reader of a history was silent for {self._limits.silent_s} s")
+        if process.exitcode == -signal.SIGXCPU:
+            return UnreadableHistoryError(
+                f"Reading it takes more than {self._limits.cpu_s} s of work: it is damaged, or made so. Import it in "
+                "parts."
+            )
+        if process.exitcode == _OUT_OF_MEMORY:
+            return UnreadableHistoryError(
+                f"Reading it takes more than {self._limits.memory_bytes // 1_000_000} MB of memory. Import it in parts."
+            )
+        return HistoryReadFailedError(f"the reader of a history ended with code {process.exitcode}")
+
+
+_OUT_OF_MEMORY = 77
+
+
+def _received(connection: Connection, seconds: float) -> bytes | None:
+    """The next message; empty when the process ended without, None when there is none in time."""
+    try:
+        return connection.recv_bytes(MESSAGE_MAX_BYTES) if connection.poll(seconds) else None
+    except EOFError:
+        return b""
+
+
+def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
+    process.join(ENDS_S)
+    return process.exitcode is not None
+
+
+def _send_rows(connection: Connection, path: str, user_id: str, timezone: str, limits: HistorySandboxLimits) -> None:
+    """The child: limits first, and only then the file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    try:
+        end: HistoryMessage = HistoryEnd()
+        try:
+            _send_file(connection, path, ReadOptions(user_id, ZoneInfo(timezone)))
+        except UnreadableHistoryError as refused:
+            end = RefusedHistory(str(refused))
+        connection.send_bytes(msgspec.msgpack.encode(end))
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)
+    except BrokenPipeError:
+        pass
+    # Whatever the file has set up to happen when things are cleared away does not.
+    os._exit(0)
+
+
+def _send_file(connection: Connection, path: str, options: ReadOptions) -> None:
+    rows: list[HistoryRow] = []
+    last = ""
+    with Path(path).open("rb") as file:
+        for name, row in read_history(file, options):
+            if rows and (name != last or len(rows) == BATCH_ROWS):
+                connection.send_bytes(msgspec.msgpack.encode(RowBatch(last, rows)))
+                rows = []
+            last = name
+            rows.append(row)
+    if rows:
+        connection.send_bytes(msgspec.msgpack.encode(RowBatch(last, rows)))
