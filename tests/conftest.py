@@ -50,6 +50,7 @@ LONG = (
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",
     "integration/songline/test_doctor.py::test_nothing_there",
+    "integration/songline/test_like_azure.py::test_tokens_are_fetched_anew",
     "integration/songline/test_ownership.py",
     "integration/songline/test_parked_way.py",
     "integration/trending/test_isolation.py",

@@ -116,7 +116,7 @@ async def work(
             now,
         )
         runner = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now, imports)
-        clock = ClockSkew(lambda: measure_skew_s(settings.cosmos.endpoint, now), now, time.monotonic)
+        clock = ClockSkew(lambda: measure_skew_s(settings.cosmos, now), now, time.monotonic)
         worker = IngestionWorker(bus, runner, ReceiverConfig(lanes=config.lanes, stall=config.stall), clock, now)
         reconciler = Reconciler(bus, ingestions, audio, runner, now, reconciling, worker.may_take)
         services = ErasureServices(

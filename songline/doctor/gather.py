@@ -103,7 +103,7 @@ async def gather(
         parked = start(_within(_parked(cloud.cosmos)))
         stored = start(_within(_blobs(settings.blobs)))
         archive = start(_within(_archive(settings, environ, clock(), every_file=every_file), archive_s))
-        skew = start(_within(measure_skew_s(cloud.cosmos.endpoint, clock, PATIENCE)))
+        skew = start(_within(measure_skew_s(cloud.cosmos, clock, PATIENCE)))
         health = {name: start(_health(environ.get(variable))) for name, variable in addresses.items()}
         identity = start(ask_identity(environ, PATIENCE))
     topics, behind = kafka.result()

@@ -15,6 +15,7 @@ LONG = (
     "integration/eventhubs/test_growth.py",
     "integration/localcloud/test_capture_later.py",
     "integration/localcloud/test_full_disk.py",
+    "integration/localcloud/test_tls_later.py",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases."""
 

@@ -92,8 +92,8 @@ async def working(app: App, folder: Path, machine: Machine) -> AsyncIterator[Ing
     ):
         audio = AudioStore(app.blobs)
         work = CommandRunner(app.ingestions, app.catalog, audio, EventSender(producer), Sandbox(), folder, machine.now)
-        endpoint = read_cosmos(app.environment).endpoint
-        clock = ClockSkew(lambda: measure_skew_s(endpoint, machine.now), machine.now, asyncio.get_running_loop().time)
+        account = read_cosmos(app.environment)
+        clock = ClockSkew(lambda: measure_skew_s(account, machine.now), machine.now, asyncio.get_running_loop().time)
         worker = IngestionWorker(bus, work, PACE, clock, machine.now)
         running = asyncio.create_task(worker.run(stop))
         try:

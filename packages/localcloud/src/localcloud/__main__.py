@@ -19,6 +19,7 @@ from localcloud import azurite_install
 from localcloud.account_keys import DEV_KEYS, AccountKeys, AccountKeysError, make_keys, read_keys
 from localcloud.account_keys import FILE as KEYS
 from localcloud.allocator import share_arena
+from localcloud.amqp.config import AZURE_SILENCE_S
 from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
 from localcloud.capture.archive_blobs import ArchiveBlobs
@@ -47,6 +48,8 @@ from localcloud.tls.authority import AuthorityError
 READY = "endpoints.json"
 OURS = ("hubs", "servicebus", "cosmos", "blobs", "eventgrid", "identity", TLS, KEYS, READY)
 """What localcloud makes in its data folder. `namespaces` is not among it: it is removed at every start."""
+
+AZURE_UNITS = 4
 
 logger = logging.getLogger("localcloud")
 
@@ -120,7 +123,13 @@ logger = logging.getLogger("localcloud")
 @click.option(
     "--like-azure",
     is_flag=True,
-    help="As the services behave on Azure: --tls, --no-local-auth, --throttle.",
+    help=f"As on Azure: --tls, --no-local-auth, --throttle, {AZURE_UNITS} --throughput-units, idle connections closed.",
+)
+@click.option(
+    "--throughput-units",
+    type=click.IntRange(1, 40),
+    show_default="no limit",
+    help="Hold Event Hubs to 1 MB or 1,000 events a second for each.",
 )
 @click.option(
     "--local-auth/--no-local-auth",
@@ -170,6 +179,7 @@ def main(
     cosmos_key: str | None,
     tls: bool,
     like_azure: bool,
+    throughput_units: int | None,
     local_auth: bool,
     throttle: bool,
     create_topics: bool,
@@ -215,6 +225,8 @@ def main(
             create_topics=create_topics,
             segment_bytes=segment_bytes,
             tls=tls or like_azure,
+            throughput_units=throughput_units or (AZURE_UNITS if like_azure else None),
+            silence_s=AZURE_SILENCE_S if like_azure else None,
             local_auth=local_auth and not like_azure,
         )
         identity = read_identity(identity_configs)

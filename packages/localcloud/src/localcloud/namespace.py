@@ -15,6 +15,7 @@ from starlette.routing import Route
 from localcloud import control
 from localcloud.account_keys import DEV_KEYS, AccountKeys
 from localcloud.account_routes import account_routes
+from localcloud.amqp.config import AmqpConfig
 from localcloud.blob_service import BlobAccount
 from localcloud.capture.archive_blobs import ArchiveBlobs
 from localcloud.capture.service import CaptureService
@@ -33,6 +34,7 @@ from localcloud.published_keys import SAS_KEY_NAME
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.server import ServiceBusServer
+from localcloud.throughput_units import ThroughputUnits
 from localcloud.tls.authority import ServerCertificate
 from localcloud.tls.context import server_context
 
@@ -54,8 +56,9 @@ class NamespaceSettings:
 
     `throttle` holds every Cosmos DB database to its throughput; `create_topics` lets Kafka clients create and delete
     hubs; `segment_bytes` is the size at which a file of a hub's log is full; with `tls` AMQP, Kafka and Cosmos DB are
-    served over TLS, as the Service Bus administration always is; without `local_auth` keys open nothing, but tokens of
-    Entra only.
+    served over TLS, as the Service Bus administration always is; `throughput_units` hold Event Hubs to what they take
+    in; an AMQP connection that is silent for `silence_s` is closed; without `local_auth` keys open nothing, but
+    tokens of Entra only.
     """
 
     hubs: Sequence[HubConfig] = ()
@@ -65,6 +68,8 @@ class NamespaceSettings:
     create_topics: bool = False
     segment_bytes: int = SEGMENT_BYTES
     tls: bool = False
+    throughput_units: int | None = None
+    silence_s: float | None = None
     local_auth: bool = True
 
 
@@ -116,6 +121,8 @@ class CloudNamespace:
 
         settings, faults = self.settings, Faults()
         tls = server_context(self._certificate) if settings.tls else None
+        amqp_config = AmqpConfig() if settings.silence_s is None else AmqpConfig(silence_s=settings.silence_s)
+        units = ThroughputUnits(settings.throughput_units, time.monotonic)
         self._tell_authority()
         secrets = {SAS_KEY_NAME: settings.keys.sas}
         keys = NamespaceAccess(secrets, self._tokens, "Event Hubs", is_event_hubs, local_auth=settings.local_auth)
@@ -136,6 +143,7 @@ class CloudNamespace:
                 bus_keys,
                 host=HOST,
                 port=wanted["servicebus"],
+                amqp_config=amqp_config,
                 faults=faults,
                 tls=tls,
             )
@@ -158,6 +166,7 @@ class CloudNamespace:
                 create_topics=settings.create_topics,
                 faults=faults,
                 tls=tls,
+                units=units,
             )
             app = control.create(
                 self.ports,
@@ -172,7 +181,16 @@ class CloudNamespace:
                 settings.keys.control,
             )
             servers: dict[str, _Server] = {
-                "eventhubs": EventHubsServer(store, keys, host=HOST, port=wanted["eventhubs"], faults=faults, tls=tls),
+                "eventhubs": EventHubsServer(
+                    store,
+                    keys,
+                    host=HOST,
+                    port=wanted["eventhubs"],
+                    amqp_config=amqp_config,
+                    faults=faults,
+                    tls=tls,
+                    units=units,
+                ),
                 "kafka": kafka,
                 "servicebus": bus,
                 "servicebus-admin": AdministrationServer(

@@ -81,6 +81,8 @@ def _settings(folder: Path, wanted: _NamespaceRequest, settings: NamespaceSettin
         create_topics=wanted.create_topics,
         segment_bytes=settings.segment_bytes,
         tls=settings.tls,
+        throughput_units=settings.throughput_units,
+        silence_s=settings.silence_s,
         local_auth=settings.local_auth,
     )
 

@@ -18,6 +18,8 @@ from localcloud.amqp.errors import (
     AmqpConnectionError,
     AmqpError,
     AmqpSessionError,
+    claims_missing,
+    inactive,
 )
 from localcloud.amqp.frames import (
     AMQP_FRAME,
@@ -154,7 +156,7 @@ class AmqpConnection(asyncio.Protocol):
                 f"Unauthorized access to '{path}': put a token for it to $cbs first, or use SASL PLAIN.",
             )
         if not any(right in grant.rights if right else grant.rights for grant in covering):
-            raise _claims_missing(path, right)
+            raise claims_missing(path, right)
 
     def authorize_by(self, token: Value, path: str) -> None:
         """Raises AmqpError (unauthorized) unless `token`, which came with a request, covers `path` now."""
@@ -162,7 +164,7 @@ class AmqpConnection(asyncio.Protocol):
         try:
             grant = self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
             if not grant.rights:
-                raise _claims_missing(path, None)
+                raise claims_missing(path, None)
         except CredentialError as reason:
             log.warning("the token of a request was refused: %s", reason)
             raise AmqpError(
@@ -370,7 +372,7 @@ class AmqpConnection(asyncio.Protocol):
     def _tick(self, interval: float) -> None:
         now = self._loop.time()
         if now - self._heard > self._config.silence_s:
-            self.close(AmqpError(RESOURCE_LIMIT_EXCEEDED, f"nothing came for {now - self._heard:.0f} s"))
+            self.close(inactive(self._config.silence_s, self.container_id))
             return
         if now - self.output.last >= interval * 0.9:
             self.send(EMPTY_FRAME)
@@ -385,13 +387,3 @@ class AmqpConnection(asyncio.Protocol):
                         self.authorize(link.resource, link.right)
                 except AmqpError as error:
                     link.detach(error)
-
-
-def _claims_missing(path: str, right: Right | None) -> AmqpError:
-    # The service's words, which users look for.
-    needed = right or "Manage,Send,Listen"
-    return AmqpError(
-        UNAUTHORIZED_ACCESS,
-        f"Unauthorized access. '{needed}' claim(s) are required to perform this operation. "
-        f"Resource: 'sb://localcloud/{path}'.",
-    )

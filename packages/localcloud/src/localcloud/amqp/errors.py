@@ -41,3 +41,23 @@ class AmqpSessionError(AmqpError):
 
 class AmqpConnectionError(AmqpError):
     """Ends the connection."""
+
+
+def claims_missing(path: str, right: str | None) -> AmqpError:
+    """The credential is good, and lacks a right (None: has none at all). The words are the service's: users look for
+    them."""
+    needed = right or "Manage,Send,Listen"
+    return AmqpError(
+        UNAUTHORIZED_ACCESS,
+        f"Unauthorized access. '{needed}' claim(s) are required to perform this operation. "
+        f"Resource: 'sb://localcloud/{path}'.",
+    )
+
+
+def inactive(limit_s: float, container_id: str) -> AmqpError:
+    """Nothing came over a connection for so long. The words are the service's."""
+    return AmqpError(
+        CONNECTION_FORCED,
+        f"The connection was inactive for more than the allowed {limit_s * 1000:.0f} milliseconds and is closed by "
+        f"container '{container_id}'.",
+    )

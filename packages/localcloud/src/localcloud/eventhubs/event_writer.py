@@ -17,16 +17,23 @@ from localcloud.faults import SERVER_BUSY
 from localcloud.log.errors import AppendError, LogError
 from localcloud.log.partition import AppendedBatch, PartitionLog
 from localcloud.log.store import Hub
+from localcloud.throughput_units import ThroughputUnits
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_SIZE: Final = 1_048_576
+# The service's words.
+_THROTTLED: Final = (
+    "The request was terminated because the namespace is being throttled. Error code : 50002. "
+    "Please wait 4 seconds and try again."
+)
 
 
 class EventWriter(Inlet):
     """Stores each delivery as one record batch, and accepts it when that is on disk.
 
-    `partition` is None for a link to the hub: then the key decides, and without a key `turns` does.
+    `partition` is None for a link to the hub: then the key decides, and without a key `turns` does. What is more than
+    `units` take in is refused for now.
     """
 
     def __init__(
@@ -36,19 +43,25 @@ class EventWriter(Inlet):
         turns: Iterator[PartitionLog],
         now: Callable[[], float],
         is_gone: Callable[[Hub], bool],
+        units: ThroughputUnits,
     ) -> None:
         self._hub = hub
         self._partition = partition
         self._turns = turns
         self._now = now
         self._is_gone = is_gone
+        self._units = units
 
     def on_delivery(self, delivery: Delivery) -> None:
+        if self._units.wait_s() > 0:
+            delivery.reject(AmqpError(Symbol(SERVER_BUSY), _THROTTLED))
+            return
         try:
             key, records = records_of(delivery.payload, delivery.message_format, compacted=self._hub.config.compacted)
             if not records:
                 delivery.accept()
                 return
+            self._units.take(len(delivery.payload), len(records))
             appended = self._choose(key).submit(record_batch(records, int(self._now() * 1000)))
         except DecodeError as error:
             delivery.reject(AmqpError(DECODE_ERROR, f"the event is malformed: {error}"))

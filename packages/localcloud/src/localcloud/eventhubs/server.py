@@ -27,6 +27,7 @@ from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 from localcloud.sas import Keys, Right
+from localcloud.throughput_units import ThroughputUnits
 
 _RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
 _DEFAULT_CONFIG = AmqpConfig()
@@ -49,8 +50,9 @@ class EventHubsServer:
         amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
         tls: SSLContext | None = None,
+        units: ThroughputUnits | None = None,
     ) -> None:
-        namespace = _SharedNamespace(store, now)
+        namespace = _SharedNamespace(store, now, units or ThroughputUnits(None, time.monotonic))
         self._server = AmqpServer(
             "localcloud-eventhubs",
             lambda: _EventHubsService(namespace),
@@ -81,8 +83,9 @@ class EventHubsServer:
 class _SharedNamespace:
     """What all connections share."""
 
-    def __init__(self, store: LogStore, now: Callable[[], float]) -> None:
+    def __init__(self, store: LogStore, now: Callable[[], float], units: ThroughputUnits) -> None:
         self.store = store
+        self.units = units
         self.now = now
         self.readers = PartitionReaders()
         self.cache = EventCache()
@@ -117,7 +120,7 @@ class _EventHubsService:
         hub = find_hub(namespace.store, destination.hub)
         partition = None if destination.partition is None else find_partition(hub, destination.partition)
         link.max_message_size = MAX_MESSAGE_SIZE
-        return EventWriter(hub, partition, namespace.turns(hub), namespace.now, namespace.is_gone)
+        return EventWriter(hub, partition, namespace.turns(hub), namespace.now, namespace.is_gone, namespace.units)
 
     def attach_receiver(self, link: SendingLink) -> Outlet:
         if link.address == management.ADDRESS:

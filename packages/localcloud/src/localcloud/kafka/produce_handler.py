@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, cast
 from weakref import WeakKeyDictionary
 
 from kio.schema.errors import ErrorCode
@@ -9,6 +11,7 @@ from kio.schema.init_producer_id.v4 import InitProducerIdRequest, InitProducerId
 from kio.schema.produce.v9 import ProduceRequest, ProduceResponse
 from kio.schema.produce.v9.response import PartitionProduceResponse, TopicProduceResponse
 from kio.schema.types import ProducerId
+from kio.static.primitive import i32Timedelta
 
 from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import NO_THROTTLE, append_time, i16, i32, i64, milliseconds, topic
@@ -18,17 +21,25 @@ from localcloud.log.errors import AppendError, InvalidBatchError, LogClosedError
 from localcloud.log.partition import AppendedBatch, PartitionLog
 from localcloud.log.store import Hub
 from localcloud.sas import Right
+from localcloud.throughput_units import ThroughputUnits
 
 MAX_BATCH_BYTES = 1_048_576
 """Event Hubs' limit on one event and on one batch (Standard and Premium)."""
+
+MAX_THROTTLE_S: Final = 10.0
+"""So much later at most comes the response to a sender that is too fast: its patience is not known."""
 
 _Outcome = asyncio.Future[AppendedBatch] | AppendedBatch | tuple[ErrorCode, str | None]
 
 
 class ProduceHandler:
-    """Appends batches in the order of the requests, and responds when they are on disk."""
+    """Appends batches in the order of the requests, and responds when they are on disk.
 
-    def __init__(self, namespace: KafkaNamespace, new_producer_id: Callable[[], int]) -> None:
+    What is more than `units` take in is kept all the same, and its response comes later.
+    """
+
+    def __init__(self, namespace: KafkaNamespace, new_producer_id: Callable[[], int], units: ThroughputUnits) -> None:
+        self._units = units
         self._namespace = namespace
         self._new_producer_id = new_producer_id
         self._sequences: WeakKeyDictionary[PartitionLog, tuple[int, ProducerSequences]] = WeakKeyDictionary()
@@ -57,6 +68,10 @@ class ProduceHandler:
         if waiting:
             timeout = max(1, milliseconds(request.timeout)) / 1000
             await asyncio.wait(waiting, timeout=timeout)
+        throttled_s = min(self._units.wait_s(), MAX_THROTTLE_S)
+        if throttled_s:
+            # Clients that don't heed the time in a response are held back by waiting for it.
+            await asyncio.sleep(throttled_s)
         return ProduceResponse(
             responses=tuple(
                 TopicProduceResponse(
@@ -64,7 +79,7 @@ class ProduceHandler:
                 )
                 for name, rows in outcomes
             ),
-            throttle_time=NO_THROTTLE,
+            throttle_time=cast(i32Timedelta, timedelta(milliseconds=round(throttled_s * 1000))),
         )
 
     def init_producer_id(self, request: InitProducerIdRequest) -> InitProducerIdResponse:
@@ -97,6 +112,7 @@ class ProduceHandler:
                 return known, "The batch does not follow on this producer's last one."
             if known is not None:
                 return self._in_flight.get((partition, known.base_offset), known)
+        self._units.take(len(data), header.last_offset_delta + 1)
         place = AppendedBatch(partition.end_offset, partition.end_offset + header.last_offset_delta, -1)
         try:
             done = partition.submit(data)

@@ -16,6 +16,7 @@ from localcloud.kafka.produce_handler import ProduceHandler
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
+from localcloud.throughput_units import ThroughputUnits
 from localcloud.tls.context import closed
 
 _READ_AHEAD_BYTES = 1 << 20
@@ -40,6 +41,7 @@ class KafkaServer:
         session_ms: tuple[int, int] = SESSION_MS,
         faults: Faults | None = None,
         tls: SSLContext | None = None,
+        units: ThroughputUnits | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -49,6 +51,7 @@ class KafkaServer:
         self._session_ms = session_ms
         self._faults = faults or Faults()
         self._tls = tls
+        self._units = units or ThroughputUnits(None, time.monotonic)
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "KafkaServer":
@@ -59,7 +62,9 @@ class KafkaServer:
         namespace = KafkaNamespace(self._store, self._host, self.port, self._create_topics, _now_ms)
         committed = self._committed = CommittedOffsets(self._store.internal("committed-offsets"), self._created_at_ms)
         self._coordinator = GroupCoordinator(namespace, _new_member_id, self._session_ms)
-        self.apis = ApiTable(namespace, ProduceHandler(namespace, random_producer_id), self._coordinator, committed)
+        self.apis = ApiTable(
+            namespace, ProduceHandler(namespace, random_producer_id, self._units), self._coordinator, committed
+        )
         await self._server.start_serving()
         return self
 

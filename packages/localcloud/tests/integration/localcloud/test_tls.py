@@ -1,12 +1,9 @@
 """Every service over TLS, by the authority of the data folder, for the unmodified clients."""
 
-import json
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -129,29 +126,3 @@ def test_a_namespace_is_closed_while_clients_shake_hands(process: LocalCloudProc
     process.close(name)
     for client in clients:
         client.close()
-
-
-def test_data_goes_on_with_tls_and_without(tmp_path: Path) -> None:
-    hubs = tmp_path / "hubs.json"
-    entities = [{"Name": "orders", "PartitionCount": 1}]
-    hubs.write_text(json.dumps({"UserConfig": {"NamespaceConfig": [{"Entities": entities}]}}))
-    plain = LocalCloudProcess(tmp_path / "data", [f"--config={hubs}"])
-    secure = LocalCloudProcess(tmp_path / "data", [f"--config={hubs}", "--tls"])
-    for cloud in (plain, secure):
-        cloud.start()
-        try:
-            options: dict[str, Any] = {
-                "custom_endpoint_address": cloud.eventhub_endpoint,
-                "connection_verify": str(cloud.authority),
-            }
-            with EventHubProducerClient.from_connection_string(
-                cloud.eventhub_connection_string,
-                eventhub_name="orders",
-                transport_type=TransportType.Amqp,
-                **(options if cloud.tls else {}),
-            ) as hub:
-                hub.send_batch([EventData("tea")])
-                last = hub.get_partition_properties("0")["last_enqueued_sequence_number"]
-        finally:
-            cloud.stop()
-    assert last == 1
