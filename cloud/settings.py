@@ -23,6 +23,8 @@ BLOB_CONNECTION = "AZURE_STORAGEBLOB_CONNECTIONSTRING"
 BLOB_ENDPOINT = "AZURE_STORAGEBLOB_RESOURCEENDPOINT"
 COSMOS_CONNECTION = "AZURE_COSMOS_CONNECTIONSTRING"
 COSMOS_ENDPOINT = "AZURE_COSMOS_RESOURCEENDPOINT"
+EVENTGRID_ENDPOINT = "AZURE_EVENTGRID_TOPIC_ENDPOINT"
+EVENTGRID_KEY = "AZURE_EVENTGRID_TOPIC_KEY"
 KAFKA_BOOTSTRAP = "SONGLINE_KAFKA_BOOTSTRAP"
 AUTHORITIES = "SONGLINE_TLS_AUTHORITIES"
 WEBSOCKETS = "SONGLINE_AMQP_WEBSOCKETS"
@@ -123,6 +125,13 @@ class BlobSettings(Struct, frozen=True):
     authorities: str | None = None
 
 
+class EventGridSettings(Struct, frozen=True):
+    """Where the topic of Event Grid takes events, with its key, or without one for Entra credentials."""
+
+    endpoint: str
+    key: Secret | None
+
+
 class CloudSettings(Struct, frozen=True):
     eventhubs: EventHubsSettings
     cosmos: CosmosSettings
@@ -194,6 +203,16 @@ def read_cosmos(environ: Mapping[str, str]) -> CosmosSettings:
     parts = connection_parts(COSMOS_CONNECTION, text, ("AccountEndpoint", "AccountKey"))
     endpoint = _url(COSMOS_CONNECTION, parts["accountendpoint"])
     return CosmosSettings(endpoint, Secret(parts["accountkey"]), authorities=_authorities(environ))
+
+
+def read_eventgrid(environ: Mapping[str, str]) -> EventGridSettings:
+    """The topic of Event Grid; raises SettingError."""
+    example = "https://music.westeurope-1.eventgrid.azure.net/api/events"
+    endpoint = environ.get(EVENTGRID_ENDPOINT, "")
+    if not endpoint:
+        raise SettingError(EVENTGRID_ENDPOINT, "nothing", f"the address of a topic, such as {example}")
+    key = environ.get(EVENTGRID_KEY)
+    return EventGridSettings(_url(EVENTGRID_ENDPOINT, endpoint, example), Secret(key) if key else None)
 
 
 def read_number(

@@ -8,6 +8,7 @@ from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_CONNECTION,
     COSMOS_ENDPOINT,
+    EVENTGRID_ENDPOINT,
     EVENTHUB_CONNECTION,
     EVENTHUB_NAMESPACE,
     SERVICEBUS_CONNECTION,
@@ -27,6 +28,7 @@ STAND_INS: Mapping[str, str] = {
     COSMOS_ENDPOINT: "https://stand-in.invalid/",
     BLOB_CONNECTION: "AccountName=none;AccountKey=none",
     BLOB_ENDPOINT: "https://stand-in.invalid/",
+    EVENTGRID_ENDPOINT: "https://stand-in.invalid/",
 }
 """What is read in place of a setting that is needed and wrong, to find those behind it. Nothing is opened with it."""
 

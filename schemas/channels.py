@@ -22,6 +22,7 @@ HUBS = (
 TRENDING_GROUP = "songline-trending"
 CATALOG_GROUP = "songline-catalog"
 LIBRARY_GROUP = "songline-library"
+BROADCAST_GROUP = "songline-broadcast"
 
 DATABASE = "songline"
 CHARTS = "charts"
@@ -37,15 +38,26 @@ ATTEMPTS = "attempts"
 ERASURES = "erasures"
 IMPORTS = "imports"
 NAMES = "names"
+BROADCAST = "broadcast"
 
 SONG_COMMANDS = "song-commands"
 
 # Blob containers: songs by the SHA-256 of their bytes, files that wait for their command to be carried out, how far the
-# readers of hubs are, trending's hours that are over, all events as Event Hubs Capture writes them, an index of these.
+# readers of hubs are, trending's hours that are over, all events as Event Hubs Capture writes them, an index of these,
+# what no subscriber of Event Grid took.
 SONG_BLOBS = "songs"
 UPLOAD_BLOBS = "uploads"
 CHECKPOINT_BLOBS = "checkpoints"
 TRENDING_BLOBS = "trending-hours"
 ARCHIVE_BLOBS = "archive"
 ARCHIVE_INDEX_BLOBS = "archive-index"
-BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS, CHECKPOINT_BLOBS, TRENDING_BLOBS, ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS)
+UNDELIVERED_BLOBS = "undelivered"
+BLOB_CONTAINERS = (
+    SONG_BLOBS,
+    UPLOAD_BLOBS,
+    CHECKPOINT_BLOBS,
+    TRENDING_BLOBS,
+    ARCHIVE_BLOBS,
+    ARCHIVE_INDEX_BLOBS,
+    UNDELIVERED_BLOBS,
+)

@@ -26,6 +26,8 @@ COMMANDS = {
     "ingestion": "Show the state of an upload.",
     "rebuild": "Build a projection's next version from the archive.",
     "projection": "List, compare, switch, roll back or drop versions.",
+    "subscribe": "Let a webhook hear of songs that come and go.",
+    "subscriptions": "List or delete such webhooks.",
     "checkpoints": "Show or reset the workers' checkpoints.",
     "token": "Print an access token for the API.",
     "sql": "Ask the archive in SQL.",

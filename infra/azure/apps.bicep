@@ -10,6 +10,7 @@ param eventHubsNamespace string
 param eventHubsHost string
 param serviceBusNamespace string
 param serviceBusHost string
+param topicEndpoint string
 param cosmosEndpoint string
 param storageName string
 param blobEndpoint string
@@ -156,6 +157,17 @@ module workers 'app.bicep' = [for worker in [
     rules: [{ name: 'lag', custom: { type: 'azure-eventhub', identity: identities[places.library], metadata: union(lag, { consumerGroup: 'songline-library' }) } }]
     secrets: []
     env: []
+  }
+  {
+    name: 'broadcast'
+    port: 8005
+    cpu: '0.25'
+    memory: '0.5Gi'
+    min: 1
+    max: partitionCount
+    rules: [{ name: 'lag', custom: { type: 'azure-eventhub', identity: identities[places.broadcast], metadata: union(lag, { consumerGroup: 'songline-broadcast' }) } }]
+    secrets: []
+    env: [{ name: 'AZURE_EVENTGRID_TOPIC_ENDPOINT', value: topicEndpoint }]
   }
   {
     // One stays: it also mends what crashes left, and carries out erasures, for which no message comes.

@@ -138,4 +138,7 @@ output AZURE_EVENTHUB_FULLYQUALIFIEDNAMESPACE string = songline.outputs.eventHub
 output AZURE_SERVICEBUS_FULLYQUALIFIEDNAMESPACE string = songline.outputs.serviceBus
 output AZURE_COSMOS_RESOURCEENDPOINT string = songline.outputs.cosmos
 output AZURE_STORAGEBLOB_RESOURCEENDPOINT string = songline.outputs.blobs
+output AZURE_EVENTGRID_TOPIC_ENDPOINT string = songline.outputs.topicEndpoint
+output AZURE_EVENTGRID_TOPIC_RESOURCEID string = songline.outputs.topic
+output AZURE_STORAGE_RESOURCEID string = songline.outputs.storage
 output SONGLINE_API string = songline.outputs.api

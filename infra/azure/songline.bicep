@@ -63,6 +63,17 @@ module eventHubs 'eventhubs.bicep' = {
   }
 }
 
+module eventGrid 'eventgrid.bicep' = {
+  name: 'eventgrid'
+  params: {
+    location: location
+    tags: tags
+    suffix: suffix
+    principals: identities.outputs.principals
+    storageName: storage.outputs.name
+  }
+}
+
 module serviceBus 'servicebus.bicep' = {
   name: 'servicebus'
   params: {
@@ -113,6 +124,7 @@ module apps 'apps.bicep' = {
     eventHubsHost: eventHubs.outputs.host
     serviceBusNamespace: serviceBus.outputs.namespace
     serviceBusHost: serviceBus.outputs.host
+    topicEndpoint: eventGrid.outputs.endpoint
     cosmosEndpoint: cosmos.outputs.endpoint
     storageName: storage.outputs.name
     blobEndpoint: storage.outputs.endpoint
@@ -139,3 +151,6 @@ output eventHubs string = eventHubs.outputs.host
 output serviceBus string = serviceBus.outputs.host
 output cosmos string = cosmos.outputs.endpoint
 output blobs string = storage.outputs.endpoint
+output topicEndpoint string = eventGrid.outputs.endpoint
+output topic string = eventGrid.outputs.topic
+output storage string = storage.outputs.account

@@ -37,6 +37,7 @@ from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, 
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
+from songline.processes.local_eventgrid import EVENTGRID_PORT, TOPIC_SETTINGS, topic_settings
 from songline.processes.local_identity import identity_settings, own_auth, sign_in_link, without_client
 from songline.processes.managed_identity import CLIENT, act_as_declared, client_ids
 from songline.processes.page_client import page_settings, write_page_client
@@ -205,6 +206,7 @@ def environment(
         **identity_settings(environ, data, f"http://{HOST}:{here['SONGLINE_IDENTITY_PORT']}"),
         **page_settings(data, f"http://{HOST}:{here['SONGLINE_PORT']}"),
         CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
+        **topic_settings(environ, HOST, keys),
         OUTBOX: str(data / "outbox.db"),
         "SONGLINE_RATE": f"{rate:g}",
         "PATH": path,
@@ -251,9 +253,15 @@ def _run(
         # The emulators' management is served over HTTP, and the SDK takes HTTPS only.
         missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE)
         environ = {**environ, **dict.fromkeys(missing, "")}
+    broadcasts = bool(environ[EVENTGRID_PORT]) and not contained and not environ[MODE]
+    if not broadcasts:
+        # Microsoft has no emulator of Event Grid, and localcloud's asks for a key.
+        environ = {**environ, **dict.fromkeys((EVENTGRID_PORT, *TOPIC_SETTINGS), "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in (*SHARED, *TOLD) if name in environ}
+    if broadcasts:
+        shared |= {name: environ[name] for name in TOPIC_SETTINGS}
     began = time.monotonic()
     printer = Printer(sys.stdout) if logs else None
     with cloud, Supervisor(without_client(environ), data / "logs", _say, printer) as supervisor:
@@ -272,7 +280,7 @@ def _run(
                 declare_containers(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}", keys.control)
             asyncio.run(ensure_containers(environ))
             saved = save(data, shared)
-            for name in (*WORKERS, "api", *(["simulator"] if simulator else [])):
+            for name in (*WORKERS, "api", *["simulator"] * simulator, *["broadcast"] * broadcasts):
                 supervisor.start(found[name])
             _healthy(supervisor, "trending", "plays become charts")
             _healthy(supervisor, "catalog", "songs can be found")

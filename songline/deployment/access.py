@@ -49,6 +49,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.PROJECTIONS: "reader",
             channels.PARKED: "reader",
             channels.INGESTIONS: "contributor",
+            channels.IMPORTS: "contributor",
             channels.ERASURES: "contributor",
             channels.AUDIT: "contributor",
         },
@@ -90,6 +91,11 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.PROJECTIONS: "contributor",
             **_STATE,
         },
+        blobs={channels.CHECKPOINT_BLOBS: "contributor"},
+    ),
+    "broadcast": ProcessAccess(
+        hubs={channels.MUSIC_EVENTS: ("receiver",)},
+        containers={channels.BROADCAST: "contributor", channels.PROJECTIONS: "reader", **_STATE},
         blobs={channels.CHECKPOINT_BLOBS: "contributor"},
     ),
     # It carries out erasures too, which rewrite every store and the archive.

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from songline.processors.broadcast.positions import CONTAINER as BROADCAST_CONTAINER
 from songline.processors.catalog import song_store as catalog
 from songline.processors.history.erasure import erasure_store
 from songline.processors.imports import import_store, song_resolution
@@ -29,6 +30,7 @@ CONTAINERS = (
     erasure_store.CONTAINER,
     import_store.CONTAINER,
     song_resolution.CONTAINER,
+    BROADCAST_CONTAINER,
 )
 
 

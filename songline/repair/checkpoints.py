@@ -21,6 +21,8 @@ from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.processors.trending.state_version import StateVersion
 from songline.schemas.channels import (
     ATTEMPTS,
+    BROADCAST,
+    BROADCAST_GROUP,
     CATALOG_GROUP,
     CHARTS,
     CHECKPOINT_BLOBS,
@@ -61,6 +63,7 @@ PROJECTIONS: Mapping[str, ProjectionPlace] = {
     for place in (
         ProjectionPlace("library", LIBRARY_GROUP, LIBRARY, "shelf"),
         ProjectionPlace("catalog", CATALOG_GROUP, SONGS, "id"),
+        ProjectionPlace("broadcast", BROADCAST_GROUP, BROADCAST, "id"),
         ProjectionPlace(TRENDING, TRENDING_GROUP, ATTEMPTS, "id", checkpoints=False),
     )
 }

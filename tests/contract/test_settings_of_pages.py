@@ -42,6 +42,7 @@ WORKERS = {
     "SONGLINE_TRENDING_": _asked(TrendingConfig.read),
     CATALOG: _asked(lambda environ: ProjectionConfig.read(environ, CATALOG, 1.0)),
     LIBRARY: _asked(lambda environ: ProjectionConfig.read(environ, LIBRARY, 1.0), LibraryConfig.read),
+    "SONGLINE_BROADCAST_": _asked(lambda environ: ProjectionConfig.read(environ, "SONGLINE_BROADCAST_", 1.0)),
     "SONGLINE_INGESTION_": _asked(IngestionConfig.read),
     "SONGLINE_ERASURE_": _asked(ErasureConfig.read),
 }

@@ -211,13 +211,14 @@ def _apps(maker: _Maker, workload: Workload, sizes: _Sizes) -> None:
         ("trending", *trending[:2], sizes.peak * figures.TRENDING_CPU_S.value, figures.TRENDING_CPU_S),
         ("catalog", 0.5, 1.0, sizes.peak * figures.CATALOG_CPU_S.value, figures.CATALOG_CPU_S),
         ("library", 0.5, 1.0, sizes.peak * figures.LIBRARY_CPU_S.value, figures.LIBRARY_CPU_S),
+        ("broadcast", 0.25, 0.5, sizes.peak * figures.CATALOG_CPU_S.value, figures.CATALOG_CPU_S),
         ("ingestion", 1.0, 2.0, uploads, figures.INGESTION_CPU_S),
         ("api", 1.0, 2.0, reads, figures.READ_CPU_S),
     ):
         count = max(1, ceil((work + figures.IDLE_CPU.value) / figures.BUSY.value / cores))
         if name == "trending":
             count = max(count, ceil(sizes.week_gib / trending[2].value))
-        if name in ("trending", "catalog", "library") and count > sizes.partitions:
+        if name in ("trending", "catalog", "library", "broadcast") and count > sizes.partitions:
             maker.warnings.append(
                 f"{count} replicas of {name} for {sizes.partitions} partitions: give it more CPU and memory instead"
             )

@@ -74,6 +74,7 @@ ROLES = {
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "reader",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "contributor",
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "pull",
+    "d5a91429-5739-47e2-a06b-3470a27159e7": "sender",
     "00000000-0000-0000-0000-000000000001": "reader",
     "00000000-0000-0000-0000-000000000002": "contributor",
 }
@@ -106,6 +107,8 @@ def environment(app: Resource) -> dict[str, str]:
 
 def owner(principal: str) -> str:
     """The process whose identity a principal is."""
+    if "/topics/" in principal:
+        return "topic"
     found = re.search(r"/id-([a-z]+)-", principal)
     assert found is not None, principal
     return found[1]
@@ -218,6 +221,9 @@ def test_each_process_has_the_rights_that_its_code_needs_and_no_other(deployed: 
     account = next(name for name in suffix if name.startswith("cosmos-"))
     registry = next(name for name in suffix if name.startswith("cr"))
     assert found.pop("capture") == {channels.ARCHIVE_BLOBS: {"contributor"}}
+    assert found.pop("topic") == {channels.UNDELIVERED_BLOBS: {"contributor"}}
+    (topic,) = (name for name in found["broadcast"] if name.startswith("evgt-"))
+    assert found["broadcast"].pop(topic) == {"sender"}
     assert found.keys() == PROCESSES.keys()
     for process, access in PROCESSES.items():
         expected: dict[str, set[str]] = {account: {"metadata"}, registry: {"pull"}}
@@ -232,7 +238,11 @@ def test_no_key_opens_anything(deployed: Deployment, with_options: Deployment) -
     for deployment in (deployed, with_options):
         for one in deployment.resources:
             properties = one.body.get("properties", {})
-            if one.type in ("Microsoft.EventHub/namespaces", "Microsoft.ServiceBus/namespaces"):
+            if one.type in (
+                "Microsoft.EventHub/namespaces",
+                "Microsoft.ServiceBus/namespaces",
+                "Microsoft.EventGrid/topics",
+            ):
                 assert properties["disableLocalAuth"] is True
             if one.type == "Microsoft.DocumentDB/databaseAccounts":
                 assert properties["disableLocalAuth"] is True
@@ -315,7 +325,12 @@ def rules(app: Resource) -> list[dict[str, Any]]:
 
 def test_scale_rules_ask_for_what_is_there(deployed: Deployment, with_options: Deployment) -> None:
     found = apps(with_options)
-    for process, group in {"catalog": channels.CATALOG_GROUP, "library": channels.LIBRARY_GROUP}.items():
+    groups = {
+        "catalog": channels.CATALOG_GROUP,
+        "library": channels.LIBRARY_GROUP,
+        "broadcast": channels.BROADCAST_GROUP,
+    }
+    for process, group in groups.items():
         (rule,) = rules(found[process])
         (identity,) = found[process].body["identity"]["userAssignedIdentities"]
         assert (rule["custom"]["type"], rule["custom"]["identity"]) == ("azure-eventhub", identity)

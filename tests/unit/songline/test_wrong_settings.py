@@ -10,10 +10,12 @@ from songline.api.app import ApiSettings
 from songline.api.past_folds import past_reader
 from songline.api.serving import read_head
 from songline.api.setting_stand_ins import stand_ins
-from songline.cloud.settings import SettingError
+from songline.cloud.settings import SettingError, read_eventgrid
 from songline.cloud.wrong_settings import PAGE, STAND_INS, WrongSettingsError, read_settings
 from songline.doctor.gather import DoctorSettings
 from songline.identity.settings import ClientSettings
+from songline.processes.cloud_keys import PUBLISHED
+from songline.processes.local_eventgrid import topic_settings
 from songline.processors.history.archive.opening import read_archive
 from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.library.config import LibraryConfig
@@ -27,6 +29,7 @@ CLOUD = {
     "AZURE_EVENTHUB_CONNECTIONSTRING": f"SharedAccessKey={HIDDEN}",
     "SONGLINE_KAFKA_BOOTSTRAP": f"Endpoint=sb://x/;SharedAccessKey={HIDDEN}",
     "AZURE_COSMOS_CONNECTIONSTRING": f"AccountKey={HIDDEN}",
+    "SONGLINE_AMQP_WEBSOCKETS": "perhaps",
 }
 QUEUES_AND_BLOBS = {
     "AZURE_SERVICEBUS_CONNECTIONSTRING": f"SharedAccessKey={HIDDEN}",
@@ -81,10 +84,11 @@ FREE = {
     # Names and paths, for which any text will do, and secrets, which the issuer knows.
     *("SONGLINE_SERVICEBUS_CERTIFICATE", "SONGLINE_OUTBOX", "SONGLINE_DATA", "SONGLINE_ARCHIVE_CONTAINER"),
     *("SONGLINE_PAGE_CLIENT_ID", "SONGLINE_PAGE_CLIENT_SECRET", "SONGLINE_PAGE_SCOPES", "SONGLINE_CLIENT_SECRET"),
+    *("AZURE_EVENTGRID_TOPIC_KEY", "AZURE_CLIENT_ID", "SONGLINE_TLS_AUTHORITIES"),
     # A command names the one that it reads, when it needs it.
-    *("SONGLINE_API", "SONGLINE_TOKEN", "SONGLINE_TOKEN_FILE", "SONGLINE_TOKEN_SCOPE"),
-    # Azure names what is not there.
     *("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP"),
+    *("AZURE_EVENTGRID_TOPIC_RESOURCEID", "AZURE_STORAGE_RESOURCEID"),
+    *("SONGLINE_API", "SONGLINE_TOKEN", "SONGLINE_TOKEN_FILE", "SONGLINE_TOKEN_SCOPE"),
     # A worker that does not answer there is what `doctor` tells.
     *("SONGLINE_TRENDING", "SONGLINE_CATALOG", "SONGLINE_INGESTION", "SONGLINE_LIBRARY"),
 }
@@ -101,6 +105,8 @@ PROCESSES: Mapping[str, tuple[Read, dict[str, str]]] = {
     "doctor, by Entra": (DoctorSettings.read, HOSTS),
     "token": (ClientSettings.read, CLIENT),
     "archive": (read_archive, ARCHIVE),
+    "broadcast": (read_eventgrid, {"AZURE_EVENTGRID_TOPIC_ENDPOINT": f"Endpoint=https://x/;SharedAccessKey={HIDDEN}"}),
+    "up": (lambda environ: topic_settings(environ, "127.0.0.1", PUBLISHED), {"SONGLINE_EVENTGRID_PORT": "x"}),
     "trending": (TrendingConfig.read, {f"SONGLINE_TRENDING_{one}": "x" for one in ("FLUSH", "SAVE", "HANG")}),
 }
 

@@ -1,0 +1,55 @@
+"""`songline subscriptions`: lists and deletes the webhooks that hear of songs."""
+
+import asyncio
+import os
+
+import click
+import msgspec
+
+from songline.broadcasting.opening import open_subscriptions
+from songline.broadcasting.subscriptions import (
+    SubscriptionRefusedError,
+    SubscriptionsUnreachableError,
+    WebhookSubscription,
+)
+from songline.cloud.settings import SettingError
+from songline.processes.environment import load
+from songline.sending.exits import CommandError, ExitCode
+
+
+@click.command(epilog="Exit codes: 0 done; 1 there is no such subscription; 2 settings; 3 no answer.")
+@click.option("--delete", "name", help="Delete the subscription of this name.")
+@click.option("--json", "as_json", is_flag=True, help="Print the subscriptions as JSON.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the subscriptions of webhooks, or delete one."""
+    try:
+        if name is not None:
+            if not asyncio.run(_delete(name)):
+                raise CommandError(f"there is no subscription {name!r}", ExitCode.REFUSED)
+            click.echo(f"{name}: deleted")
+            return
+        found = asyncio.run(_all())
+    except SettingError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+    except SubscriptionRefusedError as error:
+        raise CommandError(str(error), ExitCode.REFUSED) from None
+    except SubscriptionsUnreachableError as error:
+        raise CommandError(str(error), ExitCode.UNREACHABLE) from None
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    for one in found:
+        waiting = "" if one.waiting is None else f", {one.waiting} waiting"
+        click.echo(f"{one.name}  {one.url}  {one.state}{waiting}")
+    if not found:
+        click.echo("Nobody is subscribed.")
+
+
+async def _all() -> list[WebhookSubscription]:
+    async with open_subscriptions(load(os.environ)) as control:
+        return await control.all()
+
+
+async def _delete(name: str) -> bool:
+    async with open_subscriptions(load(os.environ)) as control:
+        return await control.delete(name)
