@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+PATH = "/health/identity"
+
 
 class IdentityHealth(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`issuer` is absent where `auth` is off. `keys_age_seconds` is absent until the issuer's keys were read. With

@@ -248,6 +248,7 @@ export interface Kinds {
   uploaded: number;
   removed: number;
   imported: number;
+  undone: number;
   sampled: boolean;
 }
 

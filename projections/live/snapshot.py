@@ -57,6 +57,7 @@ class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
     uploaded: float
     removed: float
     imported: float
+    undone: float
     sampled: bool
 
 

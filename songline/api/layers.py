@@ -18,6 +18,7 @@ from songline.api.session import composition as session
 from songline.api.session.settings import PageSettings
 from songline.producers.http.direct_events import DirectEvents
 from songline.projections.http.responses import plain
+from songline.schemas.identity_health import PATH
 
 
 def install(
@@ -35,9 +36,7 @@ def install(
     """
     counts = RefusalCounts(datetime.now(UTC))
     app.add_api_route("/health/refusals", _refusals(counts), methods=["GET"], include_in_schema=False)
-    app.add_api_route(
-        identity_health.PATH, identity_health.answering(guarding), methods=["GET"], include_in_schema=False
-    )
+    app.add_api_route(PATH, identity_health.answering(guarding), methods=["GET"], include_in_schema=False)
     # All that is refused passes through it.
     app.user_middleware.insert(0, Middleware(RefusalCounter, counts=counts))
     table = CallerTable()

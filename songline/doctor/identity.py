@@ -6,7 +6,6 @@ import httpx
 from msgspec import Struct
 
 from songline.api.guard_settings import AUTH
-from songline.api.identity_health import PATH
 from songline.cloud.settings import SettingError
 from songline.doctor.finding import Finding
 from songline.identity.discovery import DiscoveryError, discovery_address, read_metadata
@@ -16,7 +15,7 @@ from songline.identity.settings import ISSUER, read_issuer
 from songline.processes.environment import API
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
-from songline.schemas.identity_health import IdentityHealth
+from songline.schemas.identity_health import PATH, IdentityHealth
 
 PAGE = "docs/identity.md"
 CHECK = "issuer of tokens"
