@@ -8,7 +8,7 @@ from starlette.responses import Response
 from songline.api.guard_settings import GuardSettings
 from songline.identity.verifier import TokenVerifier
 from songline.projections.http.responses import plain
-from songline.schemas.identity_health import PATH, IdentityHealth
+from songline.schemas.identity_health import IdentityHealth
 
 
 def answering(settings: GuardSettings | None) -> Callable[[Request], Awaitable[Response]]:
