@@ -41,10 +41,6 @@ EXTRAS = {"up": "local", "audit": "local", "rebuild": "history", "export": "hist
 """The extra that brings what a command imports, if it is not `cli`."""
 
 
-MODULES = {"import": "import_history"}
-"""The module of a command whose name no module may have."""
-
-
 class _Commands(click.Group):
     def main(
         self,
@@ -63,7 +59,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = load(f"songline.commands.{MODULES.get(name, name)}", EXTRAS.get(name, "cli")).command  # type: ignore[attr-defined]
+        command = load(f"songline.commands.{name}", EXTRAS.get(name, "cli")).command  # type: ignore[attr-defined]
         assert isinstance(command, click.Command)
         return command
 

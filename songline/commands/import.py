@@ -1,3 +1,4 @@
+# ruff: noqa: N999 - a module is named after its command, and is loaded by that name
 """`songline import`: brings along what a listener heard elsewhere, from files that other services export."""
 
 import os
