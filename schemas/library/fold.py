@@ -82,6 +82,26 @@ def fold_actions(actions: Iterable[UserAction]) -> FoldedLibrary:
     - Of likes, and of uploads, the last event of a partition holds; between partitions the later event time, then the
       higher partition. One that was parked and sent again replaces nothing of its partition that happened after it.
     """
+    songs, listens = _folded(actions)
+    return FoldedLibrary(
+        songs=tuple(songs),
+        listens=sum(song.plays for song in songs),
+        ms_played=sum(song.ms_played for song in songs),
+        heard=sum(song.plays > 0 for song in songs),
+        liked=sum(song.liked_us is not None for song in songs),
+        uploaded=sum(song.uploaded_us is not None for song in songs),
+        first_us=min((song.first_us for song in songs if song.first_us is not None), default=None),
+        last_us=max((song.last_us for song in songs if song.last_us is not None), default=None),
+        recent=tuple(nlargest(RECENT, listens)),
+    )
+
+
+def heard_listens(actions: Iterable[UserAction]) -> list[HeardListen]:
+    """All listens of one listener whose own moment is known, oldest first."""
+    return sorted(_folded(actions)[1])
+
+
+def _folded(actions: Iterable[UserAction]) -> tuple[list[FoldedSong], list[HeardListen]]:
     rows = merge_actions((actions,))
     applied, known = _carried_positions(rows)
     undone = {row.import_mark for row in rows if row.kind == "undone"}
@@ -95,17 +115,7 @@ def fold_actions(actions: Iterable[UserAction]) -> FoldedLibrary:
         song = _folded_song(song_id, of_song, listens)
         if song.recent_us is not None:
             songs.append(song)
-    return FoldedLibrary(
-        songs=tuple(songs),
-        listens=sum(song.plays for song in songs),
-        ms_played=sum(song.ms_played for song in songs),
-        heard=sum(song.plays > 0 for song in songs),
-        liked=sum(song.liked_us is not None for song in songs),
-        uploaded=sum(song.uploaded_us is not None for song in songs),
-        first_us=min((song.first_us for song in songs if song.first_us is not None), default=None),
-        last_us=max((song.last_us for song in songs if song.last_us is not None), default=None),
-        recent=tuple(nlargest(RECENT, listens)),
-    )
+    return songs, listens
 
 
 def fold_window(actions: Iterable[UserAction], since_us: int | None, until_us: int | None) -> FoldedLibrary:
