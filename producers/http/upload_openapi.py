@@ -3,7 +3,7 @@
 from typing import Any
 
 _TEXT = {"type": "string", "maxLength": 300}
-_FIELDS = {"title": _TEXT, "artist": _TEXT, "album": _TEXT, "genre": {"type": "string", "maxLength": 64}}
+_FIELDS = {"title": _TEXT, "artist": _TEXT, "album": _TEXT, "genre": _TEXT}
 _RECEIPT = {
     "type": "object",
     "required": ["id", "state", "href"],

@@ -1,11 +1,13 @@
 """The history of charts: a snapshot for each hour, and the history of one song in them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, structs
 
+from songline.projections.songs.titles import Title
 from songline.projections.store import DocumentStore
-from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key, snapshot_id
+from songline.schemas.documents import CURRENT, GLOBAL, Chart, ChartEntry, Kind, Window, chart_key, snapshot_id
 from songline.schemas.types import Id, Moment
 
 LONGEST = timedelta(days=7)
@@ -76,6 +78,24 @@ async def snapshots(
         structs.replace(chart, entries=chart.entries[:limit]) for chart in found if since <= chart.as_of < until
     )
     return History(kind=kind, window=window, scope=scope, since=since, until=until, charts=charts)
+
+
+def song_ids(found: History) -> set[str]:
+    """The songs in the charts."""
+    return {entry.song_id for chart in found.charts for entry in chart.entries}
+
+
+def renamed(found: History, titles: Mapping[str, Title | None]) -> History:
+    """The charts with the names that their songs have now; those without a name keep that of then."""
+    charts = tuple(
+        structs.replace(chart, entries=[_renamed(entry, titles.get(entry.song_id)) for entry in chart.entries])
+        for chart in found.charts
+    )
+    return structs.replace(found, charts=charts)
+
+
+def _renamed(entry: ChartEntry, title: Title | None) -> ChartEntry:
+    return entry if title is None else structs.replace(entry, title=title.title, artist=title.artist)
 
 
 async def of_song(store: DocumentStore, song_id: Id, windows: tuple[Window, ...], now: datetime) -> SongHistory:

@@ -21,8 +21,10 @@ from songline.projections.http.responses import fresh, plain, shown
 from songline.projections.live_version import VersionedStores
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
+from songline.projections.songs.served_songs import SongVersions
+from songline.projections.songs.titles import Title
 from songline.projections.staleness import MaxStaleness, StalenessCheck
-from songline.projections.store import DocumentStore
+from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import CHARTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window, chart_key
 from songline.schemas.plays import SongPlays
@@ -128,7 +130,7 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         accept: Accept = None,
     ) -> Response:
         """The first chart of each UTC hour, oldest first, over at most seven days. An hour in which the trending worker
-        did not run has none. As a table, each entry is a row."""
+        did not run has none. Songs have the names that they have now. As a table, each entry is a row."""
         known = charts.read_scope(scope)
         if known is None:
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
@@ -144,6 +146,7 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
             # A snapshot is of its hour's first moment: nothing that came after `end` is in one.
             _staleness(request).check("charts", max_staleness, await charts.complete_through(store), end)
         found = await history.snapshots(store, kind, window, known, begin, end, limit)
+        found = history.renamed(found, await _titles(request, history.song_ids(found)))
         name = f"{kind}-{window}-history"
         response = plain(found) if form == negotiation.JSON else tabled(found.charts, form, name)
         response.headers["Vary"] = "Accept"
@@ -161,6 +164,15 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         if max_staleness is not None:
             _staleness(request).check("charts", max_staleness, await charts.complete_through(store))
         return plain(await history.of_song(store, song_id, WINDOWS, now()))
+
+
+async def _titles(request: Request, song_ids: set[str]) -> Mapping[str, Title | None]:
+    """The songs' names of now; none while the catalog can't be read, where charts keep those of then."""
+    songs: SongVersions = request.app.state.songs
+    try:
+        return await (await songs.live()).titles.of(song_ids)
+    except StoreUnavailableError:
+        return {}
 
 
 async def _store(request: Request) -> DocumentStore:

@@ -11,11 +11,14 @@ from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
 from songline.cloud import cosmos
+from songline.processors.catalog.song_store import SongStore
 from songline.projections.http.negotiation import CSV, PARQUET
 from songline.projections.http.tables import SCHEMA
 from songline.schemas import examples
-from songline.schemas.channels import CHARTS, DATABASE
+from songline.schemas.channels import CHARTS, DATABASE, SONGS
 from songline.schemas.documents import CURRENT, Chart, chart_key, snapshot_id
+from songline.schemas.songs import Song
+from tests.support.catalog import stated
 
 NOON = datetime(2026, 11, 20, 12, 0, 3, tzinfo=UTC)
 PATH = "/v1/charts/top/1h/history?scope=genre:history"
@@ -96,3 +99,16 @@ async def test_a_songs_history_is_what_charts_say_of_it(songs_api: httpx.AsyncCl
     assert [(one["window"], one["listens"], one["rank"]) for one in found["standings"]] == [("1h", 40, 2)]
     nothing = (await songs_api.get("/v1/songs/never/history")).json()
     assert (nothing["points"], nothing["standings"]) == ([], [])
+
+
+async def test_a_renamed_song_has_its_new_name_in_the_charts_of_before(
+    database: CosmosClient, songs_api: httpx.AsyncClient
+) -> None:
+    store = SongStore(cosmos.container(database, DATABASE, SONGS))
+    for position, title in enumerate(("Old Name", "New Name"), 1):
+        at = NOON + timedelta(minutes=position)
+        song = Song(id="song-2", user_id="user-3", title=title, artist="Reed", duration_ms=1_000, uploaded_at=at)
+        await store.apply("song-2", "1", [stated(song, position)])
+    charts = (await songs_api.get(DAY)).json()["charts"]
+    lines = [[(entry["title"], entry["listens"]) for entry in chart["entries"]] for chart in charts]
+    assert lines == [[('A "title", =1+1', listens), ("New Name", listens)] for listens in (0, 10, 20)]
