@@ -84,6 +84,8 @@ async def test_songs_and_ingestions_are_shown(database: CosmosClient, api: str) 
     code, text = run("songs", "--json", "--genre", "indie")
     assert (code, json.loads(text)["songs"]) == (0, [])
     code, text = run("songs", "!!!")
+    assert (code, "no songs" in text) == (0, True), text
+    code, text = run("songs", "a b c d e f g h i")
     assert (code, "1 to 8 words" in text) == (1, True), text
     code, text = run("ingestion", "s-1")
     assert (code, "12:00:00  ready" in text) == (0, True), text
