@@ -18,7 +18,7 @@ from msgspec import Raw, Struct, structs
 
 from songline.schemas.decoding import Body, Decoder, excerpt, read_whole
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
-from songline.schemas.genres import GENRE_MAX, GENRE_RULE, genre_names, longest_part
+from songline.schemas.genres import GENRE_RULE, genre_names, is_plain
 from songline.schemas.moments import read_moment
 from songline.schemas.names import several, shown_artist, split_artists
 from songline.schemas.rules import broken_rule
@@ -94,7 +94,7 @@ def read_metadata(fields: Mapping[str, str]) -> Metadata:
         given |= {"artists": kept} if (kept := several(names)) else {}
     if genre := said.get("genre"):
         genres = genre_names(genre)[:GENRES_MAX]
-        if not genres or longest_part(genre) > GENRE_MAX:
+        if not is_plain(genre):
             raise ContractViolationError(Violation("genre", excerpt(repr(genre)), GENRE_RULE))
         given["genre"] = genres[0]
         given |= {"genres": genres} if len(genres) > 1 else {}

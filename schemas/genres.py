@@ -10,7 +10,7 @@ import unicodedata
 from songline.schemas.types import NOT_IN_GENRE
 
 GENRE_MAX = 64
-GENRE_RULE = "the name of one genre: 1 to 64 characters, with a letter of any script"
+GENRE_RULE = "the name of a genre: 1 to 64 letters of any script, digits, space and &+'-"
 _READ_MAX = 20 * GENRE_MAX
 _OTHER = re.compile(rf"(?![ &+'-])[{NOT_IN_GENRE}]")
 _ACCENTED = re.compile("([a-z])[\u0300-\u036f]+")
@@ -41,14 +41,22 @@ def genre_names(raw: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in _APART.split(raw[:_READ_MAX]) if (name := genre_name(part))))
 
 
-def longest_part(raw: str) -> int:
-    """The characters of the longest genre in `raw`."""
-    return max(len(part.strip()) for part in _APART.split(raw))
+def is_plain(raw: str) -> bool:
+    """Whether `raw` names genres and nothing else: each part of at most 64 characters, without signs that no genre has.
+    Tags may have more, which is left out; who asks for a genre is told."""
+    parts = [part for part in _APART.split(raw) if part.strip()]
+    return bool(parts) and all(
+        genre_name(part) is not None and len(part.strip()) <= GENRE_MAX and all(map(_is_said, part)) for part in parts
+    )
+
+
+def _is_said(sign: str) -> bool:
+    return sign.isspace() or sign == "\u2019" or all(map(_counts, unicodedata.normalize("NFKD", sign)))
 
 
 def asked_genre(text: str) -> str | None:
     """The genre that a question names: one, of at most 64 characters. None for any other text."""
-    names = genre_names(text) if len(text) <= GENRE_MAX else ()
+    names = genre_names(text) if is_plain(text) else ()
     return names[0] if len(names) == 1 else None
 
 
