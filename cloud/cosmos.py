@@ -1,11 +1,13 @@
 """Cosmos DB clients, and the containers with their indexing policies."""
 
+import json
 from typing import Any
 
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
+    CosmosHttpResponseError,
     CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
@@ -15,6 +17,9 @@ from songline.cloud.credentials import entra
 from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import CosmosSettings
 from songline.cloud.tls import client_context
+
+_NOT_BY_TOKEN = 5300
+"""The sub-status of a request that no token of data may make. Source: "Troubleshoot forbidden exceptions"."""
 
 OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
 """What a write gets when another one came between it and what it had read."""
@@ -46,16 +51,38 @@ def client(settings: CosmosSettings) -> CosmosClient:
     )
 
 
+class ContainerNotCreatedError(CosmosHttpResponseError):
+    """A container is missing, and this identity can't create it: no role of data can. The message says how to."""
+
+
 async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Container, ...]) -> None:
-    """Create the containers that are missing. On Azure the infrastructure has created them all."""
+    """Create the containers that are missing. On Azure the infrastructure has created them all.
+
+    Raises ContainerNotCreatedError where one is missing and a key would be needed, other kinds of AzureError.
+    """
     home = await cosmos.create_database_if_not_exists(database)
     for container in containers:
-        await home.create_container_if_not_exists(
-            container.name,
-            partition_key=PartitionKey(path=container.partition_key),
-            indexing_policy=container.indexing_policy(),
-            default_ttl=container.ttl,
-        )
+        try:
+            await home.create_container_if_not_exists(
+                container.name,
+                partition_key=PartitionKey(path=container.partition_key),
+                indexing_policy=container.indexing_policy(),
+                default_ttl=container.ttl,
+            )
+        except CosmosHttpResponseError as error:
+            if error.sub_status != _NOT_BY_TOKEN:
+                raise
+            raise ContainerNotCreatedError(error.status_code, _how_to_create(database, container)) from error
+
+
+def _how_to_create(database: str, container: Container) -> str:
+    policy = json.dumps(container.indexing_policy(), separators=(",", ":"))
+    ttl = "" if container.ttl is None else f" --ttl {container.ttl}"
+    return (
+        f"there is no container {container.name}, and a token can't create one: expected it from who manages the "
+        f"account: az cosmosdb sql container create -g GROUP -a ACCOUNT -d {database} -n {container.name} "
+        f"-p {container.partition_key}{ttl} --idx '{policy}'. Then try again"
+    )
 
 
 async def exists(cosmos: CosmosClient, database: str, name: str) -> bool:

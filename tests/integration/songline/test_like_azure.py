@@ -15,9 +15,11 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventData
 from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusMessage
+from msgspec import structs
 
 from songline.cloud import blobs, checkpoints, clock, cosmos, eventhubs, kafka, servicebus
 from songline.cloud.credentials import entra
+from songline.cloud.service_fault import is_denied
 from songline.cloud.settings import (
     EVENTHUB_NAMESPACE,
     WEBSOCKETS,
@@ -137,6 +139,19 @@ async def test_a_process_may_do_what_its_roles_allow(cloud: AzureLikeCloud) -> N
             await account.__aenter__()
         await account.close()
         assert (refused.value.status_code, refused.value.sub_status) == (403, 5301)
+
+
+async def test_a_container_that_a_token_can_not_create_is_asked_of_who_can(cloud: AzureLikeCloud) -> None:
+    assert cloud.keys.control is not None
+    declare_containers(f"http://127.0.0.1:{cloud.ports['control']}", cloud.keys.control)
+    missing = structs.replace(CONTAINERS[0], name="charts-of-a-rebuild", ttl=60)
+    with cloud.acting_as(COMMANDS):
+        async with cosmos.client(read_cosmos(cloud.environment)) as account:
+            with pytest.raises(cosmos.ContainerNotCreatedError) as refused:
+                await cosmos.ensure(account, DATABASE, (missing,))
+    words = f"az cosmosdb sql container create -g GROUP -a ACCOUNT -d {DATABASE} -n {missing.name}"
+    assert words in str(refused.value)
+    assert is_denied(refused.value)
 
 
 async def test_keys_open_nothing(cloud: AzureLikeCloud) -> None:
