@@ -7,7 +7,7 @@ from itertools import islice
 
 from localcloud.cosmos import charges, continuation, json_documents, resource_ids
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.continuation import Continuation, RowPlace, ServiceToken
+from localcloud.cosmos.continuation import Continuation, ServiceToken
 from localcloud.cosmos.damage import checked_body
 from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.extent import Extent
@@ -21,9 +21,9 @@ from localcloud.cosmos.scan import (
     candidates,
     item_number_of,
     narrowed_extents,
-    parts_by_range,
     place_of,
     queried_document,
+    range_to_read,
 )
 from localcloud.cosmos.storage import SqliteSession
 from localcloud.cosmos.values import UNDEFINED, OrderKey
@@ -46,7 +46,7 @@ class Page:
 def read_items(
     session: SqliteSession, container: Container, extent: Extent, limit: int, token: str | None, now: int
 ) -> Page:
-    """Documents as they are, by effective partition key and id."""
+    """Documents as they are, by effective partition key and id; each page is of one partition key range."""
     state = continuation.decode(token, "items", extent.bounds)
     if isinstance(state, ServiceToken):
         extent, state = _resumed(session, container, extent, state, "items")
@@ -54,17 +54,13 @@ def read_items(
     after = (row[0], row[1], row[2] + "\0") if row is not None else None
     found: list[Candidate] = []
     size = 0
-    following: RowPlace | None = None
-    for parts, next_range in parts_by_range(container, [extent], row):
-        for candidate in candidates(session, container, parts, None, after, now):
-            if found and (len(found) == limit or size + len(candidate.body) > MAX_PAGE_BYTES):
-                following = (*found[-1].place, 0)
-                break
-            found.append(candidate)
-            size += len(candidate.body)
-        if found:
-            following = following or next_range
+    parts, following = range_to_read(container, [extent], row)
+    for candidate in candidates(session, container, parts, None, after, now):
+        if found and (len(found) == limit or size + len(candidate.body) > MAX_PAGE_BYTES):
+            following = (*found[-1].place, 0)
             break
+        found.append(candidate)
+        size += len(candidate.body)
     last = Continuation("items", state.extent, row=following) if following else None
     return _page([candidate.body for candidate in found], last, charges.feed(size))
 
@@ -148,16 +144,12 @@ def _streamed(program: Program, scan: Scan, limit: int, state: Continuation) -> 
 def _streamed_by_range(
     program: Program, scan: Scan, limit: int, state: Continuation
 ) -> tuple[list[bytes], Continuation | None]:
-    """The same, but a page ends with its partition key range, as at the service. A range without results has none."""
-    page: list[bytes] = []
-    for parts, next_range in parts_by_range(scan.container, scan.extents, state.row):
-        scan.extents = parts
-        page, following = _streamed(program, scan, limit, state)
-        if following is not None:
-            return page, following
-        if page and next_range is not None:
-            return page, Continuation(state.of, state.extent, row=next_range, given=state.given + len(page))
-    return page, None
+    """The same, but each page is of one partition key range, as at the service: of one without results it is empty."""
+    scan.extents, next_range = range_to_read(scan.container, scan.extents, state.row)
+    page, following = _streamed(program, scan, limit, state)
+    if following is None and next_range is not None:
+        following = Continuation(state.of, state.extent, row=next_range, given=state.given + len(page))
+    return page, following
 
 
 def _sorted(

@@ -98,21 +98,19 @@ def narrowed_extents(
     return [Extent(epk, epk + "!", pk) for epk, pk in points if extent.low <= epk < extent.high]
 
 
-def parts_by_range(
+def range_to_read(
     container: Container, extents: list[Extent], after: RowPlace | None
-) -> Iterator[tuple[list[Extent], RowPlace | None]]:
-    """Of each partition key range that is not read yet: its parts of `extents`, and where the next such range begins.
+) -> tuple[list[Extent], RowPlace | None]:
+    """The parts of `extents` in the next partition key range to read, and where the range behind it begins.
 
-    `after` is the place of the last row that was read; None for the last range.
+    `after` is the place of the last row that was read. None is returned when no range is left behind.
     """
-    found = []
+    left: list[tuple[str, list[Extent]]] = []
     for each in container.ranges:
         parts = [extent for whole in extents if (extent := whole.within(each.low, each.high)).low < extent.high]
         if parts and (after is None or after[0] < each.high):
-            found.append((each.low, parts))
-    for number, (_, parts) in enumerate(found):
-        is_last = number + 1 == len(found)
-        yield parts, None if is_last else (found[number + 1][0], "", "", 0)
+            left.append((each.low, parts))
+    return left[0][1] if left else [], (left[1][0], "", "", 0) if len(left) > 1 else None
 
 
 def queried_document(container: Container, body: bytes) -> object:
