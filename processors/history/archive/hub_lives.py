@@ -62,9 +62,10 @@ class Life:
                 run = max(run, found.last)
         if _are_copies([one], before):
             return Contradiction.WRONG_CLOCK
-        if edge + 1 == first or _are_copies(before, [after.range for after in later]):
+        is_gap = self._lacks(one.first, run)
+        if is_gap or edge + 1 == first or _are_copies(before, [after.range for after in later]):
             return Contradiction.WRONG_BEFORE
-        return Contradiction.WRONG_CLOCK if self._lacks(one.first, run) else Contradiction.NEXT_LIFE
+        return Contradiction.NEXT_LIFE
 
     def add(self, one: LifeFile) -> None:
         """Add the next file."""
@@ -81,10 +82,13 @@ class Life:
         return dropped
 
     def _lacks(self, first: int, last: int) -> bool:
-        """Whether these positions are just what is missing between two files."""
+        """Whether a gap between two files begins at the position `first`; before the first file, whether it ends at
+        `last`: a hub that was made anew begins with position 0 too."""
         at = bisect_left(self._lasts, first)
-        is_behind = first == 0 or (at > 0 and self._lasts[at - 1] == first - 1)
-        return is_behind and min(known.range.first for known in self._files[at:]) == last + 1
+        beyond = min(known.range.first for known in self._files[at:])
+        if first == 0:
+            return beyond == last + 1
+        return at > 0 and self._lasts[at - 1] == first - 1 and beyond > first
 
 
 def files_by_life(files: Sequence[FileFacts]) -> list[LifeFile]:

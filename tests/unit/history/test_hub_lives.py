@@ -102,3 +102,14 @@ def test_what_was_sent_again_to_a_hub_that_was_made_anew_is_a_generation() -> No
     files = [file(100 * at, 100 * at + 99, at, at) for at in range(5)]
     again = [file(100 * at, 100 * at + 99, 10 + at, 10 + at) for at in range(5)]
     assert [one[0] for one in generations(*files, *again)] == [0] * 5 + [1] * 5
+
+
+def test_a_file_of_positions_that_the_hub_had_not_given_yet_begins_no_life() -> None:
+    files = [file(100 * at, 100 * at + 99, at, at) for at in range(8)]
+    assert {one[0] for one in generations(*files, file(5_000, 5_099, 3.5, 20))} == {0}
+
+
+def test_a_hub_that_is_made_anew_after_one_whose_first_events_are_lost_is_a_generation() -> None:
+    files = [file(100 * at, 100 * at + 99, at, at) for at in range(3, 6)]
+    again = [file(100 * at, 100 * at + 99, 10 + at, 10 + at, 1) for at in range(2)]
+    assert [one[0] for one in generations(*files, *again)] == [0] * 3 + [1] * 2
