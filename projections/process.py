@@ -40,6 +40,7 @@ def main(host: str, port: int) -> None:
         host=host,
         port=port,
         http="httptools",
+        ws="none",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,

@@ -56,6 +56,9 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop()
         super().on_headers_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing is logged: a request that asks for another protocol is answered in this one (RFC 9110, 7.8)."""
+
     def _is_between(self) -> bool:
         """Whether the previous request, if there was one, is answered."""
         cycle: RequestResponseCycle | None = self.cycle
@@ -105,6 +108,8 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
         host=host,
         port=port,
         http=protocol,
+        # Whatever library is installed: no operation is a websocket, and none is to go around the deadlines here.
+        ws="none",
         access_log=False,
         server_header=False,
         # Only the addresses that configured proxies pass on are trusted: see songline.producers.http.callers.

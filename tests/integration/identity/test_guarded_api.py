@@ -21,6 +21,8 @@ from tests.support.worker import make_containers
 ONE = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
 ADA, GRACE = "ada", "grace"
+WEBSOCKET = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+WEBSOCKET += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +175,9 @@ async def test_no_bytes_of_a_request_get_past_the_guard(api: ApiProcess, bearer:
         ("POST /v1/events?", ["Content-Length: 0"], 401),
         ("POST /v1/events", ["Content-Length: 9", "Transfer-Encoding: chunked"], 400),
         ("OPTIONS /v1/parked", [], 405),
+        ("GET /v1/live", WEBSOCKET, 401),
+        ("GET /v1/parked", [*WEBSOCKET, f"Authorization: {own}"], 403),
+        ("GET /v1/parked", ["Connection: Upgrade", "Upgrade: h2c"], 401),
         ("TRACE /v1/parked", [], 405),
         ("get /v1/parked", [], 400),
     ]
@@ -184,3 +189,5 @@ async def test_no_bytes_of_a_request_get_past_the_guard(api: ApiProcess, bearer:
             raise AssertionError(f"{line} {headers}: no answer") from error
         assert status(answer) == expected, (line, headers, answer[:300])
     assert "Traceback" not in api.said
+    # Who asks for another protocol fills no log.
+    assert "upgrade" not in api.said.lower()
