@@ -34,6 +34,7 @@ from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
 from songline.processes.azure_like import TOLD, azure_environment, declare_containers
 from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, kept_keys
+from songline.processes.cloud_probes import complete, ensured
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
@@ -48,7 +49,7 @@ from songline.processes.vitals import http_checkup, http_client
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
-PATIENCE = 60.0
+PATIENCE = 150.0
 
 CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
 """Seconds of a window of Event Hubs Capture, for localcloud."""
@@ -271,14 +272,17 @@ def _run(
             if contained:
                 supervisor.start(found["issuer"])
                 _healthy(supervisor, "issuer", "localcloud's, for access tokens")
+                asyncio.run(ensure_containers(environ))
             else:
                 supervisor.start(found["localcloud"])
                 _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
-                _complete(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health")
-            if environ[MODE]:
-                act_as_declared(environ)
-                declare_containers(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}", keys.control)
-            asyncio.run(ensure_containers(environ))
+                # It may be killed meanwhile, as later: then it is started again.
+                control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}"
+                supervisor.wait("localcloud", PATIENCE, complete(f"{control}/health"))
+                if environ[MODE]:
+                    act_as_declared(environ)
+                    declare_containers(control, keys.control)
+                supervisor.wait("localcloud", PATIENCE, ensured(environ))
             saved = save(data, shared)
             for name in (*WORKERS, "api", *["simulator"] * simulator, *["broadcast"] * broadcasts):
                 supervisor.start(found[name])
@@ -309,20 +313,6 @@ def _healthy(supervisor: Supervisor, name: str, what: str, probe: Probe | None =
         _say(f"{name:<10} healthy after {took:4.1f} s   {what}")
     else:
         _say(f"{name:<10} catches up          {left(report)}")
-
-
-class _CloudHealth(Struct):
-    unavailable: dict[str, str] = {}
-
-
-_cloud_health = Decoder(_CloudHealth, "not-an-answer")
-
-
-def _complete(health: str) -> None:
-    """Raise ClickException if localcloud reports a service that it can't serve: Blob Storage without Azurite."""
-    missing = _cloud_health.decode(httpx.get(health, timeout=5, trust_env=False).content).unavailable
-    if missing:
-        raise click.ClickException("; ".join(missing.values()))
 
 
 def _say(line: str) -> None:
