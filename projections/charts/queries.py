@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import structs
 
 from songline.projections.store import DocumentStore
-from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key
+from songline.schemas.documents import CURRENT, GLOBAL, UNKNOWN_GENRE, Chart, Kind, Window, chart_key
 from songline.schemas.genres import asked_genre
 from songline.schemas.progress import PROGRESS, Freshness
 from songline.schemas.regions import REGIONS
@@ -20,7 +20,8 @@ def read_scope(text: str) -> str | None:
     """The scope that `text` asks for, a genre by its name in charts; None where it names none (see SCOPE_RULE)."""
     name, colon, value = text.partition(":")
     if name == "genre" and colon:
-        genre = asked_genre(value)
+        # Songs whose genre is not known have a chart, and no genre has that name.
+        genre = UNKNOWN_GENRE if value.strip().lower() == UNKNOWN_GENRE else asked_genre(value)
         return None if genre is None else f"genre:{genre}"
     return text if is_scope(text) else None
 
