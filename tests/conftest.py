@@ -12,6 +12,7 @@ LONGEST = (
     "chaos/",
     "browser/",
     "integration/songline/test_up.py",
+    "integration/songline/test_audit.py",
     "integration/catalog/test_worker.py",
     "integration/uploads/test_commands.py",
 )
@@ -50,6 +51,9 @@ LONG = (
     "integration/projections/test_version_switch.py",
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",
+    "integration/songline/test_audit.py::test_an_audit_with_faults",
+    "integration/songline/test_audit.py::test_an_interrupted_audit",
+    "integration/songline/test_audit_here.py",
     "integration/songline/test_doctor.py::test_nothing_there",
     "integration/songline/test_like_azure.py::test_tokens_are_fetched_anew",
     "integration/songline/test_ownership.py",

@@ -18,7 +18,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import IngestionAnswer
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.plays import SongPlays
-from songline.schemas.songs import Song, SongsAnswer
+from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 
 SIDE_BY_SIDE = 4
 PLAYS_HOURS = 160
@@ -31,6 +31,11 @@ T = TypeVar("T")
 
 class NoAnswerError(Exception):
     """The API did not answer a question that it must answer, however often it was asked."""
+
+
+def covers(position: Mapping[str, int], least: Mapping[str, int]) -> bool:
+    """Whether an answer at `position` has everything up to `least`."""
+    return all(position.get(partition, -1) >= number for partition, number in least.items())
 
 
 class ApiAnswers:
@@ -50,11 +55,18 @@ class ApiAnswers:
 
         return await _all(keys, read)
 
-    async def plays(self, songs: Iterable[str]) -> dict[str, SongPlays]:
-        """The hours of songs; without those of songs that were removed."""
+    async def plays(self, songs: Iterable[str], position: Mapping[str, int]) -> dict[str, SongPlays]:
+        """The hours of songs, with everything up to the position, which is waited for; without those of songs that were
+        removed."""
 
         async def read(song: str) -> SongPlays | None:
-            return await self._find(f"/v1/songs/{song}/plays", SongPlays, {"hours": PLAYS_HOURS})
+            path = f"/v1/songs/{song}/plays"
+            found = await self._find(path, SongPlays, {"hours": PLAYS_HOURS})
+            # Hours are written behind charts, and this question has no `min_position`.
+            while found is not None and not covers(found.position, position):
+                await asyncio.sleep(PAUSE_S)
+                found = await self._find(path, SongPlays, {"hours": PLAYS_HOURS})
+            return found
 
         return {song: one for song, one in (await _all(songs, read)).items() if one is not None}
 
@@ -73,6 +85,18 @@ class ApiAnswers:
             cursor = page.next
             if cursor is None:
                 return found
+
+    async def songs_of(self, ids: Iterable[str]) -> dict[str, Song]:
+        """Songs of the catalog by id; without those that are not there."""
+
+        async def read(song: str) -> SongAnswer | None:
+            return await self._find(f"/v1/songs/{song}", SongAnswer, {})
+
+        return {song: one.song for song, one in (await _all(ids, read)).items() if one is not None}
+
+    async def summary(self, listener: str) -> LibrarySummary:
+        """The totals of a listener."""
+        return await self._ask(f"/v1/users/{listener}/summary", LibrarySummary, {})
 
     async def uploads(self, ingestions: Iterable[str]) -> dict[str, UploadAnswer]:
         """What became of uploads; without those that are not there."""
@@ -93,7 +117,7 @@ class ApiAnswers:
             if cursor is None:
                 break
         recent = await self._ask(f"/v1/users/{listener}/recent", Recent, {})
-        summary = await self._ask(f"/v1/users/{listener}/summary", LibrarySummary, {})
+        summary = await self.summary(listener)
         return LibraryAnswers(tuple(entries), tuple(recent.listens), summary)
 
     async def _upload(self, ingestion: str) -> UploadAnswer | None:

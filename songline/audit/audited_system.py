@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from songline.api.limit_settings import OFF, REQUESTS, SERVICE_REQUESTS
 from songline.processes.environment import API, DATA, WORKERS, load
 from songline.processes.ports import HOST, settle
 
-START_S = 180.0
+START_S = 300.0
 END_S = 60.0
 POLL_S = 0.1
 
@@ -43,7 +44,8 @@ class AuditedSystem:
         self.data = folder / "data"
         self.log = folder / "up.log"
         self._ports = settle(dict.fromkeys(options, 0))
-        self._environ = {**os.environ, DATA: str(self.data)}
+        # An audit is about loss, and its senders are few: the limit of a caller would only slow it down.
+        self._environ = {**os.environ, DATA: str(self.data), REQUESTS: OFF, SERVICE_REQUESTS: OFF}
         self._up: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -69,6 +71,11 @@ class AuditedSystem:
             time.sleep(POLL_S)
         # The environment may name another system, and a token for that.
         self.environment = load({DATA: str(self.data)})
+
+    def restart(self) -> None:
+        """End what is left, and start again. Raises SystemStartError."""
+        self.end()
+        self.start()
 
     def launch(self) -> None:
         """Start `songline up` without waiting for anything. Raises SystemStartError after `close`."""

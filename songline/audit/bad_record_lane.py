@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
+from azure.eventhub.exceptions import EventHubError
 
 from songline.audit.history import OperationHistory
 from songline.audit.ledger import Ledger
@@ -35,6 +36,6 @@ class BadRecordLane:
                         self._ledger.bad_records += 1
                         self._history.record("bad-record", "accepted", bytes=len(body))
                         await asyncio.sleep(max(0.0, each_s - (time.monotonic() - began_s)))
-            except (AzureError, OSError) as error:
+            except (AzureError, EventHubError, OSError) as error:
                 self._history.record("bad-record", type(error).__name__)
                 await asyncio.sleep(each_s)

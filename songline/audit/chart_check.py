@@ -1,6 +1,6 @@
 """Checks charts and songs' hours against the reference. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from songline.audit import chart_reference
@@ -39,6 +39,32 @@ def check_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> Pr
     )
 
 
+def check_untouched(songs: Collection[str], charts: Mapping[str, Chart], plays: Mapping[str, SongPlays]) -> Proof:
+    """`songs`: those that only excluded listeners play and like. `plays`: their hours."""
+    return proof(
+        "charts-untouched",
+        "No chart and no song's hour counts a listener whom the policy excludes.",
+        {"charts": len(charts), "songs": len(songs)},
+        _touched(songs, charts, plays),
+    )
+
+
+def _touched(
+    songs: Collection[str], charts: Mapping[str, Chart], plays: Mapping[str, SongPlays]
+) -> Iterator[Difference]:
+    for key, chart in sorted(charts.items()):
+        for line in lines(chart):
+            if line.song_id in songs:
+                where = f"/v1/charts/{chart.kind}/{chart.window}?scope={chart.scope}"
+                yield Difference(f"chart {key} counts song {line.song_id}", None, line, where)
+    for song, answer in sorted(plays.items()):
+        for one in answer.hours:
+            seen = one.listens, one.likes, one.unlikes
+            if any(seen):
+                what = f"song {song}, hour {one.hour:%Y-%m-%dT%H}, is counted"
+                yield Difference(what, (0, 0, 0), seen, f"/v1/songs/{song}/plays")
+
+
 def _wrong_charts(log: HubLog, charts: Mapping[str, Chart], rules: Rules) -> Iterator[Difference]:
     minutes = {minute(chart) for chart in charts.values()}
     expected = {at: chart_reference.charts(log.events, at, rules=rules) for at in minutes}
@@ -65,6 +91,10 @@ def _wrong_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> I
     for song in sorted({song for song, _ in expected} - removed - plays.keys()):
         yield Difference(f"the plays of song {song} are not there", None, None, f"/v1/songs/{song}/plays")
     for song, answer in sorted(plays.items()):
+        if any(answer.position.get(partition, -1) < end for partition, end in log.ends.items()):
+            where = f"/v1/songs/{song}/plays"
+            yield Difference(f"the plays of song {song} have not counted all", log.ends, answer.position, where)
+            continue
         for one in answer.hours:
             wanted = expected.get((song, f"{one.hour:%Y-%m-%dT%H}"), (0, 0, 0))
             seen = one.listens, one.likes, one.unlikes

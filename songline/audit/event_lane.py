@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import httpx
 from msgspec import Struct
@@ -29,6 +30,7 @@ class SentEvent(Struct, frozen=True):
 
 class _Item(Struct):
     status: str
+    error: dict[str, Any] | None = None
 
 
 class _Batch(Struct):
@@ -84,6 +86,7 @@ class EventLane:
     async def _send(self, batch: Sequence[SentEvent]) -> None:
         content = b"[" + b",".join(one.body for one in batch) + b"]"
         self._ledger.offered.update(one.id for one in batch if one.is_good)
+        self._ledger.listeners.update(one.listener for one in batch)
         attempt, is_doubtful = 0, False
         while True:
             attempt += 1
@@ -100,6 +103,7 @@ class EventLane:
                 return
             self._history.record("publish", outcome, **details, events=len(batch))
             if answer is not None and is_final(answer.status_code):
+                self._history.record("misjudged", outcome, answer=answer.text[:1_000])
                 self._ledger.misjudged.update(one.id for one in batch)
                 return
             self._ledger.sent_again += len(batch)
@@ -111,10 +115,15 @@ class EventLane:
             results = _batches.decode(content).results
         except PoisonError:
             results = []
+        if len(results) != len(batch):
+            self._history.record("misjudged", "unreadable", answer=content[:1_000].decode(errors="replace"))
+            self._ledger.misjudged.update(one.id for one in batch)
+            return
         taken = []
-        for event, result in zip(batch, results, strict=False):
+        for event, result in zip(batch, results, strict=True):
             is_taken = result.status in ("sent", "kept")
             if is_taken != event.is_good:
+                self._history.record("misjudged", result.status, id=event.id, error=result.error)
                 self._ledger.misjudged.add(event.id)
             elif is_taken:
                 taken.append((event.id, event.listener, event.body))

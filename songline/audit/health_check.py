@@ -18,6 +18,8 @@ BEHIND_S = 60.0 + 30.0
 """A worker may be this far behind, and for so long, before it must say so."""
 SEEN_LATE_S = 20.0
 """What a worker has applied is seen in answers so much later at most."""
+READY_S = 30.0 + 5.0
+"""A worker that has just started finds out for so long how far behind it is."""
 NEAR_S = 2.0
 HICCUP_S = 45.0
 """A busy machine may leave a question unanswered for so long: only what a process says itself counts at once."""
@@ -63,9 +65,10 @@ def check_health(
     return [
         proof(
             "ready-is-true",
-            f"No worker said that it is ready while its answers lacked an event for more than {BEHIND_S:.0f} s.",
+            f"No worker said for more than {READY_S:.0f} s that it is ready while its answers lacked an event for more "
+            f"than {BEHIND_S:.0f} s.",
             {"answers that it is ready": len(ready), "looks at positions": len(positions)},
-            _ready_though_behind(samples, positions, log),
+            _ready_though_behind(samples, positions, faults, log),
         ),
         proof(
             "not-ready-is-true",
@@ -77,28 +80,40 @@ def check_health(
 
 
 def _ready_though_behind(
-    samples: Sequence[HealthSample], positions: Sequence[PositionSample], log: HubLog
+    samples: Sequence[HealthSample], positions: Sequence[PositionSample], faults: Sequence[FaultSpan], log: HubLog
 ) -> Iterator[Difference]:
     enqueued: dict[str, list[tuple[int, float]]] = {}
     for one in log.records:
         enqueued.setdefault(str(one.partition), []).append((one.position, one.enqueued_s))
-    said: dict[str, list[HealthSample]] = {}
+    said: dict[str, list[tuple[HealthSample, float]]] = {}
+    """Each answer, and since when the process has given the same."""
     for sample in sorted(samples, key=lambda one: one.at_s):
-        said.setdefault(sample.process, []).append(sample)
+        before = said.setdefault(sample.process, [])
+        is_same = bool(before) and before[-1][0].is_ready == sample.is_ready
+        before.append((sample, before[-1][1] if is_same else sample.at_s))
+    kills = [one for one in faults if one.kind in ("kill", "start")]
+    starts = {name: [one.end_s for one in kills if one.process in (name, EVERYTHING)] for name in said}
     for seen in positions:
-        health = said.get(seen.worker, [])
-        at = bisect_right(health, seen.at_s, key=lambda one: one.at_s) - 1
-        if at < 0 or not health[at].is_ready or seen.at_s - health[at].at_s > NEAR_S:
+        answers = said.get(seen.worker, [])
+        at = bisect_right(answers, seen.at_s, key=lambda one: one[0].at_s) - 1
+        if at < 0:
+            continue
+        health, same_s = answers[at]
+        if not health.is_ready or seen.at_s - health.at_s > NEAR_S:
+            continue
+        # A quick start may lie between two questions.
+        began_s = max([same_s, *(end_s for end_s in starts.get(seen.worker, ()) if end_s <= health.at_s)])
+        if health.at_s - began_s <= READY_S:
             continue
         for partition, records in enqueued.items():
             first = bisect_right(records, seen.position.get(partition, -1), key=lambda one: one[0])
             if first == len(records):
                 continue
-            position, since_s = records[first]
-            age_s = health[at].at_s - since_s
+            position, enqueued_s = records[first]
+            age_s = health.at_s - enqueued_s
             if age_s > BEHIND_S + SEEN_LATE_S:
                 what = f"{seen.worker} was ready, and its answers lacked position {position} of partition {partition}"
-                where = f"{seen.worker}'s log at {health[at].at_s:.0f}"
+                where = f"{seen.worker}'s log at {health.at_s:.0f}"
                 yield Difference(what, f"at most {BEHIND_S:.0f} s", f"{age_s:.0f} s", where)
 
 

@@ -22,5 +22,9 @@ class OperationHistory:
         line = {"at": round(self._now_s(), 3), "operation": operation, "outcome": outcome, **details}
         self._file.write(self._encode(line) + b"\n")
 
-    def close(self) -> None:
-        self._file.close()
+    def by_operation(self) -> dict[str, dict[str, int]]:
+        """How many there were, by operation, then by outcome."""
+        found: dict[str, dict[str, int]] = {}
+        for (operation, outcome), count in self.counts.items():
+            found.setdefault(operation, {})[outcome] = count
+        return found

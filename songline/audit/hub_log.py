@@ -1,13 +1,14 @@
 """All that a hub holds, read over Kafka: what every projection must follow from."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
-from songline.cloud.kafka import client_options
+from songline.cloud.kafka import client_options, running
 from songline.cloud.settings import EventHubsSettings
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import Event, decode
@@ -50,24 +51,44 @@ def hub_log(records: Iterable[HubLogRecord]) -> HubLog:
     return HubLog(tuple(in_order), tuple(events), tuple(unreadable))
 
 
-async def read_hub(settings: EventHubsSettings, hub: str = MUSIC_EVENTS) -> HubLog:
-    """All that is in the hub now. Raises KafkaError, and TimeoutError after PATIENCE_S."""
-    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
-    async with asyncio.timeout(PATIENCE_S):
-        await consumer.start()
-        try:
+async def read_ends(settings: EventHubsSettings, hub: str = MUSIC_EVENTS) -> dict[str, int]:
+    """The last position of each partition that holds a record now. Raises KafkaError, and TimeoutError."""
+    async with _consumer(settings, hub) as (_, ends):
+        return {str(place.partition): end - 1 for place, end in ends.items() if end}
+
+
+async def read_hub(
+    settings: EventHubsSettings, hub: str = MUSIC_EVENTS, after: Mapping[str, int] | None = None
+) -> HubLog:
+    """All that is in the hub now, or what is behind the positions `after` by partition, of which all that hold records
+    are named. Raises KafkaError, and TimeoutError where nothing comes for PATIENCE_S."""
+    async with _consumer(settings, hub) as (consumer, ends):
+        if after is not None:
+            for one in ends:
+                consumer.seek(one, after.get(str(one.partition), -1) + 1)
+        found: list[HubLogRecord] = []
+        while any([await consumer.position(one) < end for one, end in ends.items()]):
+            async with asyncio.timeout(PATIENCE_S):
+                batches: dict[Any, list[Any]] = {}
+                while not batches:
+                    batches = await consumer.getmany(timeout_ms=200)
+            for place, batch in batches.items():
+                found += [
+                    HubLogRecord(place.partition, one.offset, one.timestamp / 1000, one.value or b"") for one in batch
+                ]
+        return hub_log(found)
+
+
+@asynccontextmanager
+async def _consumer(
+    settings: EventHubsSettings, hub: str
+) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
+    """A consumer at the beginning of all partitions, and their ends."""
+    unstarted = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+    async with running(unstarted) as consumer:
+        async with asyncio.timeout(PATIENCE_S):
             cluster = await consumer._client.fetch_all_metadata()
             partitions = [TopicPartition(hub, number) for number in sorted(cluster.partitions_for_topic(hub) or ())]
             consumer.assign(partitions)
             ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-            found: list[HubLogRecord] = []
-            while any([await consumer.position(one) < end for one, end in ends.items()]):
-                batches: dict[Any, list[Any]] = await consumer.getmany(timeout_ms=200)
-                for place, batch in batches.items():
-                    found += [
-                        HubLogRecord(place.partition, one.offset, one.timestamp / 1000, one.value or b"")
-                        for one in batch
-                    ]
-            return hub_log(found)
-        finally:
-            await consumer.stop()
+        yield consumer, ends

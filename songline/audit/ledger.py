@@ -29,15 +29,17 @@ class AcceptedUpload(Struct, frozen=True):
 class Ledger(Struct):
     """All that an audit sent, and what was acknowledged.
 
-    `offered` are the ids of all good events that were sent at least once, whatever became of them. `refused` are the
-    ids of bad events that were refused. `misjudged` are those of good events that were refused and of bad ones that
-    were taken, and the keys of uploads that were refused. `bad_records` counts the records that the hub took past the
-    API and nobody can read. `sent_again` counts events in batches that had to be sent again.
+    `offered` are the ids of all good events that were sent at least once, whatever became of them. `listeners` are
+    all for whom something was sent. `refused` are the ids of bad events that were refused. `misjudged` are those of
+    good events that were refused and of bad ones that were taken, and the keys of uploads that were refused.
+    `bad_records` counts the records that the hub took past the API and nobody can read. `sent_again` counts events in
+    batches that had to be sent again.
     """
 
     events: dict[str, AcceptedEvent] = field(default_factory=dict)
     uploads: dict[str, AcceptedUpload] = field(default_factory=dict)
     offered: set[str] = field(default_factory=set)
+    listeners: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     misjudged: set[str] = field(default_factory=set)
     bad_records: int = 0

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from songline.audit.event_lane import SentEvent
 from songline.audit.plan import AuditConfig
@@ -16,9 +16,24 @@ from songline.schemas.events import SongPlayed
 BAD_SHARE = 0.01
 
 
-def load(config: AuditConfig, start: datetime, prefix: str) -> Iterator[tuple[datetime, SentEvent]]:
+BOTS = 2
+
+
+class LoadNames(Struct, frozen=True):
+    """What the ids of listeners and of songs begin with."""
+
+    listeners: str = ""
+    songs: str = ""
+
+
+def players(config: AuditConfig, names: LoadNames) -> tuple[str, ...]:
+    """The ids of the simulated listeners, who play and like; those who upload songs have others."""
+    return tuple(f"{names.listeners}user-{number}" for number in range(config.listeners + BOTS))
+
+
+def load(config: AuditConfig, start: datetime, names: LoadNames) -> Iterator[tuple[datetime, SentEvent]]:
     """Events without end, each with the moment at which it is due: some are sent twice, some overtake others, some are
-    late by up to a month, and a few break the contract. Ids of listeners and songs begin with `prefix`."""
+    late by up to a month, and a few break the contract."""
     chance = random.Random(f"bad events {config.seed}")
     world = SimulationConfig(
         rate=config.rate,
@@ -31,19 +46,19 @@ def load(config: AuditConfig, start: datetime, prefix: str) -> Iterator[tuple[da
         removals=0.2,
         likes=0.2,
         unlikes=0.3,
-        bots=2,
+        bots=BOTS,
     )
     for number, (due, event) in enumerate(Simulation(config.seed, start, world)):
-        named = _named(event, prefix)
+        named = _named(event, names)
         yield due, SentEvent(named.id, named.partition_key, encode(named))
         if chance.random() < BAD_SHARE:
             yield due, _broken(named, f"audit-bad-{number}")
 
 
-def _named(event: Event, prefix: str) -> Event:
+def _named(event: Event, names: LoadNames) -> Event:
     data = event.data
     return structs.replace(
-        event, data=structs.replace(data, user_id=prefix + data.user_id, song_id=prefix + data.song_id)
+        event, data=structs.replace(data, user_id=names.listeners + data.user_id, song_id=names.songs + data.song_id)
     )
 
 

@@ -47,25 +47,27 @@ _HOLDS_S: dict[FaultKind, tuple[float, float]] = {
 
 
 class AuditConfig(Struct, frozen=True, kw_only=True):
-    """What the caller asks for. `minutes` of load; `rate` events a second."""
+    """What the caller asks for. `minutes` of load; `rate` events a second. `is_here`: on the system that runs."""
 
     seed: int
     minutes: float = 2.0
     is_chaotic: bool = False
     rate: float = 40.0
-    uploads_each_s: float = 0.5
+    uploads_each_s: float = 0.25
     bad_records_each_s: float = 0.5
+    is_here: bool = False
     recovers_s: float = 150.0
     """How long a process may take to be ready again, and the system to come to rest."""
 
     @property
     def listeners(self) -> int:
         """How many simulated listeners there are: each one's library is read at the end."""
-        return min(200, 20 + int(50 * self.minutes))
+        # Those of the running system have to be in its policy, and are erased one after another.
+        return 6 if self.is_here else min(200, 20 + int(50 * self.minutes))
 
     @property
     def songs(self) -> int:
-        return min(100, 20 + int(20 * self.minutes))
+        return 12 if self.is_here else min(100, 20 + int(20 * self.minutes))
 
 
 class PlannedFault(Struct, frozen=True):

@@ -42,7 +42,7 @@ def report_text(report: AuditReport, places: Mapping[str, str]) -> str:
 
 def _lines(report: AuditReport, places: Mapping[str, str]) -> Iterator[str]:
     config = report.config
-    kind = "with faults" if config.is_chaotic else "without faults"
+    kind = "with faults" if config.is_chaotic else "of the running system" if config.is_here else "without faults"
     yield f"Audit {kind}, seed {config.seed}: {_verdict(report)}"
     yield f"It took {report.took_s:.0f} s, of which {config.minutes * 60:.0f} s were under load."
     if report.ended_early:

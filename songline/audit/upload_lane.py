@@ -47,6 +47,7 @@ class UploadLane:
         self._number += 1
         key = f"{self._run_id}-{self._user_id}-{self._number}"
         headers = {"X-User-Id": self._user_id, "Idempotency-Key": key, "Content-Type": "audio/wav"}
+        self._ledger.listeners.add(self._user_id)
         attempt = 0
         while True:
             attempt += 1
@@ -66,6 +67,7 @@ class UploadLane:
                 )
                 return
             if outcome.isdecimal() and is_final(int(outcome)):
+                self._history.record("misjudged", outcome, key=key)
                 self._ledger.misjudged.add(key)
                 return
             await asyncio.sleep(PAUSE_S)

@@ -47,6 +47,21 @@ def test_a_worker_that_lacks_an_old_event_and_says_so_is_right() -> None:
     assert check(seen, [PositionSample("library", 500.0, {"0": 2})], faults) == {}
 
 
+def test_a_worker_that_has_just_started_finds_out_first() -> None:
+    faults = [FaultSpan("kill", "library", 390.0, 470.0)]
+    seen = samples("library", (390.0, 470.0))
+    assert check(seen, [PositionSample("library", 500.0, {"0": 2})], faults) == {}
+    assert check(seen, [PositionSample("library", 506.0, {"0": 2})], faults) == {"ready-is-true": 1}
+
+
+def test_a_start_between_two_questions_is_one() -> None:
+    late = [PositionSample("library", 500.0, {"0": 2})]
+    assert check(samples("library"), late, [FaultSpan("kill", "library", 470.0, 470.0)]) == {}
+    assert check(samples("library"), late, [FaultSpan("kill", EVERYTHING, 470.0, 480.0)]) == {}
+    for fault in (FaultSpan("kill", "catalog", 470.0, 470.0), FaultSpan("cut", EVERYTHING, 470.0, 480.0)):
+        assert check(samples("library"), late, [fault]) == {"ready-is-true": 1}
+
+
 def test_the_health_of_another_worker_says_nothing() -> None:
     assert check(samples("catalog"), [PositionSample("library", 500.0, {"0": 2})]) == {}
 

@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from localcloud.faults import parse_rules
 from songline.audit.bad_bodies import bad_bodies
 from songline.audit.fault_rules import rules
-from songline.audit.load import load
+from songline.audit.load import LoadNames, load, players
 from songline.audit.plan import KILLS_PER_ROUND, KINDS, AuditConfig, fault_rounds
 from songline.audit.sample_songs import sample_songs
 from songline.processors.ingestion.audio.probe import RefusedAudio, probe
 from songline.schemas.acceptance import accepted
 from songline.schemas.envelope import decode
 from songline.schemas.errors import ContractViolationError, PoisonError
+from songline.schemas.events import SongLiked, SongPlayed, SongUnliked
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NAMES = LoadNames("l-", "s-")
 
 
 @given(st.integers(0, 1 << 40))
@@ -46,7 +48,7 @@ def test_localcloud_takes_the_rules_of_every_spell(kind: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_events() -> None:
-    first, again = (list(islice(load(AuditConfig(seed=7), START, "a-"), 500)) for _ in range(2))
+    first, again = (list(islice(load(AuditConfig(seed=7), START, NAMES), 500)) for _ in range(2))
     assert first == again
     ids = [event.id for _, event in first]
     assert len(set(ids)) < len(ids), "none is sent twice"
@@ -57,8 +59,10 @@ def test_the_same_seed_gives_the_same_events() -> None:
             continue
         event = decode(sent.body)
         assert (sent.id, sent.listener) == (event.id, event.partition_key)
-        assert event.partition_key.startswith("a-")
-        assert event.data.song_id.startswith("a-")
+        assert event.partition_key.startswith("l-")
+        assert event.data.song_id.startswith("s-")
+        if isinstance(event.data, SongPlayed | SongLiked | SongUnliked):
+            assert event.data.user_id in players(AuditConfig(seed=7), NAMES)
     assert not all(sent.is_good for _, sent in first)
 
 

@@ -69,6 +69,12 @@ def test_a_chart_that_was_not_read_or_is_behind_is_named() -> None:
     assert whats(check_charts(ONCE, charts, USUAL)) == ["chart top:24h:region:DE was not read"]
 
 
+def test_plays_that_are_behind_are_named() -> None:
+    plays = right_plays(ONCE)
+    plays["song-1"] = structs.replace(plays["song-1"], position={"0": 0})
+    assert whats(check_plays(ONCE, plays, USUAL)) == ["the plays of song song-1 have not counted all"]
+
+
 def test_a_chart_that_must_be_empty_is_named() -> None:
     charts = right_charts(ONCE)
     charts["top:1h:region:FR"] = structs.replace(charts["top:1h:region:DE"], scope="region:FR")
@@ -95,8 +101,9 @@ def test_excluded_listeners_count_in_no_chart() -> None:
     rules = Rules(excluded=("user-9",))
     charts = {key: structs.replace(one, position=TWICE.ends) for key, one in right_charts(ONCE).items()}
     assert check_charts(TWICE, charts, rules).holds
-    assert check_plays(TWICE, right_plays(ONCE), rules).holds
-    assert not check_plays(TWICE, right_plays(ONCE), USUAL).holds
+    plays = {song: structs.replace(one, position=TWICE.ends) for song, one in right_plays(ONCE).items()}
+    assert check_plays(TWICE, plays, rules).holds
+    assert whats(check_plays(TWICE, plays, USUAL)) == ["song song-1, hour 2026-11-22T11"]
 
 
 def test_a_song_that_is_missing_foreign_or_other_is_named() -> None:
