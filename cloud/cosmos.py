@@ -72,7 +72,9 @@ async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Containe
         except CosmosHttpResponseError as error:
             if error.sub_status != _NOT_BY_TOKEN:
                 raise
-            raise ContainerNotCreatedError(error.status_code, _how_to_create(database, container)) from error
+            raise ContainerNotCreatedError(  # type: ignore[no-untyped-call]
+                error.status_code, _how_to_create(database, container)
+            ) from error
 
 
 def _how_to_create(database: str, container: Container) -> str:

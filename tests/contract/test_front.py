@@ -16,6 +16,7 @@ VALUES = {
     "window": "1h",
     "song_id": "song-1",
     "user_id": "user-1",
+    "import_id": "import-1",
     "ingestion_id": "i-1",
     "erasure_id": "e-1",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from songline.processors.catalog.refolding import MARK
 from songline.schemas.channels import SONGS
 from songline.schemas.ownership import Claim, enqueued_second
 from songline.schemas.progress import PROGRESS
@@ -50,7 +51,7 @@ class Catalog(Projection):
         return next(iter([msgspec.convert(item, SongDocument) async for item in query]), None)
 
     async def songs(self) -> dict[str, SongDocument]:
-        query = self.container.query_items(f"SELECT * FROM c WHERE c.id != '{PROGRESS}'")
+        query = self.container.query_items(f"SELECT * FROM c WHERE c.id NOT IN ('{PROGRESS}', '{MARK}')")
         return {item["id"]: msgspec.convert(item, SongDocument) async for item in query}
 
 

@@ -47,7 +47,7 @@ def text_in(file: BinaryIO, parent: Element, wanted: int) -> str:
 def content_of(file: BinaryIO, element: Element) -> bytes:
     """What is in the element, 64 KiB at most; nothing where its size is unknown."""
     file.seek(element.content)
-    return file.read(min((element.end or element.content) - element.content, _VALUE_MAX))
+    return file.read(max(0, min((element.end or element.content) - element.content, _VALUE_MAX)))
 
 
 def element_at(file: BinaryIO, at: int, end: int) -> Element | None:

@@ -92,7 +92,7 @@ def before_zeros(file: BinaryIO, start: int, end: int) -> int:
     while end > start:
         first = max(start, end - BLOCK)
         file.seek(first)
-        rest = file.read(end - first).rstrip(b"\0")
+        rest = file.read(max(0, end - first)).rstrip(b"\0")
         if rest:
             return first + len(rest)
         end = first
@@ -103,7 +103,7 @@ def _tag_before(file: BinaryIO, start: int, end: int) -> TrailingTag | None:
     """The tag that ends at `end` and begins at `start` or behind; None where there is none."""
     first = max(start, end - _ID3V1 - _ID3V1_EXTENDED)
     file.seek(first)
-    tail = file.read(end - first)
+    tail = file.read(max(0, end - first))
     footer = tail[-_APE_FOOTER:]
     kind: Literal["id3v1", "id3v2", "ape", "lyrics"] = "lyrics"
     size = 0
@@ -118,7 +118,7 @@ def _tag_before(file: BinaryIO, start: int, end: int) -> TrailingTag | None:
         size = int(tail[-15:-9]) + 15
     elif tail.endswith(b"LYRICSEND"):
         file.seek(max(start, end - _LYRICS_MAX))
-        lyrics = file.read(min(_LYRICS_MAX, end - start))
+        lyrics = file.read(max(0, min(_LYRICS_MAX, end - start)))
         at = lyrics.rfind(b"LYRICSBEGIN")
         size = len(lyrics) - at if at >= 0 else 0
     return TrailingTag(kind, end - size, end) if 0 < size <= end - start else None

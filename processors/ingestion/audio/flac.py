@@ -77,7 +77,7 @@ def _samples(file: BinaryIO, extent: Extent, info: FlacStreamInfo, first: int) -
     # Zeros don't change a checksum that is 0.
     end = before_zeros(file, extent.start, extent.end)
     file.seek(max(first, end - WINDOW))
-    tail = file.read(end - file.tell())
+    tail = file.read(max(0, end - file.tell()))
     at = tail.rfind(b"\xff")
     while at >= 0:
         frame = read_frame(tail[at : at + FRAME_HEAD_MAX], info.block_size)

@@ -67,7 +67,7 @@ def _freeform(file: BinaryIO, item: Box) -> Iterator[tuple[str, str]]:
     if named is None:
         return
     file.seek(named.content + 4)
-    if file.read(min(named.end - named.content - 4, 64)).upper() == b"ARTISTS":
+    if file.read(max(0, min(named.end - named.content - 4, 64))).upper() == b"ARTISTS":
         for _, value in _data(file, item):
             yield "artists", decoded(value)
 
@@ -77,7 +77,7 @@ def _data(file: BinaryIO, item: Box) -> Iterator[tuple[int, bytes]]:
     for box in boxes(file, item.content, item.end):
         if box.type == b"data":
             file.seek(box.content)
-            octets = file.read(min(box.end - box.content, 8 + VALUE_MAX))
+            octets = file.read(max(0, min(box.end - box.content, 8 + VALUE_MAX)))
             yield int.from_bytes(octets[1:4]), octets[8:]
 
 
@@ -86,6 +86,6 @@ def _quicktime(file: BinaryIO, about: Box) -> Iterator[tuple[str, str]]:
     for box in boxes(file, about.content, about.end):
         if box.type in _NAMES and box.type != b"aART":
             file.seek(box.content)
-            octets = file.read(min(box.end - box.content, VALUE_MAX))
+            octets = file.read(max(0, min(box.end - box.content, VALUE_MAX)))
             size = int.from_bytes(octets[:2])
             yield _NAMES[box.type], decoded(octets[4 : 4 + size])

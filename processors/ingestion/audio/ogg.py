@@ -68,7 +68,7 @@ def _checked_end(file: BinaryIO, extent: Extent) -> int:
         raise cut_off(last.end, extent.end)
     check_page(file, last)
     file.seek(last.end)
-    rest = file.read(min(4, extent.end - last.end))
+    rest = file.read(max(0, min(4, extent.end - last.end)))
     if rest and b"OggS".startswith(rest):
         raise cut_off(extent.end + 1, extent.end)
     return last.end

@@ -63,7 +63,7 @@ def first_pages(file: BinaryIO, start: int, end: int) -> Iterator[OggPage]:
     at = start
     while at < end:
         file.seek(at)
-        block = file.read(min(_BLOCK + _HEAD, end - at))
+        block = file.read(max(0, min(_BLOCK + _HEAD, end - at)))
         place = block.find(b"OggS\0")
         while place >= 0:
             if len(block) > place + 5 and block[place + 5] & FIRST:
@@ -95,7 +95,7 @@ def last_page(file: BinaryIO, start: int, end: int, serial: int | None) -> OggPa
     while window_end > start:
         window = max(start, window_end - 2 * PAGE_MAX)
         file.seek(window)
-        tail = file.read(min(end, window_end + 4) - window)
+        tail = file.read(max(0, min(end, window_end + 4) - window))
         at = tail.rfind(b"OggS")
         while at >= 0:
             page = page_at(file, window + at)

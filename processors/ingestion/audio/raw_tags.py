@@ -89,7 +89,7 @@ def _ape(file: BinaryIO, tag: TrailingTag) -> RawTags:
     count = int.from_bytes(footer[16:20], "little")
     start = tag.start + (_APE_FOOTER if footer[23] & 0x80 else 0)
     file.seek(start)
-    octets = file.read(min(tag.end - _APE_FOOTER - start, _APE_MAX))
+    octets = file.read(max(0, min(tag.end - _APE_FOOTER - start, _APE_MAX)))
     return named(_ape_items(octets, count))
 
 

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
 from tests.support import odd_audio as odd
 from tests.support.audio import id3, mp3_frames, song
+from tests.support.hostile import READY, broken
 
 AAC_FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
 
@@ -315,3 +317,13 @@ def test_all_artists_of_a_file_are_kept(content: bytes, artist: tuple[str, tuple
 def test_genres_of_any_script_are_kept_and_told_apart(name: str) -> None:
     found = probed(song(name, 1.0, tags={"title": "÷", "genre": "Джаз; Synth-Pop"})).metadata
     assert (found.title, found.genre, found.genres) == ("÷", "джаз", ("джаз", "synth-pop"))
+
+
+@pytest.mark.parametrize("name", broken())
+def test_what_is_broken_is_refused_the_same_way_on_disk(name: str, tmp_path: Path) -> None:
+    """A file on disk refuses some reads that one in memory takes."""
+    case, path = broken()[name], tmp_path / "file"
+    path.write_bytes(case.content)
+    with path.open("rb") as file:
+        answer = probe(file)
+    assert (READY if isinstance(answer, ProbedAudio) else answer.reason.cause) == case.outcome
