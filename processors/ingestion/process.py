@@ -44,7 +44,7 @@ from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
-from songline.processors.ingestion.scratch import scratch_folder
+from songline.processors.ingestion.scratch import check_temporary_folder, scratch_folder
 from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import run_unless, run_worker
@@ -66,6 +66,7 @@ class IngestionSettings(Struct, frozen=True):
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "IngestionSettings":
         """The settings in `environ`; raises SettingError."""
+        check_temporary_folder(environ)
         return cls(
             read_servicebus(environ),
             read_eventhubs(environ),

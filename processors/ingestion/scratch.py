@@ -8,13 +8,26 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from songline.cloud.settings import SettingError
+
 PREFIX = "songline-ingestion-"
+LONGEST = 75
+"""Bytes of the path of the machine's folder for temporary files: names of sockets that multiprocessing makes in it have
+32 more, and 107 in all."""
+
 LOCK = "lock"
 """The file that a living worker has locked."""
+
+
+def check_temporary_folder(environ: Mapping[str, str]) -> None:
+    """Raise SettingError where no file could be read, because its reader's socket has no room for its name."""
+    folder = environ.get("TMPDIR", "")
+    if len(os.fsencode(folder)) > LONGEST:
+        raise SettingError("TMPDIR", repr(folder), f"a path of at most {LONGEST} bytes: sockets are made in it")
 
 
 @contextmanager

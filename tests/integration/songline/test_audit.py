@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,11 +39,11 @@ SENTENCES = {
 
 
 class Audit:
-    """A `songline audit` that writes to `folder`; its data folder is made in `folder` too."""
+    """A `songline audit` that writes to `folder`; its data folder is made beside it."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self.out, self.temporary = folder / "out", folder / "temporary"
-        self.temporary.mkdir()
+        # Sockets are made in it, so its path is short.
+        self.out, self.temporary = folder / "out", Path(tempfile.mkdtemp(prefix="audit", dir=folder.parent))
         self._log = folder / "audit.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(

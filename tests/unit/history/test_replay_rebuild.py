@@ -176,8 +176,12 @@ def parts_of(history: HistoryInFiles, until_s: int | None) -> RebuildParts:
     async def hub_generation(partition: str, created_at: datetime, after: int) -> int:
         return 0
 
+    async def is_at(partition: str, position: int, second: int | None) -> bool:
+        return True
+
     read = SimpleNamespace(
         read=history.read,
+        is_at=is_at,
         partitions=history.partitions,
         placed=placed,
         passing_over=lambda: history,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from songline.processors.ingestion.scratch import PREFIX, scratch_folder
+from songline.cloud.settings import SettingError
+from songline.processors.ingestion.scratch import LONGEST, PREFIX, check_temporary_folder, scratch_folder
 
 HOLDS = """
 import sys, pathlib
@@ -63,3 +64,10 @@ def test_what_no_worker_made_stays(tmp_path: Path) -> None:
         pass
     assert sorted(tmp_path.iterdir()) == before
     assert (elsewhere / "lock").exists()
+
+
+def test_a_folder_in_whose_path_no_socket_fits_is_named_at_the_start() -> None:
+    check_temporary_folder({})
+    check_temporary_folder({"TMPDIR": "/" + "a" * (LONGEST - 1)})
+    with pytest.raises(SettingError, match=r"^TMPDIR: saw '/a+', expected a path of at most 75 bytes"):
+        check_temporary_folder({"TMPDIR": "/" + "a" * LONGEST})
