@@ -63,8 +63,11 @@ class Audit:
         return (self.out / "report.txt").read_text()
 
     def left(self) -> list[str]:
-        """The processes that it left behind, and what is in its temporary folder."""
-        found = [str(one) for one in self.temporary.iterdir()]
+        """The processes that it left behind, and what is in its temporary folder.
+
+        A killed Python process leaves the empty folder in which `multiprocessing` had its sockets.
+        """
+        found = [str(one) for one in self.temporary.iterdir() if not one.name.startswith("pymp-")]
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if (
