@@ -3,10 +3,8 @@
 The process sends batches of rows through a pipe, as MessagePack of a bounded length, and waits while they are not read.
 """
 
-import asyncio
 import multiprocessing
 import os
-import resource
 import signal
 from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
@@ -19,12 +17,12 @@ from msgspec import Struct
 
 from songline.processors.imports.history_file import read_history
 from songline.processors.imports.rows import HistoryRow, ReadOptions, UnreadableHistoryError
+from songline.processors.runtime.limited_reader import LimitedReader, ProcessLimits, keep_limits, limited_reader
 from songline.schemas.decoding import MsgpackDecoder
 
 BATCH_ROWS = 250
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024
 FILES_MAX = 64
-ENDS_S = 30.0
 
 
 class HistorySandboxLimits(Struct, frozen=True):
@@ -69,73 +67,41 @@ class HistorySandbox:
 
     async def read(self, path: Path, user_id: str, timezone: str) -> AsyncIterator[RowBatch]:
         """The rows of the file at `path`. Raises UnreadableHistoryError and HistoryReadFailedError."""
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(
-            target=_send_rows, args=(theirs, str(path), user_id, timezone, self._limits), daemon=True
-        )
-        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
-        try:
-            await asyncio.shield(starting)
-            theirs.close()
+        limits = self._limits
+        async with limited_reader(self._context, _send_rows, str(path), user_id, timezone, limits) as reader:
             while True:
-                data = await asyncio.to_thread(_received, ours, self._limits.silent_s)
+                data = await reader.receive(MESSAGE_MAX_BYTES, limits.silent_s)
                 if not data:
-                    raise await self._without_answer(process, data)
+                    raise await self._without_answer(reader, data)
                 message = _messages.decode(data)
                 if isinstance(message, RefusedHistory):
                     raise UnreadableHistoryError(message.text)
                 if isinstance(message, HistoryEnd):
                     return
                 yield message
-        finally:
-            # The thread starts it though the caller has gone.
-            await asyncio.wait((starting,))
-            theirs.close()
-            if process.pid is not None:
-                process.kill()
-                await asyncio.shield(asyncio.to_thread(process.join))
-                process.close()
-            ours.close()
 
-    async def _without_answer(self, process: "multiprocessing.process.BaseProcess", data: bytes | None) -> Exception:
-        if data is None or not await asyncio.to_thread(_ended, process):
+    async def _without_answer(self, reader: LimitedReader, data: bytes | None) -> Exception:
+        code = None if data is None else await reader.exit_code()
+        if code is None:
             return HistoryReadFailedError(f"the reader of a history was silent for {self._limits.silent_s} s")
-        if process.exitcode == -signal.SIGXCPU:
+        if code == -signal.SIGXCPU:
             return UnreadableHistoryError(
                 f"Reading it takes more than {self._limits.cpu_s} s of work: it is damaged, or made so. Import it in "
                 "parts."
             )
-        if process.exitcode == _OUT_OF_MEMORY:
+        if code == _OUT_OF_MEMORY:
             return UnreadableHistoryError(
                 f"Reading it takes more than {self._limits.memory_bytes // 1_000_000} MB of memory. Import it in parts."
             )
-        return HistoryReadFailedError(f"the reader of a history ended with code {process.exitcode}")
+        return HistoryReadFailedError(f"the reader of a history ended with code {code}")
 
 
 _OUT_OF_MEMORY = 77
 
 
-def _received(connection: Connection, seconds: float) -> bytes | None:
-    """The next message; empty when the process ended without, None when there is none in time."""
-    try:
-        return connection.recv_bytes(MESSAGE_MAX_BYTES) if connection.poll(seconds) else None
-    except EOFError:
-        return b""
-
-
-def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
-    process.join(ENDS_S)
-    return process.exitcode is not None
-
-
 def _send_rows(connection: Connection, path: str, user_id: str, timezone: str, limits: HistorySandboxLimits) -> None:
     """The child: limits first, and only then the file."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    keep_limits(ProcessLimits(limits.cpu_s, limits.memory_bytes, FILES_MAX))
     try:
         end: HistoryMessage = HistoryEnd()
         try:

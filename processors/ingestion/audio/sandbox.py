@@ -1,13 +1,10 @@
 """A process for each probe, with limits of time and memory: a hostile file can end its own reader only.
 
-Processes are forked from a clean server that has the parsers loaded, so that each costs milliseconds; what comes back
-is JSON of bounded length and never a pickle, since the sender may be under the file's spell.
+Their server has the parsers loaded, so that each costs milliseconds; what comes back is JSON.
 """
 
-import asyncio
 import multiprocessing
 import os
-import resource
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,12 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
+from songline.processors.runtime.limited_reader import ProcessLimits, keep_limits, limited_reader
 from songline.schemas.decoding import Decoder
 from songline.schemas.ingestions import Reason
 
 ANSWER_MAX = 64 * 1024
 FILES_MAX = 32
-ENDS_S = 30.0
 
 
 class SandboxLimits(Struct, frozen=True):
@@ -51,57 +48,23 @@ class Sandbox:
 
     async def probe(self, path: Path) -> Answer:
         """What the file at `path` holds; raises ProbeFailedError."""
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_answer, args=(theirs, str(path), self._limits), daemon=True)
-        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
-        try:
-            await asyncio.shield(starting)
-            theirs.close()
-            answer = await asyncio.to_thread(_read, ours, self._limits.seconds)
+        limits = self._limits
+        async with limited_reader(self._context, _answer, str(path), limits) as reader:
+            answer = await reader.receive(ANSWER_MAX, limits.seconds)
             if answer:
                 return _answers.decode(answer)
-            if answer is None or not await asyncio.to_thread(_ended, process):
-                raise ProbeFailedError(f"the probe of {path.name} took more than {self._limits.seconds} s on the clock")
-            if process.exitcode == -signal.SIGXCPU:
-                text = (
-                    f"Reading the file takes more than {self._limits.cpu_seconds} s of work: it is damaged, or made so."
-                )
-                return RefusedAudio(reason=Reason(cause="corrupt", text=text))
-            raise ProbeFailedError(f"the probe of {path.name} ended with code {process.exitcode}")
-        finally:
-            # The thread starts it though the caller has gone.
-            await asyncio.wait((starting,))
-            theirs.close()
-            if process.pid is not None:
-                process.kill()
-                await asyncio.shield(asyncio.to_thread(process.join))
-                process.close()
-            ours.close()
-
-
-def _read(connection: Connection, seconds: float) -> bytes | None:
-    """The answer; empty when the process ended without, None when there is none in time."""
-    try:
-        return connection.recv_bytes(ANSWER_MAX) if connection.poll(seconds) else None
-    except EOFError:
-        return b""
-
-
-def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
-    # It has closed its pipe, as it ends; on a busy machine its server tells a while later.
-    process.join(ENDS_S)
-    return process.exitcode is not None
+            code = None if answer is None else await reader.exit_code()
+        if code is None:
+            raise ProbeFailedError(f"the probe of {path.name} took more than {limits.seconds} s on the clock")
+        if code == -signal.SIGXCPU:
+            text = f"Reading the file takes more than {limits.cpu_seconds} s of work: it is damaged, or made so."
+            return RefusedAudio(reason=Reason(cause="corrupt", text=text))
+        raise ProbeFailedError(f"the probe of {path.name} ended with code {code}")
 
 
 def _answer(connection: Connection, path: str, limits: SandboxLimits) -> None:
     """The child: limits first, and only then the file."""
-    # Ctrl-C is meant for the worker, which ends its probes itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    keep_limits(ProcessLimits(limits.cpu_seconds, limits.memory_bytes, FILES_MAX))
     with Path(path).open("rb") as file:
         answer = msgspec.json.encode(probe(file))
     connection.send_bytes(answer)
