@@ -6,11 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.song_events import song_events
 from songline.schemas.decoding import Decoder
-from songline.schemas.envelope import encode, open_envelope, read_envelope, split_type
+from songline.schemas.envelope import encode
 from songline.schemas.errors import PoisonError
-from songline.schemas.event_time import check_enqueued
-from songline.schemas.events import EVENTS, SongRemoved, SongUploaded
 
 READER = "broadcast"
 """The reader's name: records are parked by it, and sent again for it."""
@@ -19,7 +18,6 @@ REQUEST_EVENTS = 100
 REQUEST_BYTES = 900_000
 """A request to Event Grid takes a megabyte."""
 
-_TYPES = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
 _document = Decoder(dict[str, Any])
 
 
@@ -32,22 +30,10 @@ class AnnouncedBatch(Struct, frozen=True):
 
 def parse_announcements(records: Iterable[HubRecord]) -> AnnouncedBatch:
     """The songs that came and went in `records` of one partition: CloudEvents with the ids of their events."""
-    found: list[bytes] = []
     poison: dict[int, PoisonError] = {}
-    for record in records:
-        try:
-            envelope = read_envelope(record.body)
-            if split_type(envelope.type)[0] not in _TYPES:
-                continue
-            event = open_envelope(envelope)
-            check_enqueued(event.time, record.enqueued_at)
-        except PoisonError as error:
-            poison[record.position] = error
-            continue
-        if event.is_for(READER):
-            # In the newest version of its type, whichever the sender wrote.
-            found.append(encode(event))
-    return AnnouncedBatch(tuple(found), poison)
+    # In the newest version of its type, whichever the sender wrote.
+    found = tuple(encode(event) for _, event in song_events(records, READER, poison))
+    return AnnouncedBatch(found, poison)
 
 
 def requests(announcements: Sequence[bytes]) -> Iterator[list[dict[str, Any]]]:

@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 from msgspec import Struct, structs
 
 from songline.processors.runtime.hub_record import HubRecord
-from songline.schemas.envelope import Event, open_envelope, read_envelope, split_type
+from songline.processors.runtime.song_events import song_events
+from songline.schemas.envelope import Event
 from songline.schemas.errors import PoisonError
-from songline.schemas.event_time import check_enqueued
-from songline.schemas.events import EVENTS, SongRemoved, SongUploaded
+from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from songline.schemas.search import FOLDING, folded, song_words
 from songline.schemas.songs import Fact, Song, SongDocument, filed
 
 READER = "catalog"
 """The reader's name: records are parked by it, and sent again for it."""
-
-_TYPES = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
 
 
 class ParsedSongBatch(Struct, frozen=True):
@@ -34,18 +32,7 @@ def parse_songs(records: Iterable[HubRecord]) -> ParsedSongBatch:
     facts: dict[str, dict[str, Fact]] = {}
     resubmitted: dict[str, tuple[Fact, ...]] = {}
     poison: dict[int, PoisonError] = {}
-    for record in records:
-        try:
-            envelope = read_envelope(record.body)
-            if split_type(envelope.type)[0] not in _TYPES:
-                continue
-            event = open_envelope(envelope)
-            check_enqueued(event.time, record.enqueued_at)
-        except PoisonError as error:
-            poison[record.position] = error
-            continue
-        if not event.is_for(READER):
-            continue
+    for record, event in song_events(records, READER, poison):
         song_id, user_id = event.data.song_id, event.data.user_id
         fact = fact_of(event, record.position, record.enqueued_at)
         if event.resubmit_of is not None:
