@@ -1,13 +1,11 @@
 """The documents of imports as the write API writes them, in the container `imports`."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
@@ -16,9 +14,8 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct
 
-from songline.producers.publishing.errors import TransientError
+from songline.producers.uploads.patience import answering
 from songline.schemas.decoding import convert
-from songline.schemas.errors import PoisonError
 from songline.schemas.imports import HistoryImport
 
 _BY_ID = "SELECT * FROM c WHERE c.id = @id AND c.kind = 'import'"
@@ -83,23 +80,8 @@ class ImportRecords:
                 except CosmosAccessConditionFailedError:
                     record = _record(await self._container.read_item(after.id, after.user_id))
 
-    @asynccontextmanager
-    async def _guarded(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                yield
-        except TimeoutError:
-            raise TransientError(
-                f"Cosmos DB gave no answer within {self._patience_s:g} s, expected one: try again later"
-            ) from None
-        except AzureError as error:
-            raise TransientError(
-                f"Cosmos DB: saw {type(error).__name__}, expected the import to be recorded"
-            ) from error
-        except PoisonError as poison:
-            raise TransientError(
-                f"Cosmos DB: saw a document that can't be understood ({poison}), expected one of ours"
-            ) from None
+    def _guarded(self) -> AbstractAsyncContextManager[None]:
+        return answering("Cosmos DB", self._patience_s, "the import to be recorded")
 
 
 def _record(item: Any) -> ImportRecord:

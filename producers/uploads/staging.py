@@ -4,18 +4,17 @@ Source: "Put Block" and "Put Block List" of the Blob service's REST API. The ser
 week.
 """
 
-import asyncio
 import base64
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from songline.producers.publishing.errors import TransientError
+from songline.producers.uploads.patience import answering
 
 BLOCK = 512 * 1024
 """Bytes of a block. Each upload holds up to three of them: what comes in, what is sent, and what the socket has not
@@ -70,15 +69,5 @@ class StagedFile:
                 made = await self._blob.commit_block_list([], match_condition=MatchConditions.IfMissing)
                 await self._blob.delete_blob(etag=str(made["etag"]), match_condition=MatchConditions.IfNotModified)
 
-    @contextlib.asynccontextmanager
-    async def _guarded(self) -> AsyncIterator[None]:
-        """Limit a request to `patience_s` seconds, because the SDK retries for minutes; raises TransientError."""
-        try:
-            async with asyncio.timeout(self._patience_s):
-                yield
-        except TimeoutError:
-            raise TransientError(
-                f"Blob Storage gave no answer within {self._patience_s:g} s, expected one: try again later"
-            ) from None
-        except AzureError as error:
-            raise TransientError(f"Blob Storage: saw {type(error).__name__}, expected the file to be taken") from error
+    def _guarded(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return answering("Blob Storage", self._patience_s, "the file to be taken")

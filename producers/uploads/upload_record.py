@@ -1,14 +1,11 @@
 """The document of an upload as the write API writes it: `received` before the command is sent, `queued` after."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
@@ -17,12 +14,10 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct, structs
 
-from songline.producers.publishing.errors import TransientError
 from songline.producers.uploads.catalog_songs import CatalogSongs
+from songline.producers.uploads.patience import answering
 from songline.schemas.decoding import convert
-from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion, Transition
-from songline.schemas.projections import DamagedVersionError
 from songline.schemas.songs import SongDocument
 
 
@@ -78,25 +73,8 @@ class UploadRecords:
                 return _record(await self._container.read_item(after.id, after.id)).ingestion
         return after
 
-    @asynccontextmanager
-    async def _guarded(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                yield
-        except TimeoutError:
-            raise TransientError(
-                f"Cosmos DB gave no answer within {self._patience_s:g} s, expected one: try again later"
-            ) from None
-        except AzureError as error:
-            raise TransientError(
-                f"Cosmos DB: saw {type(error).__name__}, expected the upload to be recorded"
-            ) from error
-        except DamagedVersionError as error:
-            raise TransientError(str(error)) from None
-        except PoisonError as poison:
-            raise TransientError(
-                f"Cosmos DB: saw a document that can't be understood ({poison}), expected one of ours"
-            ) from None
+    def _guarded(self) -> AbstractAsyncContextManager[None]:
+        return answering("Cosmos DB", self._patience_s, "the upload to be recorded")
 
 
 def queued(ingestion: Ingestion, now: datetime) -> Ingestion:
