@@ -6,19 +6,17 @@ from urllib.parse import quote
 
 import httpx
 
+from songline.broadcasting.asking import ask
 from songline.broadcasting.subscriptions import (
     SubscriptionRefusedError,
     SubscriptionsUnreachableError,
     WebhookSubscription,
 )
 from songline.schemas.channels import UNDELIVERED_BLOBS
-from songline.schemas.decoding import Decoder
-from songline.schemas.errors import PoisonError
 
 ENDPOINT = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
 API_VERSION = "2025-02-15"
-_document = Decoder(dict[str, Any], "not-an-answer")
 
 
 class AzureSubscriptions:
@@ -62,16 +60,10 @@ class AzureSubscriptions:
         """The answer; None where there is nothing of that name."""
         headers = {"Authorization": f"Bearer {await self._token()}"}
         parameters = {"api-version": API_VERSION}
-        try:
-            answer = await self._http.request(method, path, params=parameters, json=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise SubscriptionsUnreachableError(f"{self._http.base_url}: {type(error).__name__}: {error}") from None
-        if answer.status_code in (204, 404):
+        told = await ask(self._http, method, path, (204, 404), params=parameters, json=body, headers=headers)
+        if told is None:
             return None
-        try:
-            found = _document.decode(answer.content) if answer.content else {}
-        except PoisonError as error:
-            raise SubscriptionsUnreachableError(f"{self._http.base_url}: {error}") from None
+        answer, found = told
         if answer.is_success:
             return found
         words = (found.get("error") or {}).get("message", "")

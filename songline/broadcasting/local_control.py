@@ -5,16 +5,14 @@ from urllib.parse import quote
 
 import httpx
 
+from songline.broadcasting.asking import ask
 from songline.broadcasting.subscriptions import (
     SubscriptionRefusedError,
     SubscriptionsUnreachableError,
     WebhookSubscription,
 )
 from songline.schemas.channels import UNDELIVERED_BLOBS
-from songline.schemas.decoding import Decoder
-from songline.schemas.errors import PoisonError
 
-_document = Decoder(dict[str, Any], "not-an-answer")
 PATH = "/eventSubscriptions"
 
 
@@ -40,16 +38,10 @@ class LocalSubscriptions:
 
     async def _ask(self, method: str, path: str, options: object = None) -> Any:
         """The answer; None for 404."""
-        try:
-            answer = await self._http.request(method, path, json=options)
-        except httpx.HTTPError as error:
-            raise SubscriptionsUnreachableError(f"{self._http.base_url}: {type(error).__name__}: {error}") from None
-        if answer.status_code == 404:
+        told = await ask(self._http, method, path, (404,), json=options)
+        if told is None:
             return None
-        try:
-            found = _document.decode(answer.content) if answer.content else {}
-        except PoisonError as error:
-            raise SubscriptionsUnreachableError(f"{self._http.base_url}: {error}") from None
+        answer, found = told
         if answer.is_success:
             return found
         words = found.get("error", {}).get("message", answer.text[:300])

@@ -1,4 +1,4 @@
-"""Subscriptions of webhooks to songs, whoever keeps them: localcloud's topic here, Resource Manager on Azure."""
+"""Subscriptions of webhooks to songs, which localcloud's topic keeps here and Resource Manager on Azure."""
 
 from typing import Protocol
 

@@ -1,6 +1,5 @@
 """`songline subscribe`: lets a webhook hear of songs that come and go."""
 
-import asyncio
 import hashlib
 import os
 from urllib.parse import urlsplit
@@ -8,17 +7,11 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
+from songline.broadcasting.asking import run_asking
 from songline.broadcasting.opening import open_subscriptions
-from songline.broadcasting.subscriptions import (
-    TYPES,
-    SubscriptionRefusedError,
-    SubscriptionsUnreachableError,
-    WebhookSubscription,
-)
+from songline.broadcasting.subscriptions import TYPES, WebhookSubscription
 from songline.broadcasting.webhook_url import check_webhook
-from songline.cloud.settings import SettingError
 from songline.processes.environment import load
-from songline.sending.exits import CommandError, ExitCode
 
 
 @click.command(epilog="Exit codes: 0 done; 1 the webhook or its address is refused; 2 settings; 3 no answer.")
@@ -33,14 +26,7 @@ def command(url: str, name: str | None, songs: tuple[str, ...], as_json: bool) -
     comes as a CloudEvent, at least once and always with the same id; it is tried again for a day.
     """
     types = tuple(TYPES[one] for one in songs or TYPES)
-    try:
-        made = asyncio.run(_subscribe(name or named(url), url, types))
-    except SettingError as error:
-        raise CommandError(str(error), ExitCode.USAGE) from None
-    except SubscriptionRefusedError as error:
-        raise CommandError(str(error), ExitCode.REFUSED) from None
-    except SubscriptionsUnreachableError as error:
-        raise CommandError(str(error), ExitCode.UNREACHABLE) from None
+    made = run_asking(_subscribe(name or named(url), url, types))
     click.echo(msgspec.json.encode(made) if as_json else f"{made.name}: {made.state}, {', '.join(made.types)}")
 
 

@@ -1,18 +1,13 @@
 """`songline subscriptions`: lists and deletes the webhooks that hear of songs."""
 
-import asyncio
 import os
 
 import click
 import msgspec
 
+from songline.broadcasting.asking import run_asking
 from songline.broadcasting.opening import open_subscriptions
-from songline.broadcasting.subscriptions import (
-    SubscriptionRefusedError,
-    SubscriptionsUnreachableError,
-    WebhookSubscription,
-)
-from songline.cloud.settings import SettingError
+from songline.broadcasting.subscriptions import WebhookSubscription
 from songline.processes.environment import load
 from songline.sending.exits import CommandError, ExitCode
 
@@ -22,19 +17,12 @@ from songline.sending.exits import CommandError, ExitCode
 @click.option("--json", "as_json", is_flag=True, help="Print the subscriptions as JSON.")
 def command(name: str | None, as_json: bool) -> None:
     """List the subscriptions of webhooks, or delete one."""
-    try:
-        if name is not None:
-            if not asyncio.run(_delete(name)):
-                raise CommandError(f"there is no subscription {name!r}", ExitCode.REFUSED)
-            click.echo(f"{name}: deleted")
-            return
-        found = asyncio.run(_all())
-    except SettingError as error:
-        raise CommandError(str(error), ExitCode.USAGE) from None
-    except SubscriptionRefusedError as error:
-        raise CommandError(str(error), ExitCode.REFUSED) from None
-    except SubscriptionsUnreachableError as error:
-        raise CommandError(str(error), ExitCode.UNREACHABLE) from None
+    if name is not None:
+        if not run_asking(_delete(name)):
+            raise CommandError(f"there is no subscription {name!r}", ExitCode.REFUSED)
+        click.echo(f"{name}: deleted")
+        return
+    found = run_asking(_all())
     if as_json:
         click.echo(msgspec.json.encode(found))
         return

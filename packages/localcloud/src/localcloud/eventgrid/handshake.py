@@ -13,7 +13,7 @@ Agreement = Literal["Succeeded", "AwaitingManualAction", "Failed"]
 
 
 def request_headers(callback: str) -> dict[str, str]:
-    """The headers of the OPTIONS request; whoever GETs `callback` agrees later."""
+    """The headers of the OPTIONS request; a GET of `callback` agrees later."""
     return {"WebHook-Request-Origin": ORIGIN, "WebHook-Request-Callback": callback}
 
 
