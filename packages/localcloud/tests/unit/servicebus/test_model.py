@@ -4,89 +4,36 @@ The model is a list of entries and a few obvious loops over it. After every step
 messages in the same states, and what it has told to be durable has to rebuild it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from localcloud.servicebus import entities
-from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import (
-    Change,
-    MessageDeleted,
-    MessageInserted,
     MessageState,
-    MessageUpdated,
     QueuedMessage,
 )
 from localcloud.servicebus.errors import MessageLockLostError, MessageNotFoundError
 from localcloud_tests.support.fuzzing import effort
-from localcloud_tests.unit.servicebus.builders import T0, broker_with, content, tokens
+from localcloud_tests.unit.servicebus.builders import broker_with, content
+from localcloud_tests.unit.servicebus.queue_model import LOCK, Entry, ModelledQueue
 
-LOCK, TTL, LIMIT = 10_000, 12_000, 2
+TTL = 12_000
 # Weighted towards what takes several steps to show.
 HOW = ["complete", "abandon", "abandon", "abandon", "defer", "defer", "dead_letter", "renew", "release"]
 
 
-@dataclass
-class Entry:
-    """What the model knows of a message; it is in the queue, or dead."""
+class QueueMachine(ModelledQueue):
+    ttl = TTL
 
-    name: str
-    number: int
-    state: MessageState
-    due: int
-    count: int = 0
-    token: UUID | None = None
-    locked_until: int = 0
-    reason: str | None = None
-
-
-class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.now = T0
-        self.new_token = tokens()
-        self.entries: list[Entry] = []
-        self.next_number = 1
-        self.names = 0
-        self.kept: dict[tuple[str, int], QueuedMessage] = {}
         self.seen: list[UUID] = []
 
     @initialize()
     def make(self) -> None:
-        properties = entities.QueueDescription(
-            lock_duration=timedelta(milliseconds=LOCK),
-            max_delivery_count=LIMIT,
-            default_message_time_to_live=timedelta(milliseconds=TTL),
-            dead_lettering_on_message_expiration=True,
-        )
-        self.broker: Broker = broker_with({"q": properties})
-        self.queue = self.broker.queue_at("q")
-        dead = self.queue.dead_letters
-        assert dead is not None
-        self.dead = dead
-
-    # The model
-
-    def alive(self) -> list[Entry]:
-        return [entry for entry in self.entries if entry.reason is None]
-
-    def model_give_back(self, entry: Entry) -> None:
-        entry.token = None
-        entry.count += 1
-        if entry.count >= LIMIT:
-            entry.reason = "MaxDeliveryCountExceeded"
-        elif entry.due + TTL <= self.now:
-            entry.reason = "TTLExpiredException"
-
-    def model_number(self) -> int:
-        self.next_number += 1
-        return self.next_number - 1
+        self.broker = broker_with({"q": self.properties()})
 
     # What happens
 
@@ -125,19 +72,11 @@ class QueueMachine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, how: str) -> None:
         token = data.draw(st.sampled_from(self.seen[-4:]))
         entry = next((e for e in self.alive() if e.token == token), None)
-        act: dict[str, Callable[[], object]] = {
-            "complete": lambda: self.queue.complete(token, self.now),
-            "abandon": lambda: self.queue.abandon(token, self.now, {"abandoned": True}),
-            "defer": lambda: self.queue.defer(token, self.now, {}),
-            "dead_letter": lambda: self.queue.dead_letter(token, self.now, "why", None, {}),
-            "renew": lambda: self.queue.renew(token, self.now),
-            "release": lambda: self.queue.release([token]),
-        }
         if entry is None and how != "release":
             with pytest.raises(MessageLockLostError):
-                act[how]()
+                self.act(how, token)
             return
-        act[how]()
+        self.act(how, token)
         if entry is not None:
             self.model_settle(entry, how)
 
@@ -145,16 +84,7 @@ class QueueMachine(RuleBasedStateMachine):
         if how == "renew":
             entry.locked_until = self.now + LOCK
             return
-        entry.token = None
-        if how == "complete":
-            self.entries.remove(entry)
-        elif how == "abandon":
-            self.model_give_back(entry)
-        elif how == "defer":
-            entry.state = MessageState.DEFERRED
-            entry.count += 1
-        elif how == "dead_letter":
-            entry.reason = "why"
+        super().model_settle(entry, how)
 
     @precondition(lambda self: any(entry.state is MessageState.DEFERRED for entry in self.entries))
     @rule(data=st.data())
@@ -197,42 +127,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def queue_is_the_model(self) -> None:
-        if not hasattr(self, "queue"):
+        if not hasattr(self, "broker"):
             return
         expected = {e.number: (e.name, e.state, e.count, e.token) for e in self.alive()}
         assert {
             m.sequence: (m.content.message_id, m.state, m.delivery_count, m.lock.token if m.lock else None)
             for m in self.queue.peek(0, 10_000)
         } == expected
-        dead = {
-            m.content.message_id: (m.content.decoded_properties()[1].get("DeadLetterReason"), m.delivery_count)
-            for m in self.dead.peek(0, 10_000)
-        }
-        assert dead == {e.name: (e.reason, e.count) for e in self.entries if e.reason is not None}
-        assert self.queue.bytes == sum(m.content.size for m in self.queue.messages.values())
-
-    @invariant()
-    def what_is_durable_is_what_there_is(self) -> None:
-        if not hasattr(self, "queue"):
-            return
-        for change in self.broker.take_changes():
-            self.apply(change)
-        there = {(q.path, m.sequence): m for q in (self.queue, self.dead) for m in q.messages.values()}
-        assert self.kept == there
-
-    def apply(self, change: Change) -> None:
-        match change:
-            case MessageInserted(path, message):
-                assert (path, message.sequence) not in self.kept
-                self.kept[path, message.sequence] = message
-            case MessageUpdated(path, message, rewritten):
-                before = self.kept[path, message.sequence]
-                assert rewritten or before.content == message.content
-                self.kept[path, message.sequence] = message
-            case MessageDeleted(path, message):
-                del self.kept[path, message.sequence]
-            case _:
-                raise AssertionError(change)
 
 
 TestQueue = QueueMachine.TestCase

@@ -4,23 +4,18 @@ As in the namespace, what is due is done before each operation. A session's lock
 holder has, end with a restart; messages and states of sessions do not.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from localcloud.servicebus import declaration, entities
+from localcloud.servicebus import declaration
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import (
     Change,
-    MessageDeleted,
-    MessageInserted,
     MessageState,
-    MessageUpdated,
     QueuedMessage,
     SessionStateSet,
 )
@@ -32,29 +27,15 @@ from localcloud.servicebus.errors import (
     SessionCannotBeLockedError,
     SessionLockLostError,
 )
-from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.sessions import END_OF_TIME_MS
 from localcloud.servicebus.store import StoredNamespace
 from localcloud_tests.support.fuzzing import effort
-from localcloud_tests.unit.servicebus.builders import T0, content, tokens
+from localcloud_tests.unit.servicebus.builders import T0, content
+from localcloud_tests.unit.servicebus.queue_model import LOCK, Entry, ModelledQueue
 
-LOCK, TTL, LIMIT = 10_000, 25_000, 2
+TTL = 25_000
 NAMES = st.sampled_from(["a", "b", "c"])
 HOW = ["complete", "abandon", "abandon", "defer", "defer", "dead_letter", "renew", "release"]
-
-
-@dataclass
-class Entry:
-    """What the model knows of a message; it is in the queue, or dead."""
-
-    name: str
-    session: str
-    number: int
-    state: MessageState
-    due: int
-    count: int = 0
-    token: UUID | None = None
-    reason: str | None = None
 
 
 @dataclass
@@ -65,62 +46,28 @@ class Held:
     until: int
 
 
-class SessionMachine(RuleBasedStateMachine):
+class SessionMachine(ModelledQueue):
+    ttl = TTL
+
     def __init__(self) -> None:
         super().__init__()
-        self.now = T0
-        self.new_token = tokens()
-        self.entries: list[Entry] = []
         self.held: dict[str, Held] = {}
         self.states: dict[str, bytes] = {}
-        self.next_number = 1
-        self.names = 0
-        self.kept: dict[tuple[str, int], QueuedMessage] = {}
         self.kept_states: dict[str, bytes] = {}
         self.seen: list[tuple[str, UUID]] = []
         self.locks: list[tuple[str, UUID]] = []
 
     @initialize()
     def make(self) -> None:
-        properties = entities.QueueDescription(
-            lock_duration=timedelta(milliseconds=LOCK),
-            max_delivery_count=LIMIT,
-            default_message_time_to_live=timedelta(milliseconds=TTL),
-            dead_lettering_on_message_expiration=True,
-            requires_session=True,
-        )
-        self.document = EntityDocument("q", T0, T0, queue=properties)
+        self.document = EntityDocument("q", T0, T0, queue=self.properties(requires_session=True))
         self.broker = Broker()
         self.broker.add(self.document, T0)
 
-    @property
-    def queue(self) -> MessageQueue:
-        return self.broker.queue_at("q")
-
-    @property
-    def dead(self) -> MessageQueue:
-        return self.broker.queue_at("q/$deadletterqueue")
-
     # The model
-
-    def alive(self) -> list[Entry]:
-        return [entry for entry in self.entries if entry.reason is None]
 
     def ready(self, session: str) -> list[Entry]:
         of = [e for e in self.alive() if e.session == session and e.state is MessageState.ACTIVE and e.token is None]
         return sorted(of, key=lambda entry: entry.number)
-
-    def model_give_back(self, entry: Entry) -> None:
-        entry.token = None
-        entry.count += 1
-        if entry.count >= LIMIT:
-            entry.reason = "MaxDeliveryCountExceeded"
-        elif entry.due + TTL <= self.now:
-            entry.reason = "TTLExpiredException"
-
-    def model_number(self) -> int:
-        self.next_number += 1
-        return self.next_number - 1
 
     def advance(self) -> None:
         """What is due, in the queue and in the model."""
@@ -147,7 +94,7 @@ class SessionMachine(RuleBasedStateMachine):
         (number,) = self.broker.send("q", [made], self.now)
         assert number == self.model_number()
         state = MessageState.SCHEDULED if delay else MessageState.ACTIVE
-        self.entries.append(Entry(name, session, number, state, due))
+        self.entries.append(Entry(name, number, state, due, session))
 
     @rule()
     def send_without_session(self) -> None:
@@ -225,34 +172,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.advance()
         _, token = data.draw(st.sampled_from(self.seen[-4:]))
         entry = next((e for e in self.alive() if e.token == token), None)
-        act: dict[str, Callable[[], object]] = {
-            "complete": lambda: self.queue.complete(token, self.now),
-            "abandon": lambda: self.queue.abandon(token, self.now, {"abandoned": True}),
-            "defer": lambda: self.queue.defer(token, self.now, {}),
-            "dead_letter": lambda: self.queue.dead_letter(token, self.now, "why", None, {}),
-            "renew": lambda: self.queue.renew(token, self.now),
-            "release": lambda: self.queue.release([token]),
-        }
         if how != "release" and (entry is None or how == "renew"):
             # Of a session it is the session whose lock is renewed.
             with pytest.raises(MessageLockLostError if entry is None else NotAllowedError):
-                act[how]()
+                self.act(how, token)
             return
-        act[how]()
+        self.act(how, token)
         if entry is not None:
             self.model_settle(entry, how)
-
-    def model_settle(self, entry: Entry, how: str) -> None:
-        entry.token = None
-        if how == "complete":
-            self.entries.remove(entry)
-        elif how == "abandon":
-            self.model_give_back(entry)
-        elif how == "defer":
-            entry.state = MessageState.DEFERRED
-            entry.count += 1
-        elif how == "dead_letter":
-            entry.reason = "why"
 
     @rule(session=NAMES)
     def renew_session(self, session: str) -> None:
@@ -331,12 +258,6 @@ class SessionMachine(RuleBasedStateMachine):
         for session in ("a", "b", "c"):
             numbers = [m.sequence for m in self.queue.peek(0, 10_000, session)]
             assert numbers == sorted(e.number for e in self.alive() if e.session == session)
-        dead = {
-            m.content.message_id: (m.content.decoded_properties()[1].get("DeadLetterReason"), m.delivery_count)
-            for m in self.dead.peek(0, 10_000)
-        }
-        assert dead == {e.name: (e.reason, e.count) for e in self.entries if e.reason is not None}
-        assert self.queue.bytes == sum(m.content.size for m in self.queue.messages.values())
 
     @invariant()
     def sessions_are_the_model(self) -> None:
@@ -355,34 +276,21 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_durable_is_what_there_is(self) -> None:
-        if not hasattr(self, "broker"):
-            return
-        for change in self.broker.take_changes():
-            self.apply(change)
-        # A session's locks are not durable.
-        there = {
-            (q.path, m.sequence): m._replace(lock=None) for q in (self.queue, self.dead) for m in q.messages.values()
-        }
-        assert self.kept == there
+        super().what_is_durable_is_what_there_is()
         assert self.kept_states == self.states
+
+    def durable(self, message: QueuedMessage) -> QueuedMessage:
+        """A session's locks are not."""
+        return message._replace(lock=None)
 
     def apply(self, change: Change) -> None:
         match change:
-            case MessageInserted(path, message):
-                assert (path, message.sequence) not in self.kept
-                self.kept[path, message.sequence] = message
-            case MessageUpdated(path, message, rewritten):
-                before = self.kept[path, message.sequence]
-                assert rewritten or before.content == message.content
-                self.kept[path, message.sequence] = message
-            case MessageDeleted(path, message):
-                del self.kept[path, message.sequence]
             case SessionStateSet(_, session, None):
                 self.kept_states.pop(session, None)
             case SessionStateSet(_, session, bytes() as state):
                 self.kept_states[session] = state
             case _:
-                raise AssertionError(change)
+                super().apply(change)
 
 
 TestSessions = SessionMachine.TestCase
