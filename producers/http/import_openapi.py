@@ -1,16 +1,11 @@
 """What the routes of imports say of themselves in the OpenAPI document."""
 
+from functools import partial
 from typing import Any
 
-_RECEIPT = {
-    "type": "object",
-    "required": ["id", "state", "href"],
-    "properties": {
-        "id": {"type": "string", "description": "the import's id"},
-        "state": {"type": "string"},
-        "href": {"type": "string", "description": "where the import can be looked up"},
-    },
-}
+from songline.producers.http.command_openapi import answers, receipt
+
+_RECEIPT = receipt("the import's id", "import")
 _WORDS = {
     400: "A value breaks its rule, or the body is no form; `detail` says which",
     404: "There is no such import",
@@ -40,13 +35,7 @@ _USER = {
 }
 
 
-def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    problem = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    accepted = {
-        "description": "It is accepted; `Location` tells what becomes of it",
-        "content": {"application/json": {"schema": _RECEIPT}},
-    }
-    return {202: accepted, **{status: {"description": _WORDS[status], **problem} for status in statuses}}
+_answers = partial(answers, "It is accepted; `Location` tells what becomes of it", _RECEIPT, _WORDS)
 
 
 IMPORT: dict[str, Any] = {

@@ -1,18 +1,13 @@
 """What the write routes say of themselves in the OpenAPI document."""
 
+from functools import partial
 from typing import Any
+
+from songline.producers.http.command_openapi import answers, receipt
 
 _TEXT = {"type": "string", "maxLength": 300}
 _FIELDS = {"title": _TEXT, "artist": _TEXT, "album": _TEXT, "genre": _TEXT}
-_RECEIPT = {
-    "type": "object",
-    "required": ["id", "state", "href"],
-    "properties": {
-        "id": {"type": "string", "description": "the ingestion's id, and the song's once there is one"},
-        "state": {"type": "string"},
-        "href": {"type": "string", "description": "where the ingestion can be looked up"},
-    },
-}
+_RECEIPT = receipt("the ingestion's id, and the song's once there is one", "ingestion")
 _WORDS = {
     400: "A value breaks its rule, or the body is no form; `detail` says which",
     403: "Only a song's uploader removes it",
@@ -41,13 +36,7 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": "Where the body is the file itself", "schema": schema}
 
 
-def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    problem = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    accepted = {
-        "description": "The broker has the command; `Location` tells what becomes of it",
-        "content": {"application/json": {"schema": _RECEIPT}},
-    }
-    return {202: accepted, **{status: {"description": _WORDS[status], **problem} for status in statuses}}
+_answers = partial(answers, "The broker has the command; `Location` tells what becomes of it", _RECEIPT, _WORDS)
 
 
 _USER_FIELD = {
