@@ -95,6 +95,35 @@ async def test_one_export_of_a_listener_is_under_way_at_a_time(system: ErasureSy
         assert (await http.get(path)).status_code == 200
 
 
+async def test_an_export_that_is_asked_with_head_has_left_its_place_when_it_is_answered(system: ErasureSystem) -> None:
+    await system.tell(*events_of(USER))
+    async with client(system, SONGLINE_ERASURES="on") as http:
+        app, path = http._transport.app, f"/v1/listeners/{USER}/export"  # type: ignore[attr-defined]
+        statuses: list[int] = []
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError("nothing is received")
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # As one who asks again with the headers in hand: a HEAD is answered by them alone.
+                statuses.extend((message["status"], (await http.get(path)).status_code))
+
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "HEAD",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 1),
+        }
+        await app(scope, receive, send)
+        assert statuses == [200, 200]
+
+
 async def test_it_is_off_unless_a_setting_turns_it_on(system: ErasureSystem) -> None:
     async with client(system) as http:
         for path in ("/v1/erasures/nothing", f"/v1/listeners/{USER}/export"):
