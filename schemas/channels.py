@@ -38,6 +38,7 @@ ATTEMPTS = "attempts"
 ERASURES = "erasures"
 IMPORTS = "imports"
 NAMES = "names"
+PLAYER_TOKENS = "player-tokens"
 BROADCAST = "broadcast"
 
 SONG_COMMANDS = "song-commands"

@@ -30,6 +30,7 @@ COMMANDS = {
     "subscriptions": "List or delete such webhooks.",
     "checkpoints": "Show or reset the workers' checkpoints.",
     "token": "Print an access token for the API.",
+    "listener": "Make, list or revoke the tokens of a listener's players.",
     "sql": "Ask the archive in SQL.",
     "doctor": "Check every service, entity and setting.",
     "audit": "Prove that nothing is lost or counted twice.",

@@ -31,6 +31,7 @@ from songline.identity.discovery import discovery_address
 from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER
 from songline.identity.token_client import IssuerUnreachableError
 from songline.options import DataFolder, FiniteRange
+from songline.players.tokens.token_key import KEY_FILE, TOKEN_KEY_FILE, make_key_file
 from songline.processes import emulator_files, emulators
 from songline.processes.azure_like import TOLD, azure_environment, declare_containers
 from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, kept_keys
@@ -90,6 +91,7 @@ SHARED = (
     AUDIENCE,
     CLIENT_ID,
     CLIENT_SECRET_FILE,
+    TOKEN_KEY_FILE,
     *WORKERS.values(),
 )
 """The settings that other terminals need to reach the running system."""
@@ -209,6 +211,7 @@ def environment(
         CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
         **topic_settings(environ, HOST, keys),
         OUTBOX: str(data / "outbox.db"),
+        TOKEN_KEY_FILE: str(data.resolve() / KEY_FILE),
         "SONGLINE_RATE": f"{rate:g}",
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
@@ -269,6 +272,7 @@ def _run(
         saved: Path | None = None
         try:
             write_page_client(data, environ[API])
+            make_key_file(Path(environ[TOKEN_KEY_FILE]))
             if contained:
                 supervisor.start(found["issuer"])
                 _healthy(supervisor, "issuer", "localcloud's, for access tokens")

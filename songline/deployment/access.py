@@ -50,6 +50,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.PARKED: "reader",
             channels.INGESTIONS: "contributor",
             channels.IMPORTS: "contributor",
+            channels.PLAYER_TOKENS: "contributor",
             channels.ERASURES: "contributor",
             channels.AUDIT: "contributor",
         },

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
+from songline.players.tokens import token_store
 from songline.processors.broadcast.positions import CONTAINER as BROADCAST_CONTAINER
 from songline.processors.catalog import song_store as catalog
 from songline.processors.history.erasure import erasure_store
@@ -31,6 +32,7 @@ CONTAINERS = (
     import_store.CONTAINER,
     song_resolution.CONTAINER,
     BROADCAST_CONTAINER,
+    token_store.CONTAINER,
 )
 
 

@@ -19,6 +19,7 @@ from songline.identity.settings import (
 )
 from songline.identity.token_auth import TokenAuth
 from songline.identity.token_source import token_source
+from songline.players.tokens.token_key import TOKEN_KEY
 from songline.processes.page_client import trust_link
 
 COMMANDS_CLIENT = "songline-cli"
@@ -29,7 +30,7 @@ OPEN_HERE = "charts,songs,page,docs"
 """The groups of operations that need no token: all that `up` prints can be opened."""
 _CALLERS_OWN = (CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, TOKEN, TOKEN_FILE)
 _OTHER_SYSTEMS = (
-    *(PAGE_CLIENT_SECRET, SESSION_KEY),
+    *(PAGE_CLIENT_SECRET, SESSION_KEY, TOKEN_KEY),
     # What azure-identity signs in to Azure by (azure.identity.EnvironmentCredential).
     *("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD"),
 )

@@ -15,7 +15,18 @@ from songline.processes.cloud_keys import FILE as KEYS
 OWNER_ONLY = 0o077
 """The umask under which files are 0600 and folders 0700."""
 
-OURS = ("logs", "owners", "outbox.db*", "page-client.*", "session.*", "uploads.*", "songline.*", "up.lock", KEYS)
+OURS = (
+    "logs",
+    "owners",
+    "outbox.db*",
+    "page-client.*",
+    "session.*",
+    "uploads.*",
+    "songline.*",
+    "token.*",
+    "up.lock",
+    KEYS,
+)
 """Patterns of what `up`, its processes and commands make in the data folder, besides localcloud."""
 
 

@@ -15,6 +15,8 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_eventhubs
+from songline.players.tokens.player_token import PLAYER_SCOPES, new_token
+from songline.players.tokens.token_store import PlayerTokenStore
 from songline.processes.entities import CONTAINERS
 from songline.processors.catalog.fold import parse_songs
 from songline.processors.catalog.song_store import SongStore
@@ -43,6 +45,7 @@ from songline.schemas.channels import (
     LIBRARY_SHELVES,
     MUSIC_EVENTS,
     PARKED,
+    PLAYER_TOKENS,
     PROJECTIONS,
     SONG_COMMANDS,
     SONGS,
@@ -185,6 +188,8 @@ class ErasureSystem:
             note=f"as {user_id} asks",
         )
         await AuditLog(self.database.get_container_client(AUDIT)).write(line)
+        token = new_token(user_id, "phone", PLAYER_SCOPES, NOON, secrets.token_bytes).token
+        await PlayerTokenStore(self.database.get_container_client(PLAYER_TOKENS)).add(token)
         attempts = self.database.get_container_client(ATTEMPTS)
         await attempts.upsert_item({"id": f"tests:{user_id[::-1]}", "error": f"KeyError: '{user_id}'"})
 

@@ -26,13 +26,14 @@ from songline.processors.history.erasure.places.captured_files import Captured, 
 from songline.processors.history.erasure.places.hub_tail_events import HubTailEvents
 from songline.processors.history.erasure.places.library_shelves import LibraryShelves
 from songline.processors.history.erasure.places.listener_imports import ListenerImports
+from songline.processors.history.erasure.places.player_tokens import PlayerTokens
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.places.stored_documents import StoredDocuments
 from songline.processors.history.erasure.places.uploads import Uploads
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, DATABASE, ERASURES, IMPORTS, INGESTIONS
+from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, DATABASE, ERASURES, IMPORTS, INGESTIONS, PLAYER_TOKENS
 from songline.schemas.erasures import joined
 
 
@@ -71,6 +72,7 @@ class ErasureParts:
             services.now,
         )
         self._imports = ListenerImports(database.get_container_client(IMPORTS), services.audio)
+        self._tokens = PlayerTokens(database.get_container_client(PLAYER_TOKENS))
         self._records = StoredDocuments(database)
         self._archive = CapturedFiles(
             services.blobs.get_container_client(services.archive),
@@ -89,7 +91,7 @@ class ErasureParts:
 
     @property
     def _documents(self) -> tuple[HoldingPlace, ...]:
-        return (self._libraries, self._catalog, self._uploads, self._imports, self._records)
+        return (self._libraries, self._catalog, self._uploads, self._imports, self._tokens, self._records)
 
     def steps(
         self, producer: EventHubProducerClient, retention: timedelta, patience_s: float = 10.0
@@ -102,6 +104,8 @@ class ErasureParts:
         """
         return (
             _NamedStep("found", self._found),
+            # From here on players report nothing more.
+            self._tokens,
             _NamedStep("songs", self._uploads.withdraw),
             HubBounds(producer, retention, self._uploads, patience_s),
             self._libraries,

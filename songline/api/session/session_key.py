@@ -22,7 +22,7 @@ def read_session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     """The keys, which are made where there are none. Raises SettingError."""
     text = environ.get(SESSION_KEY, "")
     if text:
-        return _keys(text, "what is no such key")
+        return decoded_keys(SESSION_KEY, text, "what is no such key", _EXPECTED)
     file = data_folder(environ) / KEY_FILE
     try:
         if not file.exists():
@@ -30,11 +30,13 @@ def read_session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
         found = file.read_text("ascii", "replace")
     except OSError as error:
         raise SettingError(SESSION_KEY, f"nothing, and {str(file)!r}: {error.strerror}", _EXPECTED) from None
-    return _keys(found, f"nothing, and {str(file)!r}, which holds no key: delete it, and sign in again")
+    seen = f"nothing, and {str(file)!r}, which holds no key: delete it, and sign in again"
+    return decoded_keys(SESSION_KEY, found, seen, _EXPECTED)
 
 
-def _keys(text: str, seen: str) -> tuple[bytes, ...]:
-    # The keys themselves are secrets: the error names none.
+def decoded_keys(setting: str, text: str, seen: str, expected: str) -> tuple[bytes, ...]:
+    """The keys in `text`, with commas between. Raises SettingError, with the words `seen` in place of the text: keys
+    are secrets."""
     try:
         keys = tuple(
             base64.b64decode(one.strip() + "=" * (-len(one.strip()) % 4), b"-_", validate=True)
@@ -43,7 +45,7 @@ def _keys(text: str, seen: str) -> tuple[bytes, ...]:
     except (binascii.Error, ValueError):
         keys = ()
     if not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise SettingError(SESSION_KEY, seen, _EXPECTED)
+        raise SettingError(setting, seen, expected)
     return keys
 
 

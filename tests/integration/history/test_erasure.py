@@ -20,7 +20,10 @@ from tests.support import audio
 from tests.support.erasure import ErasureSystem, events_of, finish
 from tests.support.waiting import wait_for_async
 
-STEPS = ("found", "songs", "hub", "libraries", "catalog", "uploads", "imports", "records", "archive", "index", "again")
+STEPS = (
+    *("found", "tokens", "songs", "hub", "libraries", "catalog", "uploads", "imports", "records", "archive", "index"),
+    "again",
+)
 USER, OTHER = "anna-7", "benno-8"
 CAPTURE = ("--capture-interval", "1")
 """The hub is captured every second."""
@@ -71,7 +74,15 @@ async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
     await wait_for_async(partial(system.is_captured, user_id, len(events_of(user_id))), "Capture to write a file", 60)
     before = await system.held(user_id)
     assert {record.place for record in before} >= {"libraries", "catalog", "uploads", "records", "archive"}
-    assert {record.kind for record in before} >= {"listen", "upload", "fact", "ingestion", "dead letter", "parked"}
+    assert {record.kind for record in before} >= {
+        "listen",
+        "upload",
+        "fact",
+        "ingestion",
+        "dead letter",
+        "parked",
+        "player token",
+    }
     kept = written(await system.held(other))
 
     erasure = await system.request(user_id, songs)

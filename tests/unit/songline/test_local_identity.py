@@ -11,7 +11,7 @@ from songline.processes.local_identity import identity_settings, sign_in_link, w
 from songline.processes.page_client import page_settings
 from tests.contract.test_settings_of_pages import CONSTANTS
 
-SECRET = re.compile(r"(SECRET|TOKEN|PASSWORD|SESSION_KEY)$")
+SECRET = re.compile(r"(SECRET|TOKEN|PASSWORD|SESSION_KEY|TOKEN_KEY)$")
 AZURE = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
 
 
@@ -26,7 +26,9 @@ def test_no_process_gets_a_secret_of_the_shell(tmp_path: Path, name: str) -> Non
 
 
 def test_secrets_were_found() -> None:
-    assert {"SONGLINE_PAGE_CLIENT_SECRET", "SONGLINE_TOKEN", "SONGLINE_SESSION_KEY"} <= set(CONSTANTS)
+    assert {"SONGLINE_PAGE_CLIENT_SECRET", "SONGLINE_TOKEN", "SONGLINE_SESSION_KEY", "SONGLINE_TOKEN_KEY"} <= set(
+        CONSTANTS
+    )
 
 
 def test_nobody_is_told_to_sign_in_where_nobody_is_asked_for_a_token(tmp_path: Path) -> None:
