@@ -1,23 +1,48 @@
 """Entra credentials: the identity that runs the process, found the way Azure's own tools find it."""
 
+import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from azure.core.credentials import AccessToken, AccessTokenInfo
+from msgspec import Struct
 
 from songline.cloud.extras import missing_extra
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenRequestOptions
 
+log = logging.getLogger(__name__)
+
 EARLY_S = 300.0
 """A token is fetched anew so many seconds before its end, and after three quarters of its time where that is later."""
 
 RETRY_S = 10.0
 """While a token is still good, a fetch that failed is tried again after so many seconds."""
+
+
+class FailedRenewal(Struct, frozen=True):
+    """The last try to renew the token for `scopes` failed with `error`, at `tried_s`. The token is good until `ends_s`
+    (both Unix seconds)."""
+
+    scopes: tuple[str, ...]
+    error: Exception
+    tried_s: float
+    ends_s: float
+
+    @property
+    def sentence(self) -> str:
+        """What an operator has to know."""
+        ends = datetime.fromtimestamp(self.ends_s, UTC).isoformat(timespec="seconds")
+        said = " ".join(str(self.error).split()) or "no more is known"
+        return (
+            f"the token for {', '.join(self.scopes)} can't be renewed and ends at {ends}: "
+            f"{type(self.error).__name__}: {said}"
+        )
 
 
 class TokenFetcher(Protocol):
@@ -45,6 +70,7 @@ class EntraCredential:
         self._fetcher = fetcher or _default_fetcher
         self._now_s = now_s
         self._tokens: dict[tuple[str, ...], tuple[AccessToken, float]] = {}
+        self._failed: dict[tuple[str, ...], FailedRenewal] = {}
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token for `scopes`. Raises ClientAuthenticationError, CredentialUnavailableError where none can be had.
@@ -58,13 +84,26 @@ class EntraCredential:
         try:
             async with self._fetcher() as fetching:
                 token = await fetching.get_token(*scopes)
-        except Exception:
-            if known is None or known.expires_on <= self._now_s():
+        except Exception as error:
+            if known is None:
                 raise
-            self._tokens[scopes] = (known, min(now_s + RETRY_S, known.expires_on))
+            tried_s = self._now_s()
+            failed = self._failed[scopes] = FailedRenewal(scopes, error, tried_s, known.expires_on)
+            if known.expires_on <= tried_s:
+                raise
+            again_s = min(now_s + RETRY_S, known.expires_on)
+            self._tokens[scopes] = (known, again_s)
+            log.warning("%s; it is asked for again in %.0f s", failed.sentence, max(0.0, again_s - tried_s))
             return known
         self._tokens[scopes] = (token, fresh_until(now_s, token.expires_on))
+        if self._failed.pop(scopes, None) is not None:
+            log.warning("the token for %s is renewed", ", ".join(scopes))
         return token
+
+    def failed_renewals(self) -> list[FailedRenewal]:
+        """The tokens whose last renewal failed, of those that were asked for lately."""
+        since_s = self._now_s() - EARLY_S
+        return [one for one in self._failed.values() if one.tried_s >= since_s]
 
     async def get_token_info(self, *scopes: str, options: "TokenRequestOptions | None" = None) -> AccessTokenInfo:
         """The same in the form that newer SDKs ask for."""
@@ -99,6 +138,11 @@ def entra() -> EntraCredential:
     """
     _check_installed()
     return EntraCredential()
+
+
+def failed_renewals() -> list[FailedRenewal]:
+    """The tokens of this process whose last renewal failed; none where no client uses Entra."""
+    return entra().failed_renewals() if entra.cache_info().currsize else []
 
 
 def _check_installed() -> None:

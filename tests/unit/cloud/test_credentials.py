@@ -1,5 +1,6 @@
 """The credential of a process: tokens that are fetched before they end, over connections that nobody has to close."""
 
+import logging
 from types import TracebackType
 
 import pytest
@@ -8,7 +9,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.cloud.credentials import EARLY_S, RETRY_S, EntraCredential, entra, fresh_until
+from songline.cloud.credentials import EARLY_S, RETRY_S, EntraCredential, entra, failed_renewals, fresh_until
 
 SCOPE = "https://eventhubs.azure.net//.default"
 
@@ -95,6 +96,51 @@ async def test_a_fetch_that_failed_is_tried_again_soon() -> None:
     assert (await credential.get_token(SCOPE)).token == "2"
 
 
+async def test_a_renewal_that_fails_is_logged_and_told_until_it_works(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tenant = Tenant(3_600.0)
+    credential = tenant.credential()
+    await credential.get_token(SCOPE)
+    tenant.now_s += 3_400
+    assert credential.failed_renewals() == []
+    tenant.is_away = True
+    await credential.get_token(SCOPE)
+    (failed,) = credential.failed_renewals()
+    assert (failed.scopes, failed.tried_s, failed.ends_s) == ((SCOPE,), 4_400.0, 4_600.0)
+    sentence = f"the token for {SCOPE} can't be renewed and ends at 1970-01-01T01:16:40+00:00: "
+    assert failed.sentence == f"{sentence}ClientAuthenticationError: away"
+    assert caplog.messages == [f"{failed.sentence}; it is asked for again in 10 s"]
+    await credential.get_token(SCOPE)
+    assert len(caplog.messages) == 1, "nothing was tried"
+    tenant.now_s += RETRY_S
+    tenant.is_away = False
+    await credential.get_token(SCOPE)
+    assert credential.failed_renewals() == []
+    assert caplog.messages[1:] == [f"the token for {SCOPE} is renewed"]
+
+
+async def test_a_token_that_has_ended_is_told_while_it_is_asked_for() -> None:
+    tenant = Tenant(60.0)
+    credential = tenant.credential()
+    await credential.get_token(SCOPE)
+    tenant.is_away = True
+    tenant.now_s += 61
+    with pytest.raises(ClientAuthenticationError):
+        await credential.get_token(SCOPE)
+    assert [one.scopes for one in credential.failed_renewals()] == [(SCOPE,)]
+    tenant.now_s += EARLY_S + 1
+    assert credential.failed_renewals() == [], "nobody has asked for it for a while"
+
+
+async def test_a_token_that_never_was_is_the_callers_to_tell() -> None:
+    tenant = Tenant()
+    tenant.is_away = True
+    credential = tenant.credential()
+    with pytest.raises(ClientAuthenticationError):
+        await credential.get_token(SCOPE)
+    assert credential.failed_renewals() == []
+
+
 async def test_newer_sdks_ask_for_the_same_token() -> None:
     tenant = Tenant()
     async with tenant.credential() as credential:
@@ -111,5 +157,9 @@ def test_a_token_is_fresh_for_most_of_its_time(now_s: float, lifetime_s: float) 
     assert until_s >= now_s + lifetime_s - EARLY_S - 1e-5
 
 
-def test_a_process_has_one() -> None:
+def test_a_process_has_one_and_none_where_nobody_asks() -> None:
+    entra.cache_clear()
+    assert failed_renewals() == []
+    assert entra.cache_info().currsize == 0
     assert entra() is entra()
+    assert failed_renewals() == []
