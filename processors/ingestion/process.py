@@ -44,11 +44,11 @@ from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
-from songline.processors.ingestion.scratch import check_temporary_folder, scratch_folder
 from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
+from songline.processors.runtime.scratch_folder import check_temporary_folder, scratch_folder
 from songline.schemas.channels import DATABASE, IMPORTS, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 from songline.schemas.progress_report import ProgressReport
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from songline.cloud.settings import SettingError
-from songline.processors.ingestion.scratch import LONGEST, PREFIX, check_temporary_folder, scratch_folder
+from songline.processors.runtime.scratch_folder import LONGEST, PREFIX, check_temporary_folder, scratch_folder
 
 HOLDS = """
 import sys, pathlib
-from songline.processors.ingestion.scratch import scratch_folder
+from songline.processors.runtime.scratch_folder import scratch_folder
 with scratch_folder(pathlib.Path(sys.argv[1])) as folder:
     (folder / "audio").write_bytes(b"much")
     print(folder, flush=True)
