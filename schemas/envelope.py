@@ -30,7 +30,7 @@ from songline.schemas.moments import read_moment
 from songline.schemas.texts import cleaned, encodable
 from songline.schemas.typename import split_version
 from songline.schemas.types import Id, Moment, Source, TraceParent
-from songline.schemas.upcasts import UPCASTS, Step, upcast
+from songline.schemas.upcasts import UPCASTS, UpcastStep, upcast
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ def encode(event: Event) -> bytes:
         return _encoder.encode(_encodable(msgspec.to_builtins(written)))
 
 
-def decode(body: Body | None, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+def decode(body: Body | None, steps: Mapping[tuple[str, int], UpcastStep] = UPCASTS) -> Event:
     """The event in `body`, its data brought to today's version and its texts clean.
 
     Raises PoisonError, which says why it can't be read.
@@ -164,7 +164,7 @@ def read_envelope(body: Body | None) -> ReceivedEnvelope:
     return _received.decode(body)
 
 
-def open_envelope(received: ReceivedEnvelope, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+def open_envelope(received: ReceivedEnvelope, steps: Mapping[tuple[str, int], UpcastStep] = UPCASTS) -> Event:
     """The event in `received`, its data brought to today's version; raises PoisonError."""
     time = read_moment(received.time)
     name, version = split_type(received.type)

@@ -10,16 +10,18 @@ from typing import Any, TypeAlias
 from songline.schemas.errors import PoisonError
 
 Data: TypeAlias = dict[str, Any]
-Step: TypeAlias = Callable[[Data], Data]
+UpcastStep: TypeAlias = Callable[[Data], Data]
 
-UPCASTS: Mapping[tuple[str, int], Step] = {("songline.song.played", 1): dict}
+UPCASTS: Mapping[tuple[str, int], UpcastStep] = {("songline.song.played", 1): dict}
 """(logical name, version) to the step from that version to the next.
 
 The second version of a play only lets fields be missing that the first one must have, so its data stays as it is.
 """
 
 
-def upcast(name: str, version: int, target: int, data: Data, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Data:
+def upcast(
+    name: str, version: int, target: int, data: Data, steps: Mapping[tuple[str, int], UpcastStep] = UPCASTS
+) -> Data:
     """`data`, which keeps the contract of `version`, as data of `target`.
 
     Raises PoisonError where a step is missing or can't make sense of it.

@@ -321,6 +321,20 @@ def test_nothing_happens_on_import() -> None:
     assert done.stdout == ""
 
 
+def test_a_folder_for_temporary_files_is_one_that_a_killed_process_does_not_leave() -> None:
+    """They hold files of strangers. The data of an audit is its own, and kept where it proves a fault."""
+    made_where_all_are = {"mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "mkstemp"}
+    places = {
+        str(path.relative_to(ROOT))
+        for path in modules(*(name for name in PACKAGES if name != "localcloud"))
+        for node in ast.walk(ast.parse(path.read_text(), str(path)))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).removeprefix("tempfile.") in made_where_all_are
+        and not any(keyword.arg == "dir" for keyword in node.keywords)
+    }
+    assert places == {"songline/commands/audit.py"}
+
+
 def test_a_rule_about_safety_is_silenced_for_a_reason() -> None:
     """Ruff's rules S are bandit's."""
     without = [

@@ -3,7 +3,6 @@
 The process sends batches of rows through a pipe, as MessagePack of a bounded length, and waits while they are not read.
 """
 
-import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -17,7 +16,13 @@ from msgspec import Struct
 
 from songline.processors.imports.history_file import read_history
 from songline.processors.imports.rows import HistoryRow, ReadOptions, UnreadableHistoryError
-from songline.processors.runtime.limited_reader import LimitedReader, ProcessLimits, keep_limits, limited_reader
+from songline.processors.runtime.limited_reader import (
+    LimitedReader,
+    ProcessLimits,
+    keep_limits,
+    limited_reader,
+    reader_context,
+)
 from songline.schemas.decoding import MsgpackDecoder
 
 BATCH_ROWS = 250
@@ -63,7 +68,7 @@ class HistorySandbox:
 
     def __init__(self, limits: HistorySandboxLimits | None = None) -> None:
         self._limits = limits or HistorySandboxLimits()
-        self._context = multiprocessing.get_context("forkserver")
+        self._context = reader_context(__name__)
 
     async def read(self, path: Path, user_id: str, timezone: str) -> AsyncIterator[RowBatch]:
         """The rows of the file at `path`. Raises UnreadableHistoryError and HistoryReadFailedError."""

@@ -48,9 +48,11 @@ from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
-from songline.processors.runtime.scratch_folder import check_temporary_folder, scratch_folder
+from songline.processors.runtime.scratch_folder import check_temporary_folder, keep_sockets_in, scratch_folder
 from songline.schemas.channels import DATABASE, IMPORTS, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 from songline.schemas.progress_report import ProgressReport
+
+SCRATCH = "songline-ingestion-"
 
 
 class IngestionSettings(Struct, frozen=True):
@@ -102,7 +104,8 @@ async def work(
         stack.push_async_callback(store.close)
         container = cosmos.container(store, DATABASE, INGESTIONS)
         blob_client = await stack.enter_async_context(blobs.client(settings.blobs))
-        folder = stack.enter_context(scratch_folder())
+        folder = stack.enter_context(scratch_folder(SCRATCH))
+        keep_sockets_in(folder)
         ingestions = IngestionStore(container)
         audio = AudioStore(blob_client, lambda blob: blobs.copy_source(settings.blobs, blob, now()))
         catalog = CatalogReader(partial(cosmos.container, store, DATABASE))

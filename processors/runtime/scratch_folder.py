@@ -1,6 +1,6 @@
-"""The folder of an ingestion worker for files on their way, in the machine's folder for temporary files.
+"""The folder of a process for files on their way, in the machine's folder for temporary files.
 
-A worker that is killed can't delete it: the next one does.
+A process that is killed can't delete it: the next one of its kind does.
 """
 
 import fcntl
@@ -10,17 +10,21 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing.process import current_process
 from pathlib import Path
+from typing import Any
 
 from songline.cloud.settings import SettingError
 
-PREFIX = "songline-ingestion-"
 LONGEST = 75
 """Bytes of the path of the machine's folder for temporary files: names of sockets that multiprocessing makes in it have
 32 more, and 107 in all."""
 
+LONGEST_SCRATCH = 89
+"""Bytes of the path of a folder in which sockets are made themselves: multiprocessing makes no folder of its own."""
+
 LOCK = "lock"
-"""The file that a living worker has locked."""
+"""The file that a living process has locked."""
 
 
 def check_temporary_folder(environ: Mapping[str, str]) -> None:
@@ -31,16 +35,17 @@ def check_temporary_folder(environ: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A folder of this worker's own in `parent`, deleted at the end. Those of workers that are gone are deleted before.
+def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A folder of this process's own in `parent`, deleted at the end. Those with this `prefix` of processes that are
+    gone are deleted before.
 
     Raises OSError.
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
-    for left in parent.glob(f"{PREFIX}*"):
+    for left in parent.glob(f"{prefix}*"):
         _delete_if_left(left)
-    # Under another name until it is locked: a worker that starts now would take it for one that was left.
-    made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
+    # Under another name until it is locked: a process that starts now would take it for one that was left.
+    made = Path(tempfile.mkdtemp(prefix=f".{prefix}", dir=parent))
     folder = made.with_name(made.name.removeprefix("."))
     with (made / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -51,8 +56,18 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def keep_sockets_in(folder: Path) -> None:
+    """Let multiprocessing make its sockets in `folder`, where there is room for their names.
+
+    It makes a folder for them otherwise, which a killed process leaves behind. To be called before the first process.
+    """
+    if len(os.fsencode(folder)) <= LONGEST_SCRATCH:
+        process: Any = current_process()
+        process._config["tempdir"] = str(folder)
+
+
 def _delete_if_left(folder: Path) -> None:
-    """Delete a folder of this user's whose worker is gone. One without a lock is another program's, and stays."""
+    """Delete a folder of this user's whose process is gone. One without a lock is another program's, and stays."""
     with suppress(OSError):
         state = folder.lstat()
         if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():

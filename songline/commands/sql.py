@@ -3,10 +3,8 @@
 import asyncio
 import re
 import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -29,6 +27,7 @@ try:
     from songline.processors.history.analysis.pruning import SecondBounds, bounds_of
     from songline.processors.history.archive.errors import HistoryError, HubUnreadableError
     from songline.processors.history.archive.opening import open_history
+    from songline.processors.runtime.scratch_folder import scratch_folder
 except ModuleNotFoundError as error:
     raise missing_extra("songline sql", error.name or "", "history") from None
 
@@ -63,8 +62,8 @@ def command(statement: str, since: datetime | None, until: datetime | None, form
     # DuckDB raises a TypeError for what is no text; `songline` tells this one.
     statement.encode()
     bounds = SecondBounds(_second(since), _second(until))
-    with tempfile.TemporaryDirectory(prefix="songline-sql-") as folder:
-        database = EventDatabase(Path(folder))
+    with scratch_folder("songline-sql-") as folder:
+        database = EventDatabase(folder)
         try:
             database.check(statement)
             bounds = bounds.within(bounds_of(database.parsed(statement), database.moment))

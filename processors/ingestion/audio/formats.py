@@ -38,7 +38,7 @@ MEDIA_TYPES: dict[Format, str] = {
     "wma": "audio/x-ms-wma",
 }
 
-Container = Literal[
+AudioContainer = Literal[
     "mpeg", "flac", "ogg", "mp4", "wav", "aiff", "adts", "ac3", "amr", "au", "caf", "matroska", "wavpack", "ape", "tta",
     "dsf", "dff", "asf",
 ]  # fmt: skip
@@ -79,7 +79,7 @@ _NO_AUDIO = (
 )
 
 
-def recognise(file: BinaryIO, extent: Extent) -> Container:
+def recognise(file: BinaryIO, extent: Extent) -> AudioContainer:
     """What `file` is.
 
     Raises InvalidAudioError: empty, not-audio, unsupported or cut-off.
@@ -116,7 +116,7 @@ def recognise(file: BinaryIO, extent: Extent) -> Container:
     raise InvalidAudioError("not-audio", f"This is not audio as we know it. We take {WANTED}.")
 
 
-def _by_magic(head: bytes) -> Container | None:
+def _by_magic(head: bytes) -> AudioContainer | None:
     match head[:4], head[4:8], head[8:12]:
         case ((b"RIFF" | b"RF64" | b"BW64"), _, b"WAVE"):
             return "wav"
@@ -131,7 +131,7 @@ def _by_magic(head: bytes) -> Container | None:
     return next((container for magic, container in _MAGIC if head.startswith(magic)), None)
 
 
-_MAGIC: tuple[tuple[bytes, Container], ...] = (
+_MAGIC: tuple[tuple[bytes, AudioContainer], ...] = (
     (b"fLaC", "flac"),
     (b"OggS", "ogg"),
     (b"#!AMR", "amr"),

@@ -10,7 +10,7 @@ from songline.processors.ingestion.audio.aiff import read_aiff
 from songline.processors.ingestion.audio.asf import read_asf
 from songline.processors.ingestion.audio.extent import Extent, find_extent
 from songline.processors.ingestion.audio.flac import read_flac
-from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Container, Format, recognise
+from songline.processors.ingestion.audio.formats import MEDIA_TYPES, AudioContainer, Format, recognise
 from songline.processors.ingestion.audio.frame_streams import read_ac3, read_adts, read_amr
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 from songline.processors.ingestion.audio.matroska import read_matroska
@@ -78,7 +78,7 @@ def examine(file: BinaryIO) -> ProbedAudio:
     )
 
 
-_READERS: dict[Container, Callable[[BinaryIO, Extent], Sound]] = {
+_READERS: dict[AudioContainer, Callable[[BinaryIO, Extent], Sound]] = {
     "mpeg": read_mp3,
     "flac": read_flac,
     "ogg": read_ogg,

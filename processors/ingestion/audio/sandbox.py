@@ -3,7 +3,6 @@
 Their server has the parsers loaded, so that each costs milliseconds; what comes back is JSON.
 """
 
-import multiprocessing
 import os
 import signal
 from multiprocessing.connection import Connection
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
-from songline.processors.runtime.limited_reader import ProcessLimits, keep_limits, limited_reader
+from songline.processors.runtime.limited_reader import ProcessLimits, keep_limits, limited_reader, reader_context
 from songline.schemas.decoding import Decoder
 from songline.schemas.ingestions import Reason
 
@@ -43,8 +42,7 @@ class Sandbox:
 
     def __init__(self, limits: SandboxLimits | None = None) -> None:
         self._limits = limits or SandboxLimits()
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
+        self._context = reader_context(__name__)
 
     async def probe(self, path: Path) -> Answer:
         """What the file at `path` holds; raises ProbeFailedError."""

@@ -1,7 +1,7 @@
 """A Faust app whose messages are whole fetches. This folder alone knows the inside of Faust and aiokafka.
 
 Faust spends 100 µs and more on each message. Here a message is all that one fetch brought from one partition: its
-value is a `Batch`, its offset the batch's last one. Four things are overridden:
+value is a `Batch`, its offset the batch's last one. Five things are overridden:
 
 - what the driver's consumer thread fetches (`_fetch_records`): the records of a batched hub are taken out of the
   record batches as columns, without an object for each record, and those of other hubs so that none stops the reader
@@ -11,7 +11,8 @@ value is a `Batch`, its offset the batch's last one. Four things are overridden:
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
   doesn't follow on the one before (`gap_detection.py`), so the last acknowledged offset may be committed;
 - which partitions Faust expects to move (`verify_event_path`): it would log an error a second for each partition that
-  we hold back.
+  we hold back;
+- which folders it makes where the process was started (`_create_directories`): none, since its tables are in memory.
 
 The versions that this was written against are pinned by `tests/integration/trending/test_batched_app.py`.
 """
@@ -256,6 +257,9 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
 
     def _new_transport(self) -> BatchedTransport:
         return BatchedTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """No table is on the disk. The folder in which a process starts may be nobody's to write to."""
 
 
 def _batch(found: list[Any]) -> Batch:

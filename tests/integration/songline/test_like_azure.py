@@ -33,6 +33,7 @@ from songline.processes.entities import CONTAINERS
 from songline.processes.managed_identity import COMMANDS
 from songline.schemas.channels import CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, SONG_COMMANDS
 from tests.support.azure_like import AzureLikeCloud
+from tests.support.waiting import wait_for_async
 
 DEADLINE_S = 60.0
 EVENTHUBS_SCOPE = "https://eventhubs.azure.net//.default"
@@ -222,5 +223,8 @@ async def _work_with(cloud: AzureLikeCloud, tokens: int) -> None:
 async def _all_tokens_end() -> None:
     """Wait until each token that the process has now is over: one that is fetched now ends last."""
     newest = await EntraCredential().get_token(EVENTHUBS_SCOPE)
-    while time.time() <= newest.expires_on:
-        await asyncio.sleep(0.1)
+
+    async def has_ended() -> bool:
+        return time.time() > newest.expires_on
+
+    await wait_for_async(has_ended, "the end of all tokens")

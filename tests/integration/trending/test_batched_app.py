@@ -1,10 +1,13 @@
 """What we reach into in Faust and aiokafka is as it was when we wrote it, and does what it is for."""
 
+import asyncio
 import inspect
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
@@ -13,7 +16,12 @@ from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from songline.processors.trending.faust.batched_app import BatchedConsumer, BatchedConsumerThread, BatchedTransport
+from songline.processors.trending.faust.batched_app import (
+    BatchedApp,
+    BatchedConsumer,
+    BatchedConsumerThread,
+    BatchedTransport,
+)
 from songline.processors.trending.faust.fetched_records import FetchedRecords
 from songline.processors.trending.faust.record_batches import RecordBytes
 
@@ -31,6 +39,7 @@ def test_what_is_overridden_exists() -> None:
         (BatchedConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records", "verify_event_path"]),
         (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
+        (BatchedApp, faust.App, ["_new_transport", "_create_directories", "on_first_start"]),
     ):
         for name in names:
             assert list(inspect.signature(getattr(ours, name)).parameters) == list(
@@ -40,6 +49,13 @@ def test_what_is_overridden_exists() -> None:
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))
     assert hasattr(fetcher, "MemoryRecords"), "the name under which aiokafka makes them is where ours are put"
+
+
+def test_nothing_is_made_where_the_process_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = BatchedApp("songline-trending", batched=(), store="memory://", autodiscover=False)
+    asyncio.run(app.on_first_start())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_faust_looks_only_at_partitions_that_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:

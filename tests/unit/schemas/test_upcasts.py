@@ -13,7 +13,7 @@ from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS, FORMER_EVENTS, SongPlayed, SongPlayedV1
-from songline.schemas.upcasts import Data, Step
+from songline.schemas.upcasts import Data, UpcastStep
 from songline.schemas.written import written_former
 
 NAME = "songline.song.played"
@@ -54,7 +54,7 @@ def without(data: Data, field: str) -> Data:
     return {key: value for key, value in data.items() if key != field}
 
 
-STEPS: dict[tuple[str, int], Step] = {(NAME, 1): to_v2, (NAME, 2): to_v3}
+STEPS: dict[tuple[str, int], UpcastStep] = {(NAME, 1): to_v2, (NAME, 2): to_v3}
 
 
 def deploy(monkeypatch: pytest.MonkeyPatch, version: int, payload: type[Struct]) -> None:
@@ -66,7 +66,7 @@ def deploy(monkeypatch: pytest.MonkeyPatch, version: int, payload: type[Struct])
     monkeypatch.setitem(decoders, PlatformV2, Decoder(PlatformV2, "broken-contract"))
 
 
-def read(body: bytes, steps: Mapping[tuple[str, int], Step]) -> object:
+def read(body: bytes, steps: Mapping[tuple[str, int], UpcastStep]) -> object:
     """The data in `body`, of a type that only these tests know."""
     return decode(body, steps).data
 

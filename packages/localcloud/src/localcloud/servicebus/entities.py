@@ -58,7 +58,7 @@ class ReceivingDescription(EntityDescription, frozen=True, kw_only=True, rename=
     forward_dead_lettered_messages_to: str = ""
 
 
-Right = Literal["Manage", "Send", "Listen"]
+RightName = Literal["Manage", "Send", "Listen"]
 
 
 class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
@@ -67,7 +67,7 @@ class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
     type: Annotated[str, Meta(min_length=1)] = "SharedAccessAuthorizationRule"
     claim_type: str = ""
     claim_value: str = ""
-    rights: tuple[Right, ...] = ()
+    rights: tuple[RightName, ...] = ()
     created_time: str = ""
     modified_time: str = ""
     key_name: str = ""
