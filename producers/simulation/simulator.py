@@ -38,6 +38,8 @@ Due: TypeAlias = tuple[datetime, Event]
 """The moment at which an event reaches its sender, and the event. Its own `time` may be much earlier."""
 _Happened: TypeAlias = tuple[int, Event]
 _Held: TypeAlias = tuple[int, int, Event]
+_Unlike: TypeAlias = tuple[int, int, int]
+"""The millisecond of it, the listener and the song. Half an hour of them waits, so these are no events yet."""
 
 
 class Simulation:
@@ -74,6 +76,7 @@ class Simulation:
             self._random,
         )
         self._held: list[_Held] = []
+        self._unlikes: list[_Unlike] = []
         self._numbers = count()
 
     def __iter__(self) -> Iterator[Due]:
@@ -100,6 +103,7 @@ class Simulation:
         self._catalogue.go_viral(self._spikes.shares(begin_s))
         plays = self._sessions.play_until(end_s, self._start.timestamp() + begin_s)
         happened += self._played(plays)
+        happened += self._unliked(int(end_s * 1000))
         happened += self._bot_plays(begin_s, end_s)
         return happened
 
@@ -149,8 +153,17 @@ class Simulation:
                 liked = SongLiked(user_id=user, song_id=song, region=region)
                 happened.append((ms + 1, self._event(ms + 1, liked)))
                 if unlike:
-                    unliked = SongUnliked(user_id=user, song_id=song, region=region)
-                    happened.append((ms + unlike, self._event(ms + unlike, unliked)))
+                    heapq.heappush(self._unlikes, (ms + unlike, who, number))
+        return happened
+
+    def _unliked(self, end_ms: int) -> list[_Happened]:
+        """The likes that are taken back before `end_ms`."""
+        happened = []
+        while self._unlikes and self._unlikes[0][0] < end_ms:
+            ms, who, number = heapq.heappop(self._unlikes)
+            region = PLACES[self._listeners.place[who]].region
+            data = SongUnliked(user_id=self._user(who), song_id=f"song-{number}", region=region)
+            happened.append((ms, self._event(ms, data)))
         return happened
 
     def _bot_plays(self, begin_s: float, end_s: float) -> list[_Happened]:
