@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from songline.processors.trending.cells.wire import ROWS, CountRows
+from songline.processors.trending.cells.wire import ROWS, CountRows, join_rows
 from songline.processors.trending.count_table import CountTable
 from songline.processors.trending.song_index import Ints
 from songline.processors.trending.spans import HOUR_MS, SPANS, Unit, first_counted_hour
@@ -146,3 +146,15 @@ class ShardCounts:
     def forget_changes(self) -> None:
         """Everything is as it was saved."""
         self._changed = {}
+
+
+def greatest(parts: list[CountRows]) -> CountRows:
+    """Each pair of each bucket once, with the greatest of its counts."""
+    rows = join_rows(parts)
+    if len(parts) < 2 or not len(rows):
+        return rows
+    rows = rows.select(np.lexsort((rows.pair, rows.bucket)))
+    new = np.ones(len(rows), np.bool_)
+    new[1:] = (rows.pair[1:] != rows.pair[:-1]) | (rows.bucket[1:] != rows.bucket[:-1])
+    starts = np.flatnonzero(new)
+    return CountRows(rows.pair[starts], rows.bucket[starts], np.maximum.reduceat(rows.counts, starts))

@@ -14,7 +14,7 @@ from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows, Partial, SongFact
 from songline.processors.trending.plays.state import SongDays
-from songline.processors.trending.shards.counts import BucketKey, ShardCounts
+from songline.processors.trending.shards.counts import BucketKey, ShardCounts, greatest
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_facts import SongFacts
@@ -160,6 +160,7 @@ class Shard:
         Where another version of songs' days was written last, all days wait: what has changed since is in that one.
         """
         waiting: list[tuple[str, bytes]] = []
+        tables: dict[BucketKey, list[bytes]] = {}
         last: tuple[int, int] | None = None
         for key, value in saved:
             match key.split("/")[2:]:
@@ -177,8 +178,10 @@ class Shard:
                     if self._counts.is_over(unit, int(bucket)):
                         self._keys.delete(key)
                         continue
-                    self._keys.take_over(BucketKey(unit, int(bucket), int(source)), key)
-                    self._raise(unit, int(source), partials.unpack(decode_section(value), self.songs))
+                    table = BucketKey(unit, int(bucket), int(source))
+                    self._keys.take_over(table, key)
+                    tables.setdefault(table, []).append(value)
+        self._restore_counts(tables)
         for song_id in self._facts.songs():
             self._place(song_id)
         self._counts.forget_changes()
@@ -188,6 +191,18 @@ class Shard:
                 self.days.restored()
         for key, value in waiting:
             self.days.backlog.inherit(key, value)
+
+    def _restore_counts(self, tables: dict[BucketKey, list[bytes]]) -> None:
+        """Count what was saved, a table at a time, and only then fill the windows: by its small records each row of
+        a large state would be looked up many times."""
+        for key, values in tables.items():
+            rows = [partials.unpack(decode_section(value), self.songs) for value in values]
+            for bucket, pairs, more, _ in self._counts.raise_to(key.unit, key.source, greatest(rows)):
+                if key.unit == "hour":
+                    self.days.add(bucket, pairs >> REGION_BITS, more)
+        for unit in _UNITS:
+            self._windows.refill(unit, self._counts.tables(unit))
+        self._genres.cover(len(self.songs))
 
     def _restore_facts(self, key: str, value: bytes) -> None:
         try:

@@ -121,6 +121,16 @@ class ShardWindows:
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.place(newest)
+        self._fill(unit, tables)
+
+    def refill(self, unit: Unit, tables: Iterable[tuple[int, CountTable]]) -> None:
+        """Fill the windows of a unit anew from its tables, where they are. Those that were never placed stay empty."""
+        for window in self._windows.values():
+            if window.span.unit == unit and window.newest is not None:
+                window.place(window.newest)
+        self._fill(unit, tables)
+
+    def _fill(self, unit: Unit, tables: Iterable[tuple[int, CountTable]]) -> None:
         # Small tables are added together: a call costs as much as some thousand rows.
         buckets: list[int] = []
         pairs: list[Ints] = []
