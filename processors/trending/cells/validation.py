@@ -29,6 +29,7 @@ from songline.processors.trending.validation import (
     check_column,
     check_number,
     check_song,
+    check_songs,
     is_number,
     saved_key,
 )
@@ -74,9 +75,7 @@ def check_section(
     if len(set(section.songs)) != len(section.songs):
         raise broken("a song is named twice")
     # Also those of no row: all of them get a number when the section is read.
-    for song in section.songs:
-        if song not in known:
-            check_song(song, shard, limits)
+    check_songs([song for song in section.songs if song not in known], shard, limits)
     if not rows:
         return
     song_column = np.frombuffer(section.song, "<i4").astype(np.int64)

@@ -1,5 +1,7 @@
 """Whatever stands in a hub between the stages, it is poison or does no harm: nothing else is raised, now or later."""
 
+from collections.abc import Callable
+from functools import partial as partial_call
 from itertools import count
 from typing import Any
 
@@ -20,7 +22,7 @@ from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import check_report_part, check_saved
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import SongIndex, pair, shard_of
-from songline.processors.trending.validation import MAX_NUMBER, StageLimits
+from songline.processors.trending.validation import MAX_NUMBER, StageLimits, check_song, check_songs
 from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import GLOBAL, chart_key
 from songline.schemas.errors import PoisonError
@@ -280,6 +282,23 @@ def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -
     for part in reports.report_bodies(0, True, songs, found, shard.watermark(NOW_MS)):
         check_report_part(reports.decode(part), LIMITS)
     assert [document.song_id for document in shard.days.due(10) if document.total >= 2] == ["song-1"]
+
+
+IDS = st.sampled_from(["song-1", "a:b", ".", "..", "...a", "", "x" * 128, "x" * 129, "a\nb", "a\n", "\n", "é", "a b"])
+
+
+@settings(deadline=None)
+@given(st.lists(IDS | st.text(max_size=3), max_size=5))
+def test_song_ids_are_held_together_to_what_each_is_held_to(songs: list[str]) -> None:
+    def holds(check: Callable[[], None]) -> bool:
+        try:
+            check()
+        except PoisonError:
+            return False
+        return True
+
+    each = all(holds(partial_call(check_song, song, None, LIMITS)) for song in songs)
+    assert holds(partial_call(check_songs, songs, None, LIMITS)) == each
 
 
 def test_keys_of_other_partitions_and_numbers_beyond_all_are_poison() -> None:
