@@ -26,6 +26,9 @@ PLAYS_HOURS = 160
 TRIES = 20
 WAIT_S = 10
 PAUSE_S = 1.0
+PATIENCE_S = 600.0
+"""Of some answers that are asked for, the next one has to come within so long."""
+TELL_EACH_S = 10.0
 T = TypeVar("T")
 
 
@@ -39,10 +42,21 @@ def covers(position: Mapping[str, int], least: Mapping[str, int]) -> bool:
 
 
 class ApiAnswers:
-    """Asks the API. Every question is asked again while it is answered 503 or not at all."""
+    """Asks the API. Every question is asked again while it is answered 503 or not at all. `say` shows a line of
+    progress.
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
+    Each question raises NoAnswerError where no answer comes.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        say: Callable[[str], None] = lambda line: None,
+        *,
+        patience_s: float = PATIENCE_S,
+        tell_each_s: float = TELL_EACH_S,
+    ) -> None:
+        self._http, self._say, self._patience_s, self._tell_each_s = http, say, patience_s, tell_each_s
 
     async def charts(self, keys: Iterable[str], position: Mapping[str, int]) -> dict[str, Chart]:
         """Charts by key, each with everything up to the position."""
@@ -53,7 +67,7 @@ class ApiAnswers:
             query = {"scope": scope, "min_position": least, "wait": WAIT_S}
             return await self._ask(f"/v1/charts/{kind}/{window}", Chart, query)
 
-        return await _all(keys, read)
+        return await self._all("charts", keys, read)
 
     async def plays(self, songs: Iterable[str], position: Mapping[str, int]) -> dict[str, SongPlays]:
         """The hours of songs, with everything up to the position, which is waited for; without those of songs that were
@@ -68,11 +82,11 @@ class ApiAnswers:
                 found = await self._find(path, SongPlays, {"hours": PLAYS_HOURS})
             return found
 
-        return {song: one for song, one in (await _all(songs, read)).items() if one is not None}
+        return {song: one for song, one in (await self._all("songs' hours", songs, read)).items() if one is not None}
 
     async def libraries(self, listeners: Iterable[str]) -> dict[str, LibraryAnswers]:
         """All that is said of listeners' libraries."""
-        return await _all(listeners, self._library)
+        return await self._all("libraries", listeners, self._library)
 
     async def songs(self) -> dict[str, Song]:
         """All songs of the catalog."""
@@ -92,7 +106,7 @@ class ApiAnswers:
         async def read(song: str) -> SongAnswer | None:
             return await self._find(f"/v1/songs/{song}", SongAnswer, {})
 
-        return {song: one.song for song, one in (await _all(ids, read)).items() if one is not None}
+        return {song: one.song for song, one in (await self._all("songs", ids, read)).items() if one is not None}
 
     async def summary(self, listener: str) -> LibrarySummary:
         """The totals of a listener."""
@@ -100,11 +114,42 @@ class ApiAnswers:
 
     async def uploads(self, ingestions: Iterable[str]) -> dict[str, UploadAnswer]:
         """What became of uploads; without those that are not there."""
-        return {name: one for name, one in (await _all(ingestions, self._upload)).items() if one is not None}
+        found = await self._all("uploads", ingestions, self._upload)
+        return {name: one for name, one in found.items() if one is not None}
 
     async def ingestion(self, ingestion: str) -> IngestionAnswer | None:
         """An upload, None where there is none."""
         return await self._find(f"/v1/ingestions/{ingestion}", IngestionAnswer, {})
+
+    async def _all(self, what: str, names: Iterable[str], read: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+        """What `read` returns for each name, some at a time."""
+        found: dict[str, T] = {}
+        wanted = list(names)
+        left = iter(wanted)
+        now_s = asyncio.get_running_loop().time
+        told_s = now_s()
+
+        async def some() -> None:
+            nonlocal told_s
+            for name in left:
+                found[name] = await read(name)
+                if not patience.expired():
+                    patience.reschedule(now_s() + self._patience_s)
+                if now_s() - told_s >= self._tell_each_s:
+                    told_s = now_s()
+                    self._say(f"read {len(found):,} of {len(wanted):,} {what}")
+
+        try:
+            async with asyncio.timeout(self._patience_s) as patience, asyncio.TaskGroup() as readers:
+                for _ in range(SIDE_BY_SIDE):
+                    readers.create_task(some())
+        except TimeoutError:
+            raise NoAnswerError(
+                f"{len(found):,} of {len(wanted):,} {what} were answered, and no other within {self._patience_s:g} s"
+            ) from None
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return found
 
     async def _library(self, listener: str) -> LibraryAnswers:
         entries = []
@@ -162,14 +207,3 @@ class ApiAnswers:
 async def parked_readers(container: ContainerProxy) -> dict[str, tuple[str, ...]]:
     """The readers of each parked record, by its id. Raises AzureError."""
     return {one.id: tuple(one.readers) async for one in ParkedStore(container).entries()}
-
-
-async def _all(names: Iterable[str], read: Callable[[str], Awaitable[T]]) -> dict[str, T]:
-    """What `read` returns for each name, some at a time."""
-    room = asyncio.Semaphore(SIDE_BY_SIDE)
-
-    async def one(name: str) -> tuple[str, T]:
-        async with room:
-            return name, await read(name)
-
-    return dict(await asyncio.gather(*map(one, names)))

@@ -103,7 +103,7 @@ class HereAudit:
         async with AsyncExitStack() as stack:
             api = await stack.enter_async_context(open_api(self._environ))
             probes = await stack.enter_async_context(httpx.AsyncClient(timeout=PROBE_S, trust_env=False))
-            answers = ApiAnswers(api)
+            answers = ApiAnswers(api, self._say)
             await self._check_erased(answers)
             watch = HealthWatch(health_urls(self._environ), api, probes, self._history)
             stack.push_async_callback(ended, begun(watch.run()))

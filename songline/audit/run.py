@@ -102,7 +102,8 @@ class AuditRun:
             await ended(keeping)
             self._say("comparing all answers with the reference")
             spans = self._injector.spans
-            async for one in proofs(self._ledger, log, ApiAnswers(api), environment, watch, spans, config.recovers_s):
+            answers = ApiAnswers(api, self._say)
+            async for one in proofs(self._ledger, log, answers, environment, watch, spans, config.recovers_s):
                 self._proofs.append(one)
 
     async def _disturb(self, end_s: float) -> None:
