@@ -40,6 +40,11 @@ def rss_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def open_files(pid: int) -> int:
+    """How many file descriptors a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def _commit() -> str:
     ran = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return ran.stdout.strip() or "unknown"

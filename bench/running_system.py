@@ -13,9 +13,10 @@ from typing import Self
 
 from msgspec import Struct
 
-from bench.machine import cpu_s, rss_bytes
+from bench.declared_retention import declared_with
+from bench.machine import cpu_s, open_files, rss_bytes
 from songline.audit.audited_system import AZURITE, MARKS, commands_of
-from songline.commands.up import PORTS
+from songline.commands.up import DECLARED, PORTS
 from songline.processes.environment import DATA, load
 from tests.support.waiting import wait_for
 
@@ -24,17 +25,23 @@ _MODULES = {"\0songline\0simulate\0": "simulator", **MARKS, "node": AZURITE}
 
 
 class ProcessUse(Struct):
-    """CPU seconds of a process since the first sample, and its resident bytes at each sample's moment."""
+    """CPU seconds of a process since the first sample, its resident bytes and its open files at each sample's moment
+    (seconds since the first sample)."""
 
     cpu_s: float
     rss: list[tuple[float, int]]
+    files: list[tuple[float, int]]
 
 
 class RunningSystem:
-    """The system, until the end of the block; it starts no simulated listeners by itself."""
+    """The system, until the end of the block; it starts no simulated listeners by itself.
 
-    def __init__(self, folder: Path) -> None:
+    `retention_s`: how long hubs that are not compacted keep events, in place of what is declared.
+    """
+
+    def __init__(self, folder: Path, retention_s: int | None = None) -> None:
         self.data = folder / "data"
+        self._settings = {} if retention_s is None else {DECLARED: str(declared_with(folder / "declared", retention_s))}
         self._said = (folder / "up.log").open("w+")
         self._simulators: list[subprocess.Popen[bytes]] = []
 
@@ -44,7 +51,7 @@ class RunningSystem:
             [sys.executable, "-m", "songline", "up", "--data", str(self.data), "--no-simulator", *options],
             stdout=self._said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, DATA: str(self.data)},
+            env={**os.environ, DATA: str(self.data), **self._settings},
         )
         wait_for(lambda: "Songline is up" in self.said or self._up.poll() is not None, "`songline up`", START_S)
         found = re.search(r"the API +(\S+)/docs", self.said)
@@ -104,6 +111,7 @@ class UsageSampler:
         self._cpu: dict[int, float] = {}
         self._used: defaultdict[str, float] = defaultdict(float)
         self._rss: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._files: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample_on)
 
@@ -119,7 +127,10 @@ class UsageSampler:
 
     def use(self) -> dict[str, ProcessUse]:
         """What each process has used so far, by name."""
-        return {name: ProcessUse(self._used[name], list(samples)) for name, samples in list(self._rss.items())}
+        return {
+            name: ProcessUse(self._used[name], list(samples), list(self._files[name]))
+            for name, samples in list(self._rss.items())
+        }
 
     def cores(self) -> float:
         """The CPU of all processes together since the beginning, in cores."""
@@ -132,16 +143,19 @@ class UsageSampler:
     def _sample(self) -> None:
         at = time.monotonic() - self.began
         rss: defaultdict[str, int] = defaultdict(int)
+        files: defaultdict[str, int] = defaultdict(int)
         for pid, name in self._system.processes().items():
             try:
-                used, held = cpu_s(pid), rss_bytes(pid)
+                used, held, opened = cpu_s(pid), rss_bytes(pid), open_files(pid)
             except OSError:
                 continue
             # What it used before the first sample is not of the measurement. What started later is, from its start.
             self._used[name] += used - self._cpu.get(pid, used if at < self._period_s else 0.0)
             self._cpu[pid] = used
             rss[name] += held
+            files[name] += opened
         for name, held in rss.items():
+            self._files[name].append((at, files[name]))
             self._rss[name].append((at, held))
 
 

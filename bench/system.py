@@ -6,6 +6,10 @@ second world of row 1. A short one for development, which keeps nothing:
 
     python -m bench.system --minutes 2 --rate 200 --kills 1
     python -m bench.system --minutes 5 --listeners 900000 --pacing real --kills 0
+
+The soak that shows that hubs stay level is one of half an hour in which they keep events for ten minutes:
+
+    python -m bench.system --minutes 30 --retention 10 --kills 0
 """
 
 import asyncio
@@ -19,11 +23,12 @@ import click
 import numpy as np
 from msgspec import Struct
 
-from bench import report
+from bench import report, soak
 from bench.freshness_probes import ApiProbes, ChartAges, api_client, running
 from bench.measurement import Measurement
 from bench.recovery import FRESH_S, Owners, Recovery, charts_are_fresh, prober_is_fresh, recover
 from bench.running_system import ProcessUse, RunningSystem, UsageSampler
+from bench.soak import DiskSampler
 from songline.cloud import eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
@@ -38,7 +43,9 @@ REGION = (
     "when something sent since is answered as fresh as ever; the supervisor's second of pause is inside. "
     "Memory: the median of the last tenth beside that of the minute after minute 5; in a run of less than seven and a "
     "half minutes, beside that of the first quarter's end, of which nothing is wanted: the library's cache of nodes "
-    "grows up to its bound of 15 MB."
+    "grows up to its bound of 15 MB. Files: the median of open descriptors of the last tenth less that after minute 5. "
+    "Disk: what the data folder takes, by the line through its samples after minute 5; of hubs whose retention is set, "
+    "the median of the last tenth beside that of the time in which the first segments were deleted."
 )
 
 SETTLED_S = 300.0
@@ -53,6 +60,12 @@ class Load(Struct, frozen=True):
     listeners: int = 20_000
     pacing: str = "rate"
     kills: int = 3
+    retention: float | None = None
+    """Minutes for which hubs keep events; None: as they are declared."""
+
+    @property
+    def retention_s(self) -> int | None:
+        return None if self.retention is None else round(self.retention * 60)
 
     @property
     def options(self) -> list[str]:
@@ -74,6 +87,8 @@ class Seen(Struct):
     cores: float
     asks_per_s: float
     use: dict[str, ProcessUse]
+    disk: dict[str, list[tuple[float, float]]]
+    """What the data folder holds, by moment."""
     api_unprobed_s: float
     """CPU seconds that the API uses in as long a time while it is not probed, as far as the first minute tells."""
     recoveries: list[Recovery]
@@ -87,7 +102,7 @@ def measure(quick: bool) -> list[Measurement]:
 
 def run(load: Load) -> Seen:
     """The system under this load, then the kills at the same load. What the load showed is printed before the kills."""
-    with tempfile.TemporaryDirectory() as name, RunningSystem(Path(name)) as system:
+    with tempfile.TemporaryDirectory() as name, RunningSystem(Path(name), load.retention_s) as system:
         return asyncio.run(_watch(system, load))
 
 
@@ -105,11 +120,12 @@ async def _watch(system: RunningSystem, load: Load) -> Seen:
         with UsageSampler(system) as sampler:
             await asyncio.sleep(settling_s)
             api_unprobed_s = sampler.use()["api"].cpu_s * whole_s / settling_s
-        with UsageSampler(system) as sampler:
+        with UsageSampler(system) as sampler, DiskSampler(system.data) as disk:
             async with running(charts.run()):
                 probing = asyncio.create_task(library.run())
                 await asyncio.sleep(whole_s)
                 cores, use, asks_per_s = sampler.cores(), sampler.use(), library.asked / whole_s
+                disk.sample()
                 ages, events_per_s = [age for _, age in charts.ages], _rate(charts.counted)
                 library.end()
                 await probing
@@ -120,6 +136,7 @@ async def _watch(system: RunningSystem, load: Load) -> Seen:
             cores=cores,
             asks_per_s=asks_per_s,
             use=use,
+            disk=disk.bytes,
             api_unprobed_s=api_unprobed_s,
             recoveries=[],
         )
@@ -203,6 +220,8 @@ def rows(load: Load, seen: Seen) -> list[Measurement]:
         Measurement(row=1, what=f"{load.words}: how often the probes ask", figure=seen.asks_per_s, unit="requests/s"),
         *(_seconds(8, f"{load.words}: charts, p{p}", seen.chart_s, p, "<= 2" if p == 99 else "") for p in (50, 90, 99)),
         *(_growth(load, name, use, seen.events_per_s) for name, use in sorted(seen.use.items())),
+        *soak.file_rows(load.words, seen.use, SETTLED_S),
+        *soak.disk_rows(load.words, seen.disk, seen.events_per_s, SETTLED_S, load.retention_s),
     ]
     for worker in sorted({one.worker for one in seen.recoveries}):
         took = [one for one in seen.recoveries if one.worker == worker]
@@ -253,7 +272,8 @@ def _rate(counted: list[tuple[float, int]]) -> float:
 @click.option("--listeners", default=20_000, show_default=True, help="Simulated listeners.")
 @click.option("--pacing", type=click.Choice(["rate", "real"]), default="rate", show_default=True)
 @click.option("--kills", default=3, show_default=True, help="How often each worker is killed after that.")
-def main(**load: float | int | str) -> None:
+@click.option("--retention", type=float, help="Minutes for which hubs keep events, in place of what is declared.")
+def main(**load: float | int | str | None) -> None:
     """Watch the whole system under a load, print what was seen, and keep nothing."""
     asked = Load(**load)  # type: ignore[arg-type]
     for one in rows(asked, run(asked)):

@@ -58,6 +58,8 @@ CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
 KEYS_OPTION = "SONGLINE_LOCALCLOUD_KEYS"
 """The option by which localcloud takes its own keys or the published ones, for the Procfile."""
 
+DECLARED = "SONGLINE_EMULATOR_CONFIG"
+"""The folder that declares hubs and queues; by default that of the project."""
 MODE = "SONGLINE_LOCALCLOUD_MODE"
 """`--like-azure` for localcloud, or nothing, likewise."""
 
@@ -193,7 +195,7 @@ def environment(
         **environ,
         **here,
         DATA: str(data),
-        "SONGLINE_EMULATOR_CONFIG": str(emulator_files.FOLDER),
+        DECLARED: environ.get(DECLARED) or str(emulator_files.FOLDER),
         MODE: "",
         KEYS_OPTION: "--dev-keys" if keys == PUBLISHED else "--own-keys",
         API: f"http://{HOST}:{here['SONGLINE_PORT']}",

@@ -1,0 +1,106 @@
+"""What a soak says of a system that grows, and of one that does not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.declared_retention import declared_with
+from bench.measurement import Measurement
+from bench.running_system import ProcessUse
+from bench.soak import ARCHIVE, DOCUMENTS, HUBS, MUSIC, REST, disk_rows, file_rows, folder_bytes
+from localcloud.config import read_hubs
+from songline.commands.up import DECLARED, PORTS, environment
+from songline.processes.cloud_keys import PUBLISHED
+from songline.processes.emulator_files import FOLDER
+
+RATE = 5_000.0
+HALF_HOUR = [number * 15.0 for number in range(121)]
+
+
+def use(files: list[float]) -> dict[str, ProcessUse]:
+    return {"api": ProcessUse(0.0, [], list(zip(HALF_HOUR, map(int, files), strict=True)))}
+
+
+def grows(each: float, begin: float = 0.0, most_s: float = 1_800.0) -> list[tuple[float, float]]:
+    """A part of a disk that takes `each` bytes an event until `most_s`."""
+    return [(at, begin + each * RATE * min(at, most_s)) for at in HALF_HOUR]
+
+
+def met(rows: list[Measurement]) -> dict[str, bool | None]:
+    return {one.what: one.met for one in rows}
+
+
+def test_files_that_are_never_closed_are_told() -> None:
+    (row,) = file_rows("soak", use([30 + at / 60 for at in HALF_HOUR]), 300.0)
+    assert row.figure == pytest.approx(23, abs=1.5)
+    assert row.met is False
+    # Caches and connections of the first minutes are no leak, and one more or less is none.
+    (row,) = file_rows("soak", use([min(30, at / 10) + number % 3 for number, at in enumerate(HALF_HOUR)]), 300.0)
+    assert row.met is True
+
+
+def test_a_disk_that_holds_what_was_accepted_is_level_for_all_else() -> None:
+    disk = {
+        MUSIC: grows(450.0, most_s=640),
+        HUBS: grows(150.0, most_s=640),
+        ARCHIVE: grows(430.0),
+        DOCUMENTS: grows(30.0, 50e6),
+        REST: grows(0.0, 60e3),
+    }
+    rows = list(disk_rows("soak", disk, RATE, 300.0, 600.0))
+    assert rows[0].figure == pytest.approx(450)
+    assert rows[-1].figure == pytest.approx(460)
+    assert False not in met(rows).values()
+
+
+def test_logs_that_grow_with_events_and_hubs_that_are_not_level_are_told() -> None:
+    disk = {
+        MUSIC: grows(450.0),
+        HUBS: grows(150.0, most_s=640),
+        ARCHIVE: grows(430.0),
+        DOCUMENTS: grows(1_500.0),
+        REST: grows(20.0),
+    }
+    wrong = [what for what, holds in met(list(disk_rows("soak", disk, RATE, 300.0, 600.0))).items() if holds is False]
+    assert [what.partition(" (")[0] for what in wrong] == [
+        f"soak: disk, {MUSIC}", f"soak: disk, {REST}", "soak: disk, all, without the hubs, which are level",
+    ]  # fmt: skip
+
+
+def test_without_a_retention_the_hubs_are_part_of_what_stays() -> None:
+    disk = {MUSIC: grows(450.0), HUBS: grows(50.0), ARCHIVE: grows(430.0), DOCUMENTS: grows(30.0), REST: grows(0.0)}
+    rows = list(disk_rows("soak", disk, RATE, 300.0, None))
+    assert rows[-1].figure == pytest.approx(960)
+    assert rows[-1].met is True
+
+
+def test_a_folder_is_counted_by_what_it_holds(tmp_path: Path) -> None:
+    for path in ("hubs/hubs/music-events/0/a.log", "hubs/hubs/catalog/0/a.log", "blobs/b", "cosmos/c", "logs/api.log"):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(os.urandom(40_000))
+    found = folder_bytes(tmp_path)
+    assert list(found) == [MUSIC, HUBS, ARCHIVE, DOCUMENTS, REST]
+    assert all(40_000 <= held < 80_000 for held in found.values())
+
+
+def test_hubs_are_declared_with_another_retention(tmp_path: Path) -> None:
+    before = {
+        one.name: one for one in read_hubs([FOLDER / "eventhubs" / each for each in ("Config.json", "localcloud.json")])
+    }
+    folder = declared_with(tmp_path / "declared", 600)
+    found = read_hubs([folder / "eventhubs" / each for each in ("Config.json", "localcloud.json")])
+    assert {one.name for one in found} == before.keys()
+    for one in found:
+        assert one.retention_ms == (before[one.name].retention_ms if one.compacted else 600_000), one.name
+        assert (one.compacted, one.capture, one.partitions) == (
+            before[one.name].compacted, before[one.name].capture, before[one.name].partitions,
+        )  # fmt: skip
+
+
+def test_up_reads_another_folder_of_declarations(tmp_path: Path) -> None:
+    ports = dict.fromkeys(PORTS, 1)
+    assert environment({}, tmp_path, ports, 1, PUBLISHED)[DECLARED] == str(FOLDER)
+    assert environment({DECLARED: ""}, tmp_path, ports, 1, PUBLISHED)[DECLARED] == str(FOLDER)
+    assert environment({DECLARED: "/declared"}, tmp_path, ports, 1, PUBLISHED)[DECLARED] == "/declared"
