@@ -12,6 +12,7 @@ class Bench(Struct, frozen=True):
 
 BENCHES = {
     "system": Bench("the whole system for 20 minutes: freshness, CPU, memory, recovery", (1, 8, 13)),
+    "soak": Bench("the whole system for half an hour, in which hubs keep events for ten minutes", (16,)),
     "library": Bench("the library worker beside 64129bc", (2, 3)),
     "library_reads": Bench("what a read of a library costs, by its size"),
     "trending": Bench("the trending worker beside bare loops and an idiomatic Faust app", (4,)),
@@ -47,6 +48,7 @@ ROWS = {
     13: "restore, from SIGKILL to fresh",
     14: "reading 2,000,000 archived events",
     15: "a whole rebuild of the charts",
+    16: "the soak: memory, open files and disk level off",
 }
 
 

@@ -1,157 +1,19 @@
-"""Whether a system that runs for long takes more and more: open files by process, and disk by what it holds."""
+"""`make bench ARGS=soak`: half an hour at 5,000 events/s in which hubs keep events for ten minutes: what levels off."""
 
-import os
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Self, TypeAlias
+from msgspec import structs
 
-import numpy as np
-
+from bench import system
 from bench.measurement import Measurement
-from bench.running_system import ProcessUse
 
-ROW = 8
-EACH_S = 15.0
-MUSIC = "hub music-events"
-HUBS = "other hubs"
-ARCHIVE = "archive and songs"
-DOCUMENTS = "documents"
-REST = "logs and all else"
-FILES_MORE = 5
-"""A process opens and closes some files all the while, so that two moments differ by a few."""
-
-Samples: TypeAlias = Sequence[tuple[float, float]]
-"""Seconds since the beginning, and what there was."""
+ROW = 16
+REGION = (
+    f"{system.REGION} Hubs that are not compacted keep events for ten minutes, so that they are as large as they will "
+    "be before half of the run is over."
+)
 
 
-class DiskSampler:
-    """Samples what a data folder holds every `period_s`, in a thread, until the end of the block."""
-
-    def __init__(self, data: Path, period_s: float = EACH_S) -> None:
-        self._data, self._period_s = data, period_s
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample_on)
-        self.bytes: dict[str, list[tuple[float, float]]] = {}
-
-    def __enter__(self) -> Self:
-        self._began_s = time.monotonic()
-        self.sample()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def sample(self) -> None:
-        """Look now as well."""
-        at_s = time.monotonic() - self._began_s
-        for part, held in folder_bytes(self._data).items():
-            self.bytes.setdefault(part, []).append((at_s, held))
-
-    def _sample_on(self) -> None:
-        while not self._ended.wait(self._period_s):
-            self.sample()
-
-
-def folder_bytes(data: Path) -> dict[str, int]:
-    """The bytes that a data folder takes on disk, by what they hold."""
-    found = dict.fromkeys((MUSIC, HUBS, ARCHIVE, DOCUMENTS, REST), 0)
-    for folder, _, names in os.walk(data):
-        part = _part(Path(folder).relative_to(data).parts)
-        for name in names:
-            try:
-                found[part] += (Path(folder) / name).stat().st_blocks * 512
-            except FileNotFoundError:
-                # It was deleted since.
-                continue
-    return found
-
-
-def _part(path: tuple[str, ...]) -> str:
-    match path:
-        case ("hubs", "hubs", "music-events", *_):
-            return MUSIC
-        case ("hubs", *_):
-            return HUBS
-        case ("blobs", *_):
-            return ARCHIVE
-        case ("cosmos", *_):
-            return DOCUMENTS
-        case _:
-            return REST
-
-
-def file_rows(words: str, use: Mapping[str, ProcessUse], settled_s: float) -> Iterator[Measurement]:
-    """How many more files each process has open in the last tenth than after `settled_s`."""
-    for name, one in sorted(use.items()):
-        before, after = levels(one.files, settled_s)
-        what = f"{words}: files that {name} opened more ({after:.0f} at the end)"
-        yield Measurement(row=ROW, what=what, figure=after - before, unit="files", wanted=f"<= {FILES_MORE}")
-
-
-def disk_rows(
-    words: str, disk: Mapping[str, Samples], events_per_s: float, settled_s: float, retention_s: float | None
-) -> Iterator[Measurement]:
-    """How many bytes an event stay on disk after `settled_s`. With a retention hubs are to be level instead, from when
-    the first segments are deleted."""
-    accepted = accepted_bytes(disk[MUSIC], events_per_s, retention_s)
-    kept = Measurement(row=ROW, what=f"{words}: disk, an accepted event in its hub", figure=accepted, unit="bytes")
-    yield kept
-    grown = 0.0
-    for part, samples in disk.items():
-        what = f"{words}: disk, {part} ({samples[-1][1] / 2**20:,.0f} MiB at the end)"
-        if retention_s is not None and part in (MUSIC, HUBS):
-            before, after = levels(samples, level_from_s(retention_s))
-            yield Measurement(row=ROW, what=f"{what}, grew", figure=100 * (after / before - 1), unit="%", wanted="<= 5")
-            continue
-        each = slope(samples, settled_s) / max(events_per_s, 1e-9)
-        grown += each
-        wanted = "<= 1" if part == REST else ""
-        yield Measurement(row=ROW, what=what, figure=each, unit="bytes an event", wanted=wanted)
-    hubs = "" if retention_s is None else ", without the hubs, which are level"
-    yield Measurement(
-        row=ROW,
-        what=f"{words}: disk, all{hubs}",
-        figure=grown,
-        unit="bytes an event",
-        ratio=grown / max(accepted, 1e-9),
-        peer="an accepted event",
-        wanted="<= 3",
-    )
-
-
-def level_from_s(retention_s: float) -> float:
-    """When a hub is as large as it will be: a segment is deleted as a whole, and lasts an eighth of the retention and a
-    minute at least."""
-    return retention_s + max(120.0, retention_s / 4)
-
-
-def accepted_bytes(samples: Samples, events_per_s: float, retention_s: float | None) -> float:
-    """The bytes of an event in a hub that keeps everything yet."""
-    last_s = samples[-1][0] if retention_s is None else min(retention_s, samples[-1][0])
-    return slope([one for one in samples if one[0] <= last_s], 0.0) / max(events_per_s, 1e-9)
-
-
-def slope(samples: Samples, begin_s: float) -> float:
-    """What was added a second from `begin_s` on: the line through all samples, so that none decides."""
-    at, held = zip(*_since(samples, begin_s), strict=True)
-    return float(np.polyfit(at, held, 1)[0]) if len(set(at)) > 1 else 0.0
-
-
-def levels(samples: Iterable[tuple[float, float]], begin_s: float) -> tuple[float, float]:
-    """The medians of a minute or a tenth from `begin_s` on, and of the last tenth."""
-    found = list(samples)
-    last_s = found[-1][0]
-    begin_s = min(begin_s, last_s * 0.9)
-    window_s = max(60.0, last_s / 10)
-    before = [held for at, held in found if begin_s <= at <= begin_s + window_s]
-    after = [held for at, held in found if at >= last_s * 0.9]
-    return float(np.median(before)), float(np.median(after))
-
-
-def _since(samples: Samples, begin_s: float) -> Samples:
-    """The samples from then on; all of them where there is none."""
-    return [one for one in samples if one[0] >= begin_s] or samples
+def measure(quick: bool) -> list[Measurement]:
+    load = system.Load(minutes=30, kills=0, retention=10)
+    if quick:
+        load = system.Load(minutes=0.5, rate=100, kills=0, retention=1)
+    return [structs.replace(one, row=ROW) for one in system.rows(load, system.run(load))]

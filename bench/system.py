@@ -7,9 +7,9 @@ second world of row 1. A short one for development, which keeps nothing:
     python -m bench.system --minutes 2 --rate 200 --kills 1
     python -m bench.system --minutes 5 --listeners 900000 --pacing real --kills 0
 
-The soak that shows that hubs stay level is one of half an hour in which they keep events for ten minutes:
+`make bench ARGS=soak` is half an hour in which hubs keep events for ten minutes; of a shorter one:
 
-    python -m bench.system --minutes 30 --retention 10 --kills 0
+    python -m bench.system --minutes 8 --rate 200 --retention 2 --kills 0
 """
 
 import asyncio
@@ -23,12 +23,12 @@ import click
 import numpy as np
 from msgspec import Struct
 
-from bench import report, soak
+from bench import report
 from bench.freshness_probes import ApiProbes, ChartAges, api_client, running
 from bench.measurement import Measurement
 from bench.recovery import FRESH_S, Owners, Recovery, charts_are_fresh, prober_is_fresh, recover
 from bench.running_system import ProcessUse, RunningSystem, UsageSampler
-from bench.soak import DiskSampler
+from bench.use_over_time import DiskSampler, disk_rows, file_rows
 from songline.cloud import eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
@@ -220,8 +220,8 @@ def rows(load: Load, seen: Seen) -> list[Measurement]:
         Measurement(row=1, what=f"{load.words}: how often the probes ask", figure=seen.asks_per_s, unit="requests/s"),
         *(_seconds(8, f"{load.words}: charts, p{p}", seen.chart_s, p, "<= 2" if p == 99 else "") for p in (50, 90, 99)),
         *(_growth(load, name, use, seen.events_per_s) for name, use in sorted(seen.use.items())),
-        *soak.file_rows(load.words, seen.use, SETTLED_S),
-        *soak.disk_rows(load.words, seen.disk, seen.events_per_s, SETTLED_S, load.retention_s),
+        *file_rows(load.words, seen.use, SETTLED_S),
+        *disk_rows(load.words, seen.disk, seen.events_per_s, SETTLED_S, load.retention_s),
     ]
     for worker in sorted({one.worker for one in seen.recoveries}):
         took = [one for one in seen.recoveries if one.worker == worker]

@@ -10,6 +10,7 @@ NOTE = "refusal"
 NOBODY, LISTENER, SERVICE = "nobody", "listener", "service"
 CROSS_SITE, ADDRESS, CSRF = "cross-site", "address", "csrf"
 ANOTHERS, REQUESTS, STREAMS = "another-listener", "too-many-requests", "too-many-streams"
+UPLOAD_BYTES = "too-many-bytes"
 """Reasons beside those for which a token is refused."""
 
 

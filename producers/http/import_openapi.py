@@ -11,7 +11,7 @@ _WORDS = {
     404: "There is no such import",
     408: "The body stopped coming",
     409: "A dry run took nothing that could be taken back",
-    413: "The file is larger than 500 MB",
+    413: "The file is larger than 500 MB, or than one may upload in a day",
     503: "Too many uploads, or a service can't be reached; `Retry-After` says when to try again",
 }
 _FILE = {"type": "string", "format": "binary"}

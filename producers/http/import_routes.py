@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from songline.producers.http.body_pacing import BodyPaceMeter, pieces, started
+from songline.producers.http.byte_charge import byte_charge
 from songline.producers.http.headers import only
 from songline.producers.http.import_openapi import CHANGE, IMPORT
 from songline.producers.http.problems import RequestDeclinedError
@@ -104,24 +106,29 @@ async def _found(request: Request, imports: ImportIntake, import_id: str) -> His
 
 
 async def _from_body(request: Request, imports: ImportIntake, meter: BodyPaceMeter) -> HistoryImport:
-    body_length(request, MAX_SONG_BYTES)
+    length = body_length(request, MAX_SONG_BYTES)
     fields = request.query_params
     check_fields(fields, FIELDS)
     user_id, wish = uploader(request, fields), read_wish(fields)
     content_type = claimed_type(only(request.headers, "Content-Type") or "")
-    async with imports.begin(user_id) as uploading:
-        async for piece in pieces(request.receive, meter, STALLED):
-            await uploading.write(piece)
-        return await imports.accept(uploading, content_type, wish)
+    with byte_charge(request.scope, length) as charge:
+        async with imports.begin(user_id) as uploading:
+            async for piece in pieces(request.receive, meter, STALLED):
+                charge.count(len(piece))
+                await uploading.write(piece)
+            accepted = await imports.accept(uploading, content_type, wish)
+            charge.keep()
+            return accepted
 
 
 async def _from_form(request: Request, imports: ImportIntake, meter: BodyPaceMeter) -> HistoryImport:
     check_beside(request.query_params)
-    body_length(request, MAX_SONG_BYTES + FORM_SLACK)
+    length = body_length(request, MAX_SONG_BYTES + FORM_SLACK)
     fields: dict[str, str] = {}
     head: PartHead | None = None
-    uploading: OpenUpload | None = None
-    try:
+    async with AsyncExitStack() as stack:
+        charge = stack.enter_context(byte_charge(request.scope, length))
+        uploading: OpenUpload | None = None
         async for part in Form(pieces(request.receive, meter, STALLED), request.headers["content-type"]):
             if part.head.name != FILE:
                 check_fields({part.head.name: ""}, FIELDS)
@@ -130,8 +137,9 @@ async def _from_form(request: Request, imports: ImportIntake, meter: BodyPaceMet
             if uploading is not None:
                 raise malformed("it has two parts named 'file', and an import is of one")
             head = part.head
-            uploading = imports.begin(uploader(request, fields))
+            uploading = await stack.enter_async_context(imports.begin(uploader(request, fields)))
             async for piece in part.pieces():
+                charge.count(len(piece))
                 await uploading.write(piece)
         if uploading is None or head is None:
             raise ContractViolationError(Violation(FILE, "no such part", "the history, in a part of that name"))
@@ -140,10 +148,9 @@ async def _from_form(request: Request, imports: ImportIntake, meter: BodyPaceMet
                 Violation("userId", repr(later[:100]), f"{uploading.user_id!r}, or before the file")
             )
         wish = read_wish({"fileName": head.file_name or "", **fields})
-        return await imports.accept(uploading, claimed_type(head.content_type), wish)
-    finally:
-        if uploading is not None:
-            await uploading.arrival.leave()
+        accepted = await imports.accept(uploading, claimed_type(head.content_type), wish)
+        charge.keep()
+        return accepted
 
 
 def check_fields(given: Mapping[str, str], known: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ _WORDS = {
     403: "Only a song's uploader removes it",
     404: "There is no such song",
     408: "The body stopped coming",
-    413: "The file is larger than 500 MB",
+    413: "The file is larger than 500 MB, or than one may upload in a day",
     415: "The body is neither a form nor audio",
     422: "The Idempotency-Key was used before, for another upload",
     503: "Too many uploads, or a service can't be reached; `Retry-After` says when to try again",

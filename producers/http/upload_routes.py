@@ -25,6 +25,7 @@ from starlette.responses import Response
 from songline.cloud import blobs, cosmos, servicebus
 from songline.cloud.settings import BlobSettings, CosmosSettings, ServiceBusSettings
 from songline.producers.http.body_pacing import BodyPaceMeter, pieces, started
+from songline.producers.http.byte_charge import byte_charge
 from songline.producers.http.headers import only
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.upload_openapi import REMOVE, UPLOAD
@@ -187,6 +188,7 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
     fields: dict[str, str] = {}
     head: PartHead | None = None
     async with AsyncExitStack() as stack:
+        charge = stack.enter_context(byte_charge(request.scope, length))
         uploading: OpenUpload | None = None
         async for part in Form(pieces(request.receive, meter, STALLED), request.headers["content-type"]):
             check_field(part.head.name, fields)
@@ -201,15 +203,18 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
                 await uploads.begin(user_id, only(request.headers, KEY_HEADER), length)
             )
             async for piece in part.pieces():
+                charge.count(len(piece))
                 await uploading.write(piece)
         if uploading is None or head is None:
             raise ContractViolationError(Violation(FILE, "no such part", "the song's file, in a part of that name"))
         later = uploader(request, fields)
         if later != user_id:
             raise ContractViolationError(Violation("userId", repr(later[:100]), f"{user_id!r}, or before the file"))
-        return await uploads.accept(
+        accepted = await uploads.accept(
             uploading, claimed_type(head.content_type), file_name(head.file_name), read_metadata(fields)
         )
+        charge.keep()
+        return accepted
 
 
 async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMeter, media_type: str) -> Ingestion:
@@ -217,10 +222,16 @@ async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMet
     fields = request.query_params
     user_id = uploader(request, fields)
     said = read_metadata(fields)
-    async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
-        async for piece in pieces(request.receive, meter, STALLED):
-            await uploading.write(piece)
-        return await uploads.accept(uploading, claimed_type(media_type), file_name(fields.get("fileName")), said)
+    with byte_charge(request.scope, length) as charge:
+        async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
+            async for piece in pieces(request.receive, meter, STALLED):
+                charge.count(len(piece))
+                await uploading.write(piece)
+            accepted = await uploads.accept(
+                uploading, claimed_type(media_type), file_name(fields.get("fileName")), said
+            )
+            charge.keep()
+            return accepted
 
 
 def body_length(request: Request, most: int) -> int | None:

@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from songline.api.rate_bucket import BucketPolicy, Drawn, draw, owe
+from songline.api.rate_bucket import BucketPolicy, Drawn, draw, give_back, owe, wait_s
 
 ROOM = 10_000
 """So many callers are known. One that is forgotten, because as many others came since, begins with a full bucket."""
@@ -22,9 +22,17 @@ class CallerTable:
         self._full_s: OrderedDict[str, float] = OrderedDict()
         self._streams: Counter[str] = Counter()
 
-    def draw(self, name: str, policy: BucketPolicy, now_s: float) -> Drawn:
-        """Take a request out of the caller's bucket."""
-        return self._kept(name, draw(policy, self._full_s.get(name, now_s), now_s))
+    def draw(self, name: str, policy: BucketPolicy, now_s: float, amount: int = 1) -> Drawn:
+        """Take a request, or as many bytes, out of the caller's bucket."""
+        return self._kept(name, draw(policy, self._full_s.get(name, now_s), now_s, amount))
+
+    def give_back(self, name: str, policy: BucketPolicy, now_s: float, amount: int) -> Drawn:
+        """Put back what was taken out of the caller's bucket and is not used."""
+        return self._kept(name, give_back(policy, self._full_s.get(name, now_s), now_s, amount))
+
+    def wait_s(self, name: str, policy: BucketPolicy, now_s: float, amount: int) -> int:
+        """Whole seconds until the caller's bucket has `amount`."""
+        return wait_s(policy, self._full_s.get(name, now_s), now_s, amount)
 
     def owe(self, name: str, policy: BucketPolicy, now_s: float, requests: int) -> Drawn:
         """Take what a request costs beyond one out of the caller's bucket."""

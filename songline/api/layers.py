@@ -44,7 +44,9 @@ def install(
     if guarding is not None:
         layers.append(Middleware(FailedTokenLimits, settings=limiting, table=table))
         layers.append(guard.layer(app, guarding))
-    layers.append(Middleware(CallerLimits, settings=limiting, table=table, is_open=guarding is None))
+    layers.append(
+        Middleware(CallerLimits, settings=limiting, table=table, uploaded=CallerTable(), is_open=guarding is None)
+    )
     if takes_events:
         layers.append(Middleware(DirectEvents, refusal=refusal))
     app.user_middleware += layers

@@ -1,4 +1,4 @@
-"""The layers that limit callers: how many requests they send, and how many streams they have.
+"""The layers that limit callers: how many requests they send, how much they upload, and how many streams they have.
 
 A caller is the subject of their token; without a token, the address that the request came from. Each event of a batch
 counts as a request.
@@ -9,7 +9,7 @@ earlier versions.
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,10 @@ from songline.api.caller_table import CallerTable, TooManyStreamsError
 from songline.api.limit_settings import REQUESTS, SERVICE_REQUESTS, STREAMS, LimitSettings
 from songline.api.operations import OPERATIONS
 from songline.api.rate_bucket import BucketPolicy, Drawn
+from songline.api.upload_bytes import QUOTA, UploadBytes
 from songline.identity.scopes import SERVICES
+from songline.identity.scopes import Scope as TokenScope
+from songline.producers.http.byte_charge import BYTES
 from songline.producers.http.event_charge import CHARGE
 from songline.producers.http.problems import RequestDeclinedError
 from songline.projections.http.headers import changing_headers
@@ -36,13 +39,15 @@ SERVICE_STREAMS = 100
 """A service follows for many listeners, and may not keep all others out: a process serves some hundred streams."""
 _UNLIMITED = re.compile(r"/(health|assets|docs/assets)/")
 _STREAMS = [re.sub(r"\{\w+\}", "[^/]+", path) for (_, path), operation in OPERATIONS.items() if operation.is_stream]
+UPLOADS = {key for key, operation in OPERATIONS.items() if operation.is_upload}
 STREAM_PATHS = re.compile(f"({'|'.join(_STREAMS)})/?")
 
 
 class CallerLimits:
     """Limits the requests and streams of callers. It stands behind the layer that finds out who calls.
 
-    Where `is_open`, nobody is asked for a token: every address is what a service is then. `steady` gives seconds.
+    Where `is_open`, nobody is asked for a token: every address is what a service is then. `uploaded` has the bytes of
+    files of each caller. `steady` gives seconds.
     """
 
     def __init__(
@@ -50,10 +55,12 @@ class CallerLimits:
         app: ASGIApp,
         settings: LimitSettings,
         table: CallerTable,
+        uploaded: CallerTable,
         is_open: bool,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._settings, self._table, self._is_open, self._steady = app, settings, table, is_open, steady
+        self._uploaded = uploaded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _UNLIMITED.match(scope["path"]):
@@ -62,6 +69,11 @@ class CallerLimits:
         is_service = self._is_open or _is_service(scope)
         policy = self._settings.service if is_service else self._settings.caller
         name = self._settings.callers.of(scope) or "callers without an address"
+        day = self._settings.upload_bytes
+        if day is not None and (scope["method"], scope["path"]) in UPLOADS and not _is_operator(scope):
+            allowance = UploadBytes(scope, self._uploaded, name, day, self._steady)
+            scope.setdefault("state", {})[BYTES] = allowance
+            send = _with_bytes(send, allowance)
         if policy is not None:
             account = _Account(self._table, name, policy, self._steady)
             send = account.sending(send)
@@ -137,6 +149,25 @@ class FailedTokenLimits:
 def _is_service(scope: Scope) -> bool:
     caller: Any = scope.get("state", {}).get(CALLER)
     return caller is not None and any(caller.may(one) for one in SERVICES)
+
+
+def _is_operator(scope: Scope) -> bool:
+    caller: Any = scope.get("state", {}).get(CALLER)
+    return caller is not None and caller.may(TokenScope.ADMIN)
+
+
+def _with_bytes(send: Send, allowance: UploadBytes) -> Send:
+    """`send`, which adds to the answer what the caller may upload by then."""
+
+    def added(others: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        policy, drawn = allowance.policy, allowance.drawn
+        return [
+            *others,
+            (b"ratelimit-policy", f'"{QUOTA}";q={policy.burst};w={policy.window_s}'.encode()),
+            (b"ratelimit", f'"{QUOTA}";r={drawn.remaining};t={drawn.next_s}'.encode()),
+        ]
+
+    return changing_headers(send, added)
 
 
 def _with_headers(send: Send, policy: BucketPolicy, drawn: Drawn) -> Send:

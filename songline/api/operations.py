@@ -34,7 +34,8 @@ class Operation(Struct, frozen=True):
     subject's own and the one for everybody's.
 
     An operation of an open `group` needs no token. One with `is_open` never does. A token that is shown has to be good
-    all the same, except where `is_unchecked`. The token's end is that of an answer with `is_stream`.
+    all the same, except where `is_unchecked`. The token's end is that of an answer with `is_stream`. What
+    comes in by an `is_upload` counts as bytes that its caller has uploaded.
     """
 
     scopes: tuple[Scope, ...] = ()
@@ -43,6 +44,7 @@ class Operation(Struct, frozen=True):
     is_open: bool = False
     is_unchecked: bool = False
     is_stream: bool = False
+    is_upload: bool = False
 
 
 OperationTable: TypeAlias = Mapping[tuple[str, str], Operation]
@@ -81,12 +83,12 @@ OPERATIONS: OperationTable = {
     ("PUT", "/v1/users/{user_id}/likes/{song_id}"): _OF_LISTENER,
     ("DELETE", "/v1/users/{user_id}/likes/{song_id}"): _OF_LISTENER,
     ("PUT", "/v1/users/{user_id}/now-playing"): _OF_LISTENER,
-    ("POST", "/v1/songs"): _UPLOADS,
+    ("POST", "/v1/songs"): Operation(_UPLOADS.scopes, SubjectRule.REQUEST, is_upload=True),
     ("DELETE", "/v1/songs/{song_id}"): _UPLOADS,
     ("GET", "/v1/ingestions"): _UPLOADS,
     ("GET", "/v1/ingestions/{ingestion_id}"): _UPLOADS,
     ("GET", "/v1/ingestions/{ingestion_id}/events"): Operation(_UPLOADS.scopes, SubjectRule.REQUEST, is_stream=True),
-    ("POST", "/v1/imports"): _EVENTS,
+    ("POST", "/v1/imports"): Operation(_EVENTS.scopes, SubjectRule.REQUEST, is_upload=True),
     ("POST", "/v1/imports/{import_id}/stop"): _EVENTS,
     ("POST", "/v1/imports/{import_id}/undo"): _EVENTS,
     ("GET", "/v1/imports/{import_id}"): Operation(_LIBRARY.scopes, SubjectRule.REQUEST),

@@ -1,6 +1,6 @@
-"""Token buckets: how many requests a caller may send at a time. Pure.
+"""Token buckets: how many requests, or bytes of files, a caller may send at a time. Pure.
 
-A bucket holds up to `burst` requests and gains `per_s` a second. All that is kept of it is when it is full again: it is
+A bucket holds up to `burst` of them and gains `per_s` a second. All that is kept of it is when it is full again: it is
 full of a caller who was not seen before, and of one who is forgotten. A request that turns out to cost more than one is
 let in, and what the bucket lacks is owed: nothing more comes in until that has come back.
 """
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class BucketPolicy(Struct, frozen=True):
-    """A bucket of up to `burst` requests that gains `per_s` a second."""
+    """A bucket of up to `burst` requests or bytes that gains `per_s` a second."""
 
     per_s: float
     burst: int
@@ -19,7 +19,7 @@ class BucketPolicy(Struct, frozen=True):
     @property
     def window_s(self) -> int:
         """Whole seconds in which an empty bucket is full."""
-        return max(1, math.ceil(self.burst / self.per_s))
+        return max(1, math.ceil(self.burst / self.per_s - 1e-6))
 
 
 class Drawn(Struct, frozen=True):
@@ -36,9 +36,20 @@ class Drawn(Struct, frozen=True):
     next_s: int
 
 
-def draw(policy: BucketPolicy, full_s: float, now_s: float) -> Drawn:
-    """Take a request out of a bucket that is full again at `full_s`. Seconds are of one steady clock."""
-    return _drawn(policy, full_s, now_s, 1, policy.burst)
+def draw(policy: BucketPolicy, full_s: float, now_s: float, amount: int = 1) -> Drawn:
+    """Take `amount` out of a bucket that is full again at `full_s`, all or none. Seconds are of one steady clock."""
+    return _drawn(policy, full_s, now_s, amount, policy.burst)
+
+
+def give_back(policy: BucketPolicy, full_s: float, now_s: float, amount: int) -> Drawn:
+    """Put back what was taken and is not used."""
+    return _drawn(policy, full_s, now_s, -amount, policy.burst)
+
+
+def wait_s(policy: BucketPolicy, full_s: float, now_s: float, amount: int) -> int:
+    """Whole seconds, at least one, until `amount` can be taken, if nothing else is taken until then."""
+    lacking_s = max(full_s, now_s) - now_s + (amount - policy.burst) / policy.per_s
+    return max(1, math.ceil(lacking_s - 1e-6))
 
 
 def owe(policy: BucketPolicy, full_s: float, now_s: float, requests: int) -> Drawn:
@@ -46,10 +57,10 @@ def owe(policy: BucketPolicy, full_s: float, now_s: float, requests: int) -> Dra
     return _drawn(policy, full_s, now_s, requests, policy.burst + requests)
 
 
-def _drawn(policy: BucketPolicy, full_s: float, now_s: float, requests: int, most: int) -> Drawn:
-    """`requests` are taken where no more than `most` are missing then."""
+def _drawn(policy: BucketPolicy, full_s: float, now_s: float, amount: int, most: int) -> Drawn:
+    """`amount` is taken where no more than `most` are missing then."""
     each_s = 1 / policy.per_s
-    after_s = max(full_s, now_s) + requests * each_s
+    after_s = max(full_s, now_s) + amount * each_s
     # Sums of many thirds and tenths are a little off.
     allowed = after_s - now_s <= most * each_s * (1 + 1e-9)
     kept_s = after_s if allowed else full_s

@@ -164,7 +164,14 @@ def api(clock: Clock, settings: LimitSettings, is_open: bool = False) -> httpx.A
         middleware=[
             Middleware(FailedTokenLimits, settings=settings, table=table, steady=clock),
             Middleware(KnownTokens),
-            Middleware(CallerLimits, settings=settings, table=table, is_open=is_open, steady=clock),
+            Middleware(
+                CallerLimits,
+                settings=settings,
+                table=table,
+                uploaded=CallerTable(),
+                is_open=is_open,
+                steady=clock,
+            ),
         ],
     )
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))

@@ -8,7 +8,7 @@ import pytest
 from bench.declared_retention import declared_with
 from bench.measurement import Measurement
 from bench.running_system import ProcessUse
-from bench.soak import ARCHIVE, DOCUMENTS, HUBS, MUSIC, REST, disk_rows, file_rows, folder_bytes
+from bench.use_over_time import ARCHIVE, DOCUMENTS, HUBS, MUSIC, REST, disk_rows, file_rows, folder_bytes
 from localcloud.config import read_hubs
 from songline.commands.up import DECLARED, PORTS, environment
 from songline.processes.cloud_keys import PUBLISHED
