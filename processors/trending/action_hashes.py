@@ -14,12 +14,14 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from songline.processors.trending.id_table import IdTable
 from songline.schemas.types import ID_PATTERN
 
 Hashes = npt.NDArray[np.uint64]
 """Two words a row, shape (n, 2). Each is distributed evenly, so either may address a table."""
 
 MAX_USERS = 65_536
+ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
 
 _ID = re.compile(ID_PATTERN)
 
@@ -59,6 +61,8 @@ class UserHashes(dict[str, int]):
 
     def __init__(self) -> None:
         self.hashes = HashColumn()
+        self.table = IdTable()
+        """In front of this index, for lookups of many listeners."""
 
     def __missing__(self, user_id: str) -> int:
         self.hashes.append(user_id)
@@ -69,6 +73,7 @@ class UserHashes(dict[str, int]):
         """Forget all where they are MAX_USERS or more; places that were given are void then."""
         if len(self) >= MAX_USERS:
             self.clear()
+            self.table.clear()
             self.hashes = HashColumn()
 
 

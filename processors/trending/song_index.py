@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from songline.processors.trending.action_hashes import HashColumn
+from songline.processors.trending.id_table import IdTable
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,6 +33,12 @@ class RegionIndex(dict[str | None, int]):
         return number
 
 
+def region_numbers(text: npt.NDArray[np.uint8]) -> Ints:
+    """The numbers of regions written in two bytes each, shape (n, 2); NO_REGION for what is no region."""
+    first, second = (text - np.uint8(ord("A"))).astype(np.int64).T
+    return np.where((first < 26) & (second < 26), 1 + first * 26 + second, NO_REGION)
+
+
 def region_name(number: int) -> str | None:
     if number == NO_REGION:
         return None
@@ -55,6 +62,8 @@ class SongIndex(dict[str, int]):
         self._count = shards
         self._shards = array("q")
         self.hashes = HashColumn()
+        self.table = IdTable()
+        """In front of this index, for lookups of many songs."""
 
     def __missing__(self, song_id: str) -> int:
         self.hashes.append(song_id)

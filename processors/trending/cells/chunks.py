@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.action_hashes import Hashes, hashes_of
-from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, code
+from songline.processors.trending.cells.action_codes import KIND_BITS, MINUTE_BITS, code
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
 from songline.schemas.decoding import MsgpackDecoder
@@ -60,7 +60,7 @@ class SealedMark(Struct, frozen=True, array_like=True, tag=3):
 
 
 class Actions(Struct, frozen=True):
-    """Actions in columns: `identities` (n, 2) and `codes` (see `columns.code`)."""
+    """Actions in columns: `identities` (n, 2) and `codes` (see `action_codes.code`)."""
 
     identities: Hashes
     codes: Ints

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
-from songline.processors.trending.action_hashes import Hashes, UserHashes, action_hashes
+from songline.processors.trending.action_hashes import ID_CHARACTERS, Hashes, UserHashes, action_hashes
+from songline.processors.trending.cells import body_scanner
+from songline.processors.trending.cells.action_codes import KIND_BITS, LOW_BITS
+from songline.processors.trending.cells.body_scanner import BodyScanner
 from songline.processors.trending.cells.event_minutes import event_minutes
 from songline.processors.trending.cells.plain_events import decode_plain
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
@@ -34,15 +38,10 @@ from songline.schemas.events import (
 from songline.schemas.moments import milliseconds, moment_at
 from songline.schemas.policy import V1, ChartPolicy
 
-PIECE = 2_048
+PIECE = 4_096
 """Bodies that are read at once: few enough that their columns stay in the processor's cache."""
 
-KIND_BITS = 2
-MINUTE_BITS = 6
-_LOW_BITS = MINUTE_BITS + KIND_BITS
-
 _KINDS: dict[type, int] = {SongPlayed: LISTENS, SongLiked: LIKES, SongUnliked: UNLIKES}
-_ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
 _MAX_FUTURE_MS = MAX_FUTURE // timedelta(milliseconds=1)
 _ANY_TIME = "1970-01-01T00:00:00Z"
 
@@ -62,11 +61,6 @@ class ActionColumns(Struct, frozen=True):
     poison: list[tuple[int, PoisonError]]
 
 
-def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
-    """One integer for song, region, minute of the hour and kind."""
-    return ((song << REGION_BITS | region) << MINUTE_BITS | minute) << KIND_BITS | kind
-
-
 def read_batch(
     bodies: Sequence[bytes],
     logged_ms: Sequence[int],
@@ -74,21 +68,26 @@ def read_batch(
     regions: RegionIndex,
     users: UserHashes,
     policy: ChartPolicy = V1,
+    scanner: BodyScanner | None = None,
 ) -> ActionColumns:
     """Read `bodies`; `logged_ms` is when the hub took each (Unix milliseconds, -1 where it doesn't say).
 
-    The policy says what a listen is, and whose actions are none.
+    The policy says what a listen is, and whose actions are none. `scanner`: what is known of the bodies that came
+    before.
 
     Songs, regions and listeners become known as they come.
     """
     facts: list[tuple[int, Event]] = []
     poison: list[tuple[int, PoisonError]] = []
     columns = [_NONE]
-    for start in range(0, len(bodies), PIECE):
-        some, logged = bodies[start : start + PIECE], logged_ms[start : start + PIECE]
+    scanner = scanner or BodyScanner()
+    pieces = -(-len(bodies) // PIECE)
+    for number in range(pieces):
+        start, stop = number * len(bodies) // pieces, (number + 1) * len(bodies) // pieces
+        some, logged = bodies[start:stop], logged_ms[start:stop]
         users.trim()
-        piece = _Piece(songs, regions, users, policy)
-        for place in piece.read(some, logged):
+        piece = _Piece(some, logged, songs, regions, users, policy, scanner)
+        for place in piece.read():
             try:
                 event = decode(some[place])
                 check_enqueued(event.time, moment_at(logged[place]) if logged[place] >= 0 else None)
@@ -108,43 +107,94 @@ def read_batch(
     return ActionColumns(hashes, codes, hours, facts, poison)
 
 
-class _Piece:
-    """The actions in some bodies, each in the place of its body. A place that is `_absent` has none."""
+class _PlainColumns(Struct, frozen=True):
+    """What was read of some bodies one by one: listener, code and time of each, and `ids` that are to be checked.
+    `others` are the places of bodies that are not plain, `passed_over` those of plays that are no listens."""
 
-    def __init__(self, songs: SongIndex, regions: RegionIndex, users: UserHashes, policy: ChartPolicy) -> None:
-        self._policy = policy
+    listeners: list[int]
+    codes: list[int]
+    times: list[str]
+    ids: list[str]
+    others: list[int]
+    passed_over: list[int]
+
+
+class _Piece:
+    """The actions in some bodies, each in the place of its body. A place that is not `_there` has none."""
+
+    def __init__(
+        self,
+        bodies: Sequence[bytes],
+        logged_ms: Sequence[int],
+        songs: SongIndex,
+        regions: RegionIndex,
+        users: UserHashes,
+        policy: ChartPolicy,
+        scanner: BodyScanner,
+    ) -> None:
+        self._bodies = bodies
+        self._logged_ms = np.array(logged_ms, np.int64)
         self._songs = songs
         self._regions = regions
         self._users = users
-        self._listeners: list[int] = []
-        self._codes: list[int] = []
-        self._minutes = np.zeros(0, np.int64)
-        self._absent: set[int] = set()
+        self._policy = policy
+        self._scanner = scanner
+        self._listeners, self._codes, self._minutes = (np.zeros(len(bodies), np.int64) for _ in range(3))
+        self._there = np.zeros(len(bodies), np.bool_)
 
-    def read(self, bodies: Sequence[bytes], logged_ms: Sequence[int]) -> Sequence[int]:
+    def read(self) -> Sequence[int]:
         """Read those of the bodies that are plain, and return the places of the others."""
+        unread = np.ones(len(self._bodies), np.bool_)
+        for scanned in self._scanner.scan(self._bodies, self._songs, self._users, self._policy):
+            late = self._put_all(scanned.rows, scanned.listeners, scanned.codes, scanned.minutes, scanned.is_action)
+            unread[scanned.rows] = late
+        places = np.flatnonzero(unread)
+        return self._read_plainly(places) if len(places) else ()
+
+    def _read_plainly(self, places: Ints) -> Sequence[int]:
+        """Read those of the bodies at `places` that are plain one by one, and return the places of the others."""
+        bodies = [self._bodies[place] for place in places.tolist()]
         try:
             if not is_plain(bodies):
                 raise ValueError("a body that is not UTF-8, or too deep")
-            others, ids, times = self._read_plain(bodies)
-            _check_ids(ids)
-            self._minutes = event_minutes(times)
-            _check_in_time(self._minutes, logged_ms)
+            found = self._decode(bodies)
+            _check_ids(found.ids)
+            minutes = event_minutes(found.times)
         except ValueError:
-            others = list(range(len(bodies)))
-            self._listeners, self._codes = [0] * len(bodies), [0] * len(bodies)
-            self._minutes = np.zeros(len(bodies), np.int64)
-        self._absent.update(others)
-        return others
+            return places.tolist()
+        others = np.zeros(len(bodies), np.bool_)
+        others[found.others] = True
+        rows = places[~others]
+        columns = (np.array(one, np.int64)[~others] for one in (found.listeners, found.codes, minutes))
+        is_action = np.ones(len(bodies), np.bool_)
+        is_action[found.passed_over] = False
+        if self._put_all(rows, *columns, is_action[~others]).any():
+            self._there[rows] = False
+            return places.tolist()
+        if len(rows) >= body_scanner.LEAST_BODIES:
+            plain = np.flatnonzero(~others)
+            # The first one may have a known layout, and a field that only the loop reads.
+            for place in {int(plain[0]), int(plain[len(plain) // 2]), int(plain[-1])}:
+                self._scanner.learn(bodies[place], found.codes[place] & (1 << KIND_BITS) - 1)
+        return places[others].tolist()
 
-    def _read_plain(self, bodies: Sequence[bytes]) -> tuple[list[int], list[str], list[str]]:
-        """Places of bodies that are not plain; ids that are to be checked; the time of each body."""
+    def _put_all(
+        self, rows: Ints, listeners: Ints, codes: Ints, minutes: Ints, is_action: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Put actions that were read in the places of their bodies, but for those that may be later than their log time
+        allows; return which of them may."""
+        logged_ms = self._logged_ms[rows]
+        latest_ms = logged_ms // 1_000 * 1_000 + _MAX_FUTURE_MS
+        late: npt.NDArray[np.bool_] = ((minutes + 1) * MINUTE_MS > latest_ms) & (logged_ms >= 0)
+        self._listeners[rows], self._codes[rows], self._minutes[rows] = listeners, codes, minutes
+        self._there[rows] = is_action & ~late
+        return late
+
+    def _decode(self, bodies: Sequence[bytes]) -> _PlainColumns:
         songs, regions, users = self._songs, self._regions, self._users
-        listeners, codes = self._listeners, self._codes
+        found = _PlainColumns([], [], [], [], [], [])
+        listeners, codes, ids, times = found.listeners, found.codes, found.ids, found.times
         least_ms, is_listen = self._policy.listen.least_ms, self._policy.listen.is_listen
-        others: list[int] = []
-        ids: list[str] = []
-        times: list[str] = []
         stream = iter(bodies)
         while len(codes) < len(bodies):
             try:
@@ -153,22 +203,22 @@ class _Piece:
                     data = event.data
                     user_id = data.user_id
                     listener = users[user_id]
-                    number = (songs[data.song_id] << REGION_BITS | regions[data.region]) << _LOW_BITS | data.kind
+                    number = (songs[data.song_id] << REGION_BITS | regions[data.region]) << LOW_BITS | data.kind
                     if event.partitionkey != user_id and event.partitionkey is not None:
                         ids.append(event.partitionkey)
                     played_ms = data.played_ms
                     if played_ms is not None and played_ms < least_ms and not is_listen(played_ms, data.duration_ms):
-                        self._absent.add(len(codes))
+                        found.passed_over.append(len(codes))
                     ids.append(event.id)
                     times.append(event.time)
                     listeners.append(listener)
                     codes.append(number)
             except DECODING_ERRORS:
-                others.append(len(codes))
+                found.others.append(len(codes))
                 times.append(times[-1] if times else _ANY_TIME)
                 listeners.append(0)
                 codes.append(0)
-        return others, ids, times
+        return found
 
     def put(self, place: int, data: SongPlayed | SongLiked | SongUnliked, time: datetime) -> None:
         """Put an action that the contract has read in the place of its body."""
@@ -176,23 +226,22 @@ class _Piece:
             return
         self._listeners[place] = self._users[data.user_id]
         song, region = self._songs[data.song_id], self._regions[data.region]
-        self._codes[place] = (song << REGION_BITS | region) << _LOW_BITS | _KINDS[type(data)]
+        self._codes[place] = (song << REGION_BITS | region) << LOW_BITS | _KINDS[type(data)]
         self._minutes[place] = milliseconds(time) // MINUTE_MS
-        self._absent.discard(place)
+        self._there[place] = True
 
     def columns(self) -> tuple[Hashes, Ints, Ints]:
         """Hashes, codes and hours of the actions, in the order of their bodies."""
-        listeners, codes = np.array(self._listeners, np.int64), np.array(self._codes, np.int64)
+        listeners, codes, there = self._listeners, self._codes, self._there
         hours, minutes = np.divmod(self._minutes, 60)
         if self._policy.excluded_listeners:
             excluded = [self._users[one] for one in self._policy.excluded_listeners if one in self._users]
-            self._absent.update(np.flatnonzero(np.isin(listeners, excluded)).tolist())
-        if self._absent:
-            absent = list(self._absent)
-            listeners, codes, hours, minutes = (np.delete(one, absent) for one in (listeners, codes, hours, minutes))
+            there &= ~np.isin(listeners, excluded)
+        if not there.all():
+            listeners, codes, hours, minutes = (one[there] for one in (listeners, codes, hours, minutes))
         if not len(codes):
             return _NONE
-        songs = self._songs.hashes.of(codes >> _LOW_BITS + REGION_BITS)
+        songs = self._songs.hashes.of(codes >> LOW_BITS + REGION_BITS)
         kinds = codes & (1 << KIND_BITS) - 1
         return action_hashes(kinds, self._users.hashes.of(listeners), songs), codes | minutes << KIND_BITS, hours
 
@@ -201,17 +250,10 @@ def _check_ids(ids: list[str]) -> None:
     """Raise ValueError where one of these texts, none of which is empty, is no id."""
     # "/" is of no id, so that what is left of the joined ids are the joints alone.
     joined = "/".join(ids)
-    if len(joined.encode("ascii").translate(None, _ID_CHARACTERS)) != max(0, len(ids) - 1):
+    if len(joined.encode("ascii").translate(None, ID_CHARACTERS)) != max(0, len(ids) - 1):
         raise ValueError("an id with another character")
     if (joined.startswith(".") or "/." in joined) and not all(id_.strip(".") for id_ in ids):
         raise ValueError("an id of dots only")
-
-
-def _check_in_time(minutes: Ints, logged_ms: Sequence[int]) -> None:
-    """Raise ValueError where an event may be later than its log time allows."""
-    logged = np.array(logged_ms, np.int64)
-    if (((minutes + 1) * MINUTE_MS > logged // 1_000 * 1_000 + _MAX_FUTURE_MS) & (logged >= 0)).any():
-        raise ValueError("a time that may be too late")
 
 
 _NONE: tuple[Hashes, Ints, Ints] = (np.zeros((0, 2), np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))

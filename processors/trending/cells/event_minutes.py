@@ -36,7 +36,12 @@ def event_minutes(times: list[str]) -> Ints:
 
 
 def _of_one_width(times: list[str], width: int) -> Ints:
-    text = np.frombuffer("".join(times).encode("ascii"), np.uint8).reshape(len(times), width)
+    return text_minutes(np.frombuffer("".join(times).encode("ascii"), np.uint8).reshape(len(times), width))
+
+
+def text_minutes(text: Bytes) -> Ints:
+    """Minutes since 1970 of moments of one width, a row of `text` each. Raises ValueError as `event_minutes` does."""
+    width = text.shape[1]
     zone = text[0, -_ZONE_BYTES:].tobytes() if width > _ZONE_BYTES else b""
     pattern = _pattern(width, "Z" if zone.endswith(b"Z") else f"{chr(zone[0])}00:00" if zone else "")
     digits = text - pattern

@@ -6,6 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.action_hashes import UserHashes
+from songline.processors.trending.cells.body_scanner import BodyScanner
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.cells.hour_cut import HourCut
 from songline.processors.trending.cells.identity_key import IdentityKey
@@ -91,6 +92,7 @@ class SourcePartition:
         self._unapplied: list[UnappliedRecord] = []
         self._sent: tuple[int, int | None] | None = None
         self._cut = HourCut()
+        self._scanner = BodyScanner()
 
     def await_hour(self, now_ms: int) -> None:
         """Have the counts at the next hour's first moment sent as such, unless that is missed by a minute."""
@@ -107,7 +109,8 @@ class SourcePartition:
             self._advance(self._cut.hour * HOUR_MS)
 
     def _fold(self, batch: Batch) -> None:
-        read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions, self._users, self._policy)
+        indexes = (self._songs, self._regions, self._users)
+        read = read_batch(batch.bodies, batch.logged_ms, *indexes, self._policy, self._scanner)
         self.cells.fold(read)
         self._facts += [
             _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index], self._key)

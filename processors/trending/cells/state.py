@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from msgspec import Struct
 
+from songline.processors.trending.cells.action_codes import KIND_BITS, MINUTE_BITS
 from songline.processors.trending.cells.chunks import (
     CHUNK_ROWS,
     Actions,
@@ -22,7 +23,7 @@ from songline.processors.trending.cells.chunks import (
     encode_chunk,
     join_actions,
 )
-from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, ActionColumns
+from songline.processors.trending.cells.columns import ActionColumns
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows
 from songline.processors.trending.count_table import KINDS

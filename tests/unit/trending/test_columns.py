@@ -1,5 +1,6 @@
 """The fast way of reading a batch passes the same verdict on every body as the contract does."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.processors.trending import id_table
 from songline.processors.trending.action_hashes import UserHashes, hashes_of
-from songline.processors.trending.cells import columns
+from songline.processors.trending.cells import body_scanner, columns
+from songline.processors.trending.cells.body_scanner import BodyScanner
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_name
 from songline.schemas.envelope import Event, decode
@@ -26,6 +29,7 @@ from songline.schemas.events import (
 )
 from songline.schemas.listening import is_listen
 from songline.schemas.moments import milliseconds, moment_at
+from songline.schemas.policy import V1
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
 
 
@@ -208,6 +212,63 @@ def test_so_it_does_where_the_log_says_no_time(batch: list[bytes]) -> None:
     holds_the_verdict(batch, [-1] * len(batch))
 
 
+# Other spellings of a usual event, each a layout of its own.
+plain_fields = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["e", "e-2", "x" * 36, "x" * 39, "x" * 40, "."]),
+        "type": st.sampled_from([f"songline.song.{kind}" for kind in ("played.v1", "played.v2", "liked.v1")]),
+        "time": st.sampled_from([*(f"2026-11-22T1{hour}:59:59.123Z" for hour in range(2, 6)), "2026-11-22T13:59:59Z"]),
+        "partitionkey": st.sampled_from(["user-1", "user-2", "user-2.5", "a/b"]),
+        "data": st.fixed_dictionaries(
+            {
+                "userId": st.sampled_from(["user-1", "user-2", "user-2.5", "x" * 39, "x" * 40, ".", "a/b", "ä"]),
+                "songId": st.sampled_from(["song-1", "song-2", "name:" + "f" * 32, "...", ""]),
+                "playedMs": st.sampled_from([0, 1, 9_999, 29_999, 30_000, 86_400_000, 86_400_001, 999_999_999, 1.0]),
+                "durationMs": st.sampled_from([0, 15_000, 200_000, 86_400_001]),
+                "region": st.sampled_from(["DE", "FR", "de", "ZZ", "AA", "A[", "@A", "DEU", ""]),
+                "device": st.sampled_from(["ios", "android", "", "x" * 64, "x" * 65, "a\\b"]),
+            }
+        ),
+    }
+)
+
+
+def plain_body(fields: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({**envelope(), **fields, "data": {**fields["data"]}})
+
+
+PLAIN = plain_body(
+    {
+        "partitionkey": "user-1",
+        "data": {field: usual[field] for field in ("userId", "songId", "playedMs", "durationMs", "region")}
+        | {"device": "web"},
+    }
+)
+spoiled = st.one_of(
+    st.tuples(st.integers(0, len(PLAIN) - 1), st.integers(0, 255)).map(
+        lambda at: PLAIN[: at[0]] + bytes([at[1]]) + PLAIN[at[0] + 1 :]
+    ),
+    st.integers(0, len(PLAIN)).map(lambda at: PLAIN[:at]),
+    st.tuples(st.integers(0, len(PLAIN)), st.binary(max_size=2)).map(
+        lambda at: PLAIN[: at[0]] + at[1] + PLAIN[at[0] :]
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(plain_fields.map(plain_body) | spoiled | bodies, min_size=1, max_size=6))
+def test_bodies_of_known_layouts_get_the_verdict_of_the_contract(batch: list[bytes]) -> None:
+    with patch.object(body_scanner, "LEAST_BODIES", 1), patch.object(id_table, "SLOT_BITS", 2):
+        holds_the_verdict(batch, [LOGGED] * len(batch), [PLAIN, PLAIN.replace(b"played.v1", b"liked.v1")])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(bodies, min_size=1, max_size=3), st.lists(bodies, min_size=1, max_size=3))
+def test_a_layout_is_learned_from_any_plain_body(seen: list[bytes], batch: list[bytes]) -> None:
+    with patch.object(body_scanner, "LEAST_BODIES", 1), patch.object(id_table, "SLOT_BITS", 2):
+        holds_the_verdict(batch, [LOGGED - 3_600_000] * len(batch), seen)
+
+
 @pytest.mark.parametrize("name", BAD_RECORDS)
 def test_a_bad_record_costs_no_neighbour(name: str) -> None:
     good = msgspec.json.encode(envelope())
@@ -245,11 +306,15 @@ PLAIN_TIMES = (
 )
 
 
-def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
-    songs, regions, users = SongIndex(), RegionIndex(), UserHashes()
-    found = read_batch(batch, logged_ms, songs, regions, users)
-    again = read_batch(batch, logged_ms, songs, regions, users)
-    assert again.codes.tolist() == found.codes.tolist(), "ids that are known are as they were"
+def holds_the_verdict(batch: list[bytes], logged_ms: list[int], seen: Sequence[bytes] = ()) -> None:
+    """Bodies of `seen` came before."""
+    songs, regions, users, scanner = SongIndex(), RegionIndex(), UserHashes(), BodyScanner()
+    for body in seen:
+        read_batch([body], [LOGGED], songs, regions, users, V1, scanner)
+    first = read_batch(batch, logged_ms, songs, regions, users, V1, scanner)
+    found = read_batch(batch, logged_ms, songs, regions, users, V1, scanner)
+    assert found.codes.tolist() == first.codes.tolist(), "ids that are known are as they were"
+    assert found.hashes.tolist() == first.hashes.tolist(), "so are listeners"
 
     acts, facts, poison = [], [], []
     for index, body in enumerate(batch):

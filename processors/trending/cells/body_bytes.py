@@ -1,0 +1,32 @@
+"""The bytes of many bodies, from which pieces are cut a column at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+MARGIN_BYTES = 1_024
+"""So much may be cut off behind the last body: what is there is zeros."""
+
+
+class BodyBytes:
+    """Bodies behind one another. `starts` and `ends` are where each is."""
+
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        self._joined = b"".join((*bodies, bytes(MARGIN_BYTES)))
+        self.ends: Ints = np.cumsum(np.fromiter(map(len, bodies), np.int64, len(bodies)))
+        self.starts: Ints = np.concatenate([np.zeros(1, np.int64), self.ends[:-1]])
+
+    def is_simple(self) -> bool:
+        """Whether all bytes are ASCII that stands for itself in a JSON text: no escapes, and no controls."""
+        found = np.frombuffer(self._joined, np.uint8)[:-MARGIN_BYTES]
+        return b"\\" not in self._joined and self._joined.isascii() and bool(found.min(initial=ord(" ")) >= ord(" "))
+
+    def cut(self, at: Ints, width: int) -> Bytes:
+        """`width` bytes from each of these places, a row each."""
+        # A view with a step of one byte: numpy copies each row as one piece of memory.
+        pieces = np.ndarray((len(self._joined) - width + 1,), f"V{width}", self._joined, 0, (1,))
+        return pieces[at].view(np.uint8).reshape(-1, width)
