@@ -90,7 +90,8 @@ async def test_no_operation_reaches_what_is_anothers(http: httpx.AsyncClient, be
     # It lists one's own, whatever is asked for.
     lists = {("GET", "/v1/ingestions")}
     for key, operation in OPERATIONS.items():
-        if operation.subject is not SubjectRule.REQUEST or key in lists:
+        # A player's token is its listener's own, and no request of a player names another one.
+        if operation.subject is not SubjectRule.REQUEST or key in lists or not key[1].startswith("/v1/"):
             continue
         assert key in asked, f"{' '.join(key)} is not asked here for what is another's"
         method, path = key
