@@ -134,6 +134,7 @@ def create(
             songs = app.state.songs = SongVersions(versions, store(NAMES))
             app.state.ingestions = store(INGESTIONS)
             app.state.imported = store(IMPORTS)
+            app.state.broadcast = broadcast
             app.state.libraries = LibraryReader(store(LIBRARY), FoldedCache())
             app.state.parked = store(PARKED)
             app.state.audio = app.state.dead_letters = app.state.hub = None

@@ -72,7 +72,7 @@ class EventEndpoint:
 
     async def respond_to_event(self, body: bytes, permission: Permission) -> Response:
         """Take one event, and answer; raises ContractViolationError, NotPermittedError and RequestDeclinedError."""
-        taken = await self._take([body], permission)
+        taken = await self.take([body], permission)
         (result,) = taken.results
         if isinstance(result.error, ForeignEvent):
             raise NotPermittedError(f"{result.error}.", permission.challenge)
@@ -97,14 +97,15 @@ class EventEndpoint:
         if not 1 <= len(events) <= MAX_BATCH_EVENTS:
             raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
         charge_events(scope, len(events))
-        taken = await self._take(events, permission)
+        taken = await self.take(events, permission)
         if any(isinstance(result.error, ForeignEvent) for result in taken.results):
             note_of(scope).reason = ANOTHERS
         statuses = {result.status for result in taken.results}
         status = 207 if "refused" in statuses else 202 if "kept" in statuses else 200
         return json_response(taken, status)
 
-    async def _take(self, bodies: Sequence[bytes], permission: Permission) -> IntakeResult:
+    async def take(self, bodies: Sequence[bytes], permission: Permission) -> IntakeResult:
+        """Take events, and return a result for each; raises RequestDeclinedError where some can't be taken now."""
         taken = await self._intake.accept(bodies, permission)
         failed = sum(result.status == "failed" for result in taken.results)
         if failed:

@@ -12,6 +12,7 @@ from songline.projections.http.responses import shown
 from songline.schemas.nearest import nearest
 
 MOST = 100
+OWN_QUERY = "x-own-query"
 
 
 class ParametersError(Exception):
@@ -23,9 +24,13 @@ class ParametersError(Exception):
 
 
 async def known(request: Request) -> None:
-    """Check the query of a request. A dependency of every route; raises ParametersError."""
-    if query := request.scope["query_string"]:
-        check(query, parameters(request.scope["route"]))
+    """Check the query of a request. A dependency of every route; raises ParametersError.
+
+    A route with OWN_QUERY in its `openapi_extra` follows another protocol, and reads its query itself.
+    """
+    route: APIRoute = request.scope["route"]
+    if (query := request.scope["query_string"]) and not (route.openapi_extra or {}).get(OWN_QUERY):
+        check(query, parameters(route))
 
 
 def parameters(route: APIRoute) -> list[str]:

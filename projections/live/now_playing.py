@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -27,6 +28,8 @@ LISTENERS = 1_000
 BACKLOG = 100
 NEWEST = 8
 """The number of listeners in `newest`, for the live feed."""
+LAST = 10_000
+"""So many listeners' last song is known."""
 HEARTBEAT = 15.0
 AGAIN_S = 2.0
 
@@ -70,7 +73,7 @@ class Broadcast:
     def __init__(self, most: int = LISTENERS) -> None:
         self._most = most
         self._readers: defaultdict[str | None, set[NowPlayingReader]] = defaultdict(set)
-        self._newest: OrderedDict[str, Playing] = OrderedDict()
+        self._last: OrderedDict[str, Playing] = OrderedDict()
 
     @property
     def is_full(self) -> bool:
@@ -80,7 +83,11 @@ class Broadcast:
     @property
     def newest(self) -> tuple[Playing, ...]:
         """The songs of the NEWEST listeners that started one last, newest first."""
-        return tuple(reversed(self._newest.values()))
+        return tuple(islice(reversed(self._last.values()), NEWEST))
+
+    def last_of(self, user_id: str) -> Playing | None:
+        """The song that the listener started last, since this process began; None where it is not known."""
+        return self._last.get(user_id)
 
     @contextmanager
     def listening(self, user_id: str | None) -> Iterator[NowPlayingReader]:
@@ -96,10 +103,10 @@ class Broadcast:
 
     def publish(self, playing: Playing) -> None:
         """Pass `playing` on to the readers of its listener and to those of all listeners."""
-        self._newest[playing.user_id] = playing
-        self._newest.move_to_end(playing.user_id)
-        if len(self._newest) > NEWEST:
-            self._newest.popitem(last=False)
+        self._last[playing.user_id] = playing
+        self._last.move_to_end(playing.user_id)
+        if len(self._last) > LAST:
+            self._last.popitem(last=False)
         readers = [*self._readers.get(None, ()), *self._readers.get(playing.user_id, ())]
         if not readers:
             return

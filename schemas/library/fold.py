@@ -3,7 +3,7 @@
 It is a fold of a set: the order of the actions, and how often one comes, change nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 from itertools import groupby
 from operator import attrgetter
@@ -123,12 +123,15 @@ def fold_window(actions: Iterable[UserAction], since_us: int | None, until_us: i
 
     Moments are microseconds since 1970; None is no bound. Carried sums count at their last listen.
     """
+    return fold_actions(within(actions, since_us, until_us))
+
+
+def within(actions: Iterable[UserAction], since_us: int | None, until_us: int | None) -> Iterator[UserAction]:
+    """The listens from `since_us` on and before `until_us`, with what says how listens are to be read."""
     low = float("-inf") if since_us is None else since_us
     high = float("inf") if until_us is None else until_us
     heard = ("carried", *_LISTENS)
-    return fold_actions(
-        row for row in actions if (low <= row.at_us < high if row.kind in heard else row.kind in _ABOUT_NO_SONG)
-    )
+    return (row for row in actions if (low <= row.at_us < high if row.kind in heard else row.kind in _ABOUT_NO_SONG))
 
 
 def _carried_positions(rows: Iterable[UserAction]) -> tuple[dict[int, int], set[tuple[int, int]]]:

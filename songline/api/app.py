@@ -16,6 +16,7 @@ from songline.api.limit_settings import LimitSettings
 from songline.api.past_folds import past_reader
 from songline.api.refusals import refusal
 from songline.api.serving import read_head, serve
+from songline.api.session.sealing import Sealer
 from songline.api.session.settings import PageSettings
 from songline.api.setting_stand_ins import stand_ins
 from songline.cloud.extras import load
@@ -38,6 +39,8 @@ from songline.cloud.settings import (
     read_servicebus,
 )
 from songline.cloud.wrong_settings import read_settings
+from songline.players import installation as players
+from songline.players.tokens.token_key import read_sealer
 from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
 from songline.producers.http import import_routes
@@ -67,7 +70,8 @@ class ApiSettings(Struct, frozen=True):
     events. Without `hubs` the API has no rates, without `bus` no dead letters. A projection older than `stale_s`
     seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name. `erasures` is the
     environment where erasure and access are offered, else None. `guard` is None where the API asks for no tokens,
-    `page` where nobody can sign in to the page. `limiting` says how much one caller may ask.
+    `page` where nobody can sign in to the page. `limiting` says how much one caller may ask. `sealer` opens the
+    texts of players' tokens that are kept for salted digests.
     """
 
     reading: CosmosSettings
@@ -83,6 +87,7 @@ class ApiSettings(Struct, frozen=True):
     guard: GuardSettings | None = None
     page: PageSettings | None = None
     limiting: LimitSettings = LimitSettings()
+    sealer: Sealer | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
@@ -113,6 +118,7 @@ class ApiSettings(Struct, frozen=True):
             guard=guard,
             page=page,
             limiting=LimitSettings.read(environ),
+            sealer=read_sealer(environ),
         )
 
 
@@ -170,6 +176,7 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
     else:
         app.include_router(routes(settings.writing, settings.limits))
         app.include_router(import_routes.routes(settings.limits))
+    players.install(app, settings.reading, settings.sealer)
     if settings.guard is None:
         app.state.auth = "off"
         logger.warning(

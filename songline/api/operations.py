@@ -36,6 +36,8 @@ class Operation(Struct, frozen=True):
     An operation of an open `group` needs no token. One with `is_open` never does. A token that is shown has to be good
     all the same, except where `is_unchecked`. The token's end is that of an answer with `is_stream`. What
     comes in by an `is_upload` counts as bytes that its caller has uploaded.
+
+    The tokens are the issuer's, and those of players (`songline.players.tokens`) where `is_of_players`.
     """
 
     scopes: tuple[Scope, ...] = ()
@@ -45,6 +47,7 @@ class Operation(Struct, frozen=True):
     is_unchecked: bool = False
     is_stream: bool = False
     is_upload: bool = False
+    is_of_players: bool = False
 
 
 OperationTable: TypeAlias = Mapping[tuple[str, str], Operation]
@@ -62,6 +65,8 @@ _UPLOADS = Operation((Scope.SONGS_WRITE, Scope.ADMIN), SubjectRule.REQUEST)
 _ADMIN = Operation((Scope.ADMIN,))
 _HEALTH = Operation(is_open=True, is_unchecked=True)
 _SIGN_IN = Operation(is_open=True, is_unchecked=True)
+_PLAYER_WRITES = Operation((Scope.EVENTS_WRITE,), SubjectRule.REQUEST, is_of_players=True)
+_PLAYER_READS = Operation((Scope.LIBRARY_READ,), SubjectRule.PATH, is_of_players=True)
 
 OPERATIONS: OperationTable = {
     ("GET", "/v1/charts"): _CHARTS,
@@ -111,6 +116,14 @@ OPERATIONS: OperationTable = {
     ("GET", "/v1/session/sign-in"): _SIGN_IN,
     ("GET", "/v1/session/callback"): _SIGN_IN,
     ("POST", "/v1/session/sign-out"): _SIGN_IN,
+    ("POST", "/1/submit-listens"): _PLAYER_WRITES,
+    ("POST", "/1/feedback/recording-feedback"): _PLAYER_WRITES,
+    # It answers whether a token is good.
+    ("GET", "/1/validate-token"): Operation(is_open=True, is_of_players=True),
+    ("GET", "/1/user/{user_id}/listens"): _PLAYER_READS,
+    ("GET", "/1/user/{user_id}/listen-count"): _PLAYER_READS,
+    ("GET", "/1/user/{user_id}/playing-now"): _PLAYER_READS,
+    ("GET", "/1/feedback/user/{user_id}/get-feedback"): _PLAYER_READS,
     ("GET", "/health/live"): _HEALTH,
     ("GET", "/health/ready"): _HEALTH,
     ("GET", "/health/progress"): _HEALTH,

@@ -51,6 +51,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.INGESTIONS: "contributor",
             channels.IMPORTS: "contributor",
             channels.PLAYER_TOKENS: "contributor",
+            channels.NAMES: "contributor",
             channels.ERASURES: "contributor",
             channels.AUDIT: "contributor",
         },

@@ -29,7 +29,9 @@ NOW_S = tokens.NOW_S
 ENVIRON = {**COMPLETE, ISSUER: tokens.ISSUER, AUDIENCE: "songline", JWKS: f"{tokens.ISSUER}/keys", REQUESTS: "off"}
 USER = "user-7"
 CHALLENGE = 'Bearer realm="songline"'
-GUARDED = {key: operation for key, operation in OPERATIONS.items() if not operation.is_open}
+GUARDED = {
+    key: operation for key, operation in OPERATIONS.items() if not (operation.is_open or operation.is_of_players)
+}
 PARAMETERS = {
     "{kind}": "top",
     "{window}": "1h",
@@ -111,7 +113,8 @@ def composed(settings: Mapping[str, str], *, is_answered: bool = True) -> FastAP
     issuer = httpx.MockTransport(lambda request: httpx.Response(200, content=tokens.key_set()))
     app.state.verifier = TokenVerifier(read.guard.verifier, httpx.AsyncClient(transport=issuer), lambda: NOW_S)
     if is_answered:
-        (place,) = [at for at, layer in enumerate(app.user_middleware) if "matcher" in layer.kwargs]
+        # The guard of the issuer's tokens, and that of players behind it.
+        *_, place = [at for at, layer in enumerate(app.user_middleware) if "matcher" in layer.kwargs]
         app.user_middleware.insert(place + 1, Middleware(Inside))
     return app
 

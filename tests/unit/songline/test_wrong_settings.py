@@ -54,6 +54,8 @@ API = {
     "SONGLINE_PAGE_CLIENT_SECRET_FILE": "/nowhere/secret",
     "SONGLINE_PAGE_URL": "songline.example",
     "SONGLINE_SESSION_KEY": HIDDEN,
+    "SONGLINE_TOKEN_KEY": HIDDEN,
+    "SONGLINE_TOKEN_KEY_FILE": "/nowhere/key",
     "SONGLINE_SPILL_AFTER": "soon",
     "SONGLINE_STALE": "0",
     "SONGLINE_HOSTS": "https://songline.example",
