@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from songline.projections.freshness import freshness, read_watermarks
 from songline.projections.http import openapi
 from songline.projections.http.ids import SongId
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
-from songline.projections.http.ranges import ByteRange, UnsatisfiableRangeError, wanted
-from songline.projections.http.responses import is_known, plain, shown
+from songline.projections.http.responses import plain, shown
 from songline.projections.hub_creation import known
 from songline.projections.live_version import VersionGoneError
 from songline.projections.page_size import MAX_LIMIT
 from songline.projections.songs import queries as songs
-from songline.projections.songs.audio import AudioLostError, SongAudio
+from songline.projections.songs.audio import AudioLostError
+from songline.projections.songs.audio_response import NoAudioError, audio_response
 from songline.projections.songs.queries import (
     MAX_WORDS,
     NoGenreError,
@@ -26,21 +26,14 @@ from songline.projections.songs.queries import (
     SongGoneError,
     SongSearch,
 )
-from songline.projections.songs.served_audio import file_headers, served_type
 from songline.projections.songs.served_songs import SongVersions
 from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.store import DocumentStore
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.genres import GENRE_RULE
-from songline.schemas.songs import Song, SongAnswer, SongsAnswer
+from songline.schemas.songs import SongAnswer, SongsAnswer
 
-# A removed song must not be played from a cache: each use of a cached copy is revalidated.
-AUDIO_CACHE = "no-cache"
 GONE = "`next` of the page before; its version of the list was dropped: begin with the first page"
-NO_BLOBS = (
-    "This API was started without Blob Storage: set AZURE_STORAGEBLOB_CONNECTIONSTRING or "
-    "AZURE_STORAGEBLOB_RESOURCEENDPOINT."
-)
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -123,9 +116,12 @@ def _audio(app: FastAPI, now: Callable[[], datetime]) -> None:
         found = await songs.song(store, song_id)
         if found is None:
             return _unknown(song_id)
-        if found.sha256 is None or found.size is None:
-            return answer(Problem("No audio", 404, f"Song {song_id} was announced without its audio."))
-        return await _play(request, found, found.sha256, found.size)
+        try:
+            return await audio_response(request, found)
+        except NoAudioError as error:
+            return answer(Problem("No audio", 404, f"{error}"))
+        except AudioLostError as error:
+            return answer(Problem("Audio lost", 404, f"The sound of song {song_id} is not there: {error}."))
 
 
 async def _fresh(
@@ -141,37 +137,6 @@ async def _fresh(
 def _versions(request: Request) -> SongVersions:
     versions: SongVersions = request.app.state.songs
     return versions
-
-
-async def _play(request: Request, song: Song, sha256: str, size: int) -> Response:
-    tag = f'"{sha256}"'
-    headers = {"ETag": tag, "Cache-Control": AUDIO_CACHE, "Accept-Ranges": "bytes"}
-    headers |= file_headers(song.id, song.content_type)
-    if is_known(request, tag):
-        return Response(status_code=304, headers=headers)
-    try:
-        # RFC 9110 section 14.2: Range applies to GET only.
-        header = request.headers.get("range") if request.method == "GET" else None
-        part = wanted(header, request.headers.get("if-range"), tag, size)
-    except UnsatisfiableRangeError:
-        response = answer(Problem("No such range", 416, f"Song {song.id} has {size} bytes; ask for some of these."))
-        response.headers["Content-Range"] = f"bytes */{size}"
-        return response
-    sent = ByteRange(0, size - 1) if part is None else part
-    headers["Content-Length"] = str(sent.length)
-    if part is not None:
-        headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
-    status, media = 200 if part is None else 206, served_type(song.content_type)
-    store: SongAudio | None = request.app.state.audio
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=media)
-    if store is None:
-        return answer(Problem("No audio here", 503, NO_BLOBS))
-    try:
-        pieces = await store.open(sha256, sent)
-    except AudioLostError as error:
-        return answer(Problem("Audio lost", 404, f"The sound of song {song.id} is not there: {error}."))
-    return StreamingResponse(pieces, status, headers, media)
 
 
 def _fault(q: str | None, search: SongSearch) -> Fault | None:
