@@ -85,6 +85,11 @@ class Broadcast:
         """The songs of the NEWEST listeners that started one last, newest first."""
         return tuple(islice(reversed(self._last.values()), NEWEST))
 
+    @property
+    def last(self) -> Iterator[Playing]:
+        """The last song of each listener, newest first, of LAST listeners at most."""
+        return reversed(self._last.values())
+
     def last_of(self, user_id: str) -> Playing | None:
         """The song that the listener started last, since this process began; None where it is not known."""
         return self._last.get(user_id)

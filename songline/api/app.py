@@ -40,6 +40,7 @@ from songline.cloud.settings import (
 )
 from songline.cloud.wrong_settings import read_settings
 from songline.players import installation as players
+from songline.players.opensubsonic import server as opensubsonic
 from songline.players.tokens.token_key import read_sealer
 from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
@@ -177,6 +178,7 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
         app.include_router(routes(settings.writing, settings.limits))
         app.include_router(import_routes.routes(settings.limits))
     players.install(app, settings.reading, settings.sealer)
+    opensubsonic.install(app, settings.limiting.callers, settings.limits.pace)
     if settings.guard is None:
         app.state.auth = "off"
         logger.warning(

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from songline.identity.token_source import token_source
 from songline.processes.environment import load
 from songline.processes.ports import HOST
 from tests.support.audio import song
+from tests.support.opensubsonic_players import played_by_real_players
 from tests.support.secrecy import listening, loosened, readable_by_others, shown_secrets
 from tests.support.waiting import wait_for
 
@@ -50,6 +52,7 @@ DEADLINE = 90.0
 
 
 SONG = song("flac", 1.0)
+GENRE = "music of tests"
 
 
 class Up:
@@ -175,6 +178,7 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     nobody_reads_or_writes_as_a_listener(first, api)
     sees_what_they_wrote(first, api)
     kept = uploaded(first, api)
+    played_by_real_players(api, kept, SONG, GENRE, partial(player_token, first))
     taken_away(first, api, entries[0]["songId"])
 
     second = up()
@@ -258,7 +262,7 @@ def uploaded(system: Up, api: str) -> str:
     """A song that went in by the command and is found and heard; its id."""
     file = system.data.parent / "paper-lanterns.flac"
     file.write_bytes(SONG)
-    sent = songline(system.data, "upload", str(file), "--artist", "Nova Reed")
+    sent = songline(system.data, "upload", str(file), "--artist", "Nova Reed", "--genre", GENRE)
     assert sent.returncode == 0, sent.stdout + sent.stderr
     found = re.search(r"\(?([0-9a-f-]{36})\)?$", sent.stdout.splitlines()[0].rstrip())
     assert found, sent.stdout
@@ -270,6 +274,12 @@ def uploaded(system: Up, api: str) -> str:
     assert [song["id"] for song in json.loads(shown.stdout)["songs"]] == [song_id]
     assert "No command has died" in songline(system.data, "dlq", "list").stdout
     return song_id
+
+
+def player_token(system: Up, user: str, *options: str) -> str:
+    made = songline(system.data, "listener", "token", user, *options)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
 
 
 def sound(api: str, song_id: str) -> bytes | None:
