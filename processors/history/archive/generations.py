@@ -24,12 +24,12 @@ class PlacedFile(Struct, frozen=True):
     damage: Damage | None
 
 
-def placed_files(facts: Iterable[FileFacts]) -> list[PlacedFile]:
+def placed_files(facts: Iterable[FileFacts], created_at: datetime | None = None) -> list[PlacedFile]:
     """The files of a partition by their first position. Those that have no events are left out; a file of which nothing
-    can be read stands where its name puts it."""
+    can be read stands where its name puts it. `created_at`: when the hub was created, None where that is not known."""
     by_name = sorted(facts, key=lambda one: (one.file.name, one.file.path))
     # Of files with the same events, the one is read first whose moments are right.
-    found = sorted(files_by_life(by_name), key=lambda one: one.is_odd)
+    found = sorted(files_by_life(by_name, created_at), key=lambda one: one.is_odd)
     placed = [_placed(one) for one in found]
     placed += _unreadable(by_name, placed)
     return sorted(placed, key=lambda one: (one.first, one.last))

@@ -5,17 +5,21 @@ though its positions begin before the other's end, is of the hub's next life: a 
 that overlaps another, have the same events at the same moments.
 
 A writer's clock may be wrong. Then the others tell: they go on as one life, and the file fills what they lack, or is a
-copy of one of them. What begins with position 0 is never taken for a copy: what was sent again to a hub that was made
-anew looks the same.
+copy of one of them. What begins with position 0 may be a copy, or what was sent again to a hub that was made anew: that
+looks the same, and when the hub was created tells. Where that is not known, it is of the next life.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 
 from msgspec import Struct
 
 from songline.processors.history.archive.file_facts import FileFacts, FileRange
+
+SKEW_S = 2
+"""An event that a hub took so long after its creation is not of the hub before."""
 
 
 class Contradiction(Enum):
@@ -48,8 +52,9 @@ class Life:
         at = bisect_left(self._lasts, one.first)
         return at < len(self._lasts) and one.first_s > self._files[at].range.last_s
 
-    def judge(self, one: FileRange, later: Sequence[LifeFile]) -> Contradiction:
-        """What a file is that contradicts this life. `later` are those after it, by moment."""
+    def judge(self, one: FileRange, later: Sequence[LifeFile], created_at: datetime | None) -> Contradiction:
+        """What a file is that contradicts this life. `later` are those after it, by moment; `created_at` is when the
+        hub was created, None where that is not known."""
         before = [known.range for known in self._files[bisect_left(self._lasts, one.first) :]]
         first, last = min(known.first for known in before), self._lasts[-1]
         edge = run = one.last
@@ -60,7 +65,8 @@ class Life:
             edge = max(edge, found.last)
             if found.first <= run + 1:
                 run = max(run, found.last)
-        if _are_copies([one], before):
+        was_not_anew = created_at is not None and self._is_of(created_at)
+        if _are_copies([one], before, with_first=was_not_anew):
             return Contradiction.WRONG_CLOCK
         is_gap = self._lacks(one.first, run)
         if is_gap or edge + 1 == first or _are_copies(before, [after.range for after in later]):
@@ -81,6 +87,11 @@ class Life:
         del self._lasts[at:], self._files[at:]
         return dropped
 
+    def _is_of(self, created_at: datetime) -> bool:
+        """Whether this is the life of the hub that was created at `created_at`. Most files decide."""
+        seconds = sorted(one.range.first_s for one in self._files)
+        return seconds[len(seconds) // 2] >= int(created_at.timestamp()) + SKEW_S
+
     def _lacks(self, first: int, last: int) -> bool:
         """Whether a gap between two files begins at the position `first`; before the first file, whether it ends at
         `last`: a hub that was made anew begins with position 0 too."""
@@ -91,14 +102,15 @@ class Life:
         return at > 0 and self._lasts[at - 1] == first - 1 and beyond > first
 
 
-def files_by_life(files: Sequence[FileFacts]) -> list[LifeFile]:
-    """The files that have events, by moment, each with the number of its life."""
+def files_by_life(files: Sequence[FileFacts], created_at: datetime | None = None) -> list[LifeFile]:
+    """The files that have events, by moment, each with the number of its life. `created_at`: when the hub that is there
+    now was created, None where that is not known."""
     found = [LifeFile(one, one.range) for one in files if one.range is not None]
     found.sort(key=lambda one: (one.range.first_s, one.range.first, one.range.last))
     number, life = 0, Life()
     for place, one in enumerate(found):
         if life.contradicts(one.range):
-            match life.judge(one.range, found[place + 1 :]):
+            match life.judge(one.range, found[place + 1 :], created_at):
                 case Contradiction.NEXT_LIFE:
                     number, life = number + 1, Life()
                 case Contradiction.WRONG_BEFORE:
@@ -112,7 +124,8 @@ def files_by_life(files: Sequence[FileFacts]) -> list[LifeFile]:
     return found
 
 
-def _are_copies(some: Sequence[FileRange], others: Sequence[FileRange]) -> bool:
-    """Whether each of some files has the same events as one of others, as far as their ends tell."""
+def _are_copies(some: Sequence[FileRange], others: Sequence[FileRange], *, with_first: bool = False) -> bool:
+    """Whether each of some files has the same events as one of others, as far as their ends tell. With `with_first`
+    also one that begins with position 0."""
     known = {(one.first, one.last, one.mark) for one in others}
-    return all(one.first and one.mark and (one.first, one.last, one.mark) in known for one in some)
+    return all((one.first or with_first) and one.mark and (one.first, one.last, one.mark) in known for one in some)

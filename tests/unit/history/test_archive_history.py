@@ -280,6 +280,21 @@ async def test_a_file_with_a_wrong_clock_doubles_no_event(later_s: int, wrong: i
             assert found == events(0, 149)
 
 
+@pytest.mark.parametrize("in_hub", [0, 100, 150])
+async def test_a_copy_of_the_first_file_with_a_later_clock_doubles_no_event_of_a_hub_that_is_there(in_hub: int) -> None:
+    """Nothing comes behind it, so only the hub tells that it was not made anew. `in_hub`: the hub begins with it."""
+    files = MemoryFiles()
+    for place in range(3):
+        files.add(capture_file(records(range(50 * place, 50 * place + 50))), place)
+    later = [{**one, "EnqueuedTimeUtc": service_form(NOON + 100_000)} for one in records(range(50))]
+    files.add(capture_file(later), 10)
+    tail = MemoryTail([(second_at(at), body_at(at, second_at(at))) for at in range(160)], in_hub)
+    history = HubHistory(files, tail)
+    assert await read(history) == events(0, 159)
+    extent = await history.extent("0")
+    assert (extent.holes, extent.waiting) == ((), 10)
+
+
 async def test_a_large_file_whose_ends_do_not_rise_is_read_to_be_known() -> None:
     files = MemoryFiles()
     body = b"\x07" * 3_000

@@ -24,10 +24,10 @@ def file(first: int, last: int, hour: float, number: int, life: int = 0) -> File
     return FileFacts(ArchiveFile(f"{number}.avro", name, 100, "e"), FileRange(first, last, begin_s, begin_s + 60, mark))
 
 
-def generations(*files: FileFacts) -> list[tuple[int, int, int]]:
+def generations(*files: FileFacts, created_at: datetime | None = None) -> list[tuple[int, int, int]]:
     """The generation, first and last position of each file."""
     found = []
-    for one in placed_files(files):
+    for one in placed_files(files, created_at):
         assert one.range is not None
         found.append((one.generation, one.range.first, one.range.last))
     return found
@@ -58,6 +58,27 @@ def test_a_copy_with_a_wrong_clock_is_of_the_same_life_and_stands_behind(copied:
 def test_a_copy_of_the_first_file_that_is_later_is_of_the_life_that_goes_on() -> None:
     files = [file(100 * at, 100 * at + 99, at, at) for at in range(5)]
     assert {one[0] for one in generations(*files, file(0, 99, 2.5, 9))} == {0}
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("known", [1, 5])
+def test_a_copy_of_the_first_file_behind_all_others_is_of_the_life_of_a_hub_that_is_there_since_then(
+    known: int, copies: int
+) -> None:
+    """What was sent again to a hub that was made anew looks the same: only when the hub was created tells."""
+    files = [file(100 * at, 100 * at + 99, at, at) for at in range(known)]
+    files += [file(0, 99, 20 + number, 20 + number) for number in range(copies)]
+    before, between = NOON_MOMENT - timedelta(minutes=1), NOON_MOMENT + timedelta(hours=19)
+    assert {one[0] for one in generations(*files, created_at=before)} == {0}
+    assert [one[0] for one in generations(*files, created_at=between)][known] == 1
+    assert [one[0] for one in generations(*files)][known] == 1
+
+
+def test_other_events_of_the_same_positions_are_a_generation_whenever_the_hub_was_created() -> None:
+    """A hub that was put back from a backup gives positions twice."""
+    files = [file(100 * at, 100 * at + 99, at, at) for at in range(3)]
+    for other in (file(0, 99, 20, 20, 1), file(0, 90, 20, 20), file(150, 280, 20, 20, 1)):
+        assert [one[0] for one in generations(*files, other, created_at=NOON_MOMENT)] == [0] * 3 + [1]
 
 
 @pytest.mark.parametrize("shift", [0.5, 1, 2, 30])
