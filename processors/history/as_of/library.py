@@ -1,7 +1,6 @@
 """A listener's library as of a moment: the fold of what they had done of all that the hub had taken by then."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -30,36 +29,30 @@ class EventOfListener(Protocol):
     def body(self) -> bytes: ...
 
 
-FindEvents = Callable[[str, int], Awaitable[Iterable[EventOfListener]]]
-"""Finds a listener's events by partition and position: those before the first that the hub took at a second or
-later."""
+class HistoryOfListener(Protocol):
+    """A listener's events by partition and position, and the last lasting position of each partition: see
+    ListenerHistory."""
+
+    @property
+    def events(self) -> Iterable[EventOfListener]: ...
+    @property
+    def positions(self) -> Mapping[str, int]: ...
 
 
-async def library_as_of(history: ReadableHistory, find: FindEvents, user_id: str, second: int) -> PastLibrary:
+FindHistory = Callable[[str, int], Awaitable[HistoryOfListener]]
+"""Finds a listener's history: what is before the first event that the hub took at a second or later."""
+
+
+async def library_as_of(history: ReadableHistory, find: FindHistory, user_id: str, second: int) -> PastLibrary:
     """The library of all that the hub had taken by the Unix second `second`.
 
     Raises NoHistoryError, MomentError, and what reading the history raises.
     """
     check_moment(second, await first_second(history, await read_spans(history)))
-    events = await find(user_id, second + 1)
+    found = await find(user_id, second + 1)
     actions: list[UserAction] = []
-    for partition, found in groupby(events, attrgetter("partition")):
-        records = (HubRecord(one.position, datetime.fromtimestamp(one.enqueued_s, UTC), one.body) for one in found)
+    for partition, events in groupby(found.events, attrgetter("partition")):
+        records = (HubRecord(one.position, datetime.fromtimestamp(one.enqueued_s, UTC), one.body) for one in events)
         actions += [one for one in parse_actions(int(partition), records).actions if one.user_id == user_id]
-    return PastLibrary(fold_actions(actions), await positions_at(history, second))
-
-
-async def positions_at(history: ReadableHistory, second: int) -> dict[str, int]:
-    """The position of the last event of each partition that the hub had taken by a second, -1 for none."""
-    found = {}
-    for partition in await history.partitions():
-        last = -1
-        for file in await history.spans(partition):
-            if file.last_s > second:
-                break
-            last = max(last, file.last)
-        async with aclosing(history.read(partition, last, second + 1)) as batches:
-            async for batch in batches:
-                last = batch.positions[-1]
-        found[partition] = split_position(last)[1]
-    return found
+    positions = {partition: split_position(last)[1] for partition, last in found.positions.items()}
+    return PastLibrary(fold_actions(actions), positions)

@@ -63,7 +63,7 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                         return FoldFailure(BEING_FORGOTTEN)
                     # Before the files' moments are asked for: else the ends of each would be read.
                     await index.update_all()
-                    return await library_as_of(history, index.listener_events, user_id, second)
+                    return await library_as_of(history, index.listener_history, user_id, second)
     except MomentError as error:
         return MomentRefusal(str(error))
     except ArchiveHoleError as error:

@@ -17,6 +17,7 @@ from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.index.coverage import Stretch, coverage_of
 from songline.processors.history.index.index_blobs import IndexStore
 from songline.processors.history.index.manifest import IndexedFile, IndexSegment, Manifest
+from songline.processors.history.index.moment_seek import MomentSeek
 from songline.processors.history.index.segment import (
     IndexedSpan,
     SegmentHead,
@@ -44,10 +45,19 @@ class ListenerEvent(Struct, frozen=True):
     body: bytes
 
 
-class _ReadStretch(Struct, frozen=True):
-    """What was read of a stretch; `is_whole`: up to its end."""
+class ListenerHistory(Struct, frozen=True):
+    """A listener's events, by partition and position; and the lasting position of the last event of each partition,
+    whoever it is of, -1 for none."""
 
     events: list[ListenerEvent]
+    positions: dict[str, int]
+
+
+class _ReadStretch(Struct, frozen=True):
+    """What was read of a stretch, and the lasting position of the last event in it; `is_whole`: up to its end."""
+
+    events: list[ListenerEvent]
+    last: int
     is_whole: bool
 
 
@@ -72,12 +82,13 @@ class ArchiveIndex:
         self._manifests: dict[str, tuple[Manifest, str | None]] = {}
         self._heads: dict[str, SegmentHead] = {}
 
-    async def listener_events(self, user_id: str, until_s: int | None = None) -> list[ListenerEvent]:
-        """The listener's events that keep the contract, by partition and position: those before the first one that the
-        hub took at the Unix second `until_s` or later, and without it all up to the hub's end."""
+    async def listener_history(self, user_id: str, until_s: int | None = None) -> ListenerHistory:
+        """The listener's events that keep the contract: those before the first one that the hub took at the Unix second
+        `until_s` or later, and without it all up to the hub's end."""
         partitions = await self._history.partitions()
         found = await asyncio.gather(*(self._tried(one, user_id, until_s) for one in partitions))
-        return [event for events in found for event in events]
+        positions = {partition: last for partition, (_, last) in zip(partitions, found, strict=True)}
+        return ListenerHistory([event for events, _ in found for event in events], positions)
 
     async def update(self, partition: str) -> list[PlacedFile]:
         """Put the files into the index that are not in it yet; return all files of the partition as they are now."""
@@ -113,7 +124,7 @@ class ArchiveIndex:
         self._manifests.clear()
         self._heads.clear()
 
-    async def _tried(self, partition: str, user_id: str, until_s: int | None) -> list[ListenerEvent]:
+    async def _tried(self, partition: str, user_id: str, until_s: int | None) -> tuple[list[ListenerEvent], int]:
         for _ in range(TRIES):
             with suppress(ResourceModifiedError, ResourceNotFoundError):
                 return await self._events(partition, user_id, until_s)
@@ -121,32 +132,58 @@ class ArchiveIndex:
             # A file was written anew between listing and reading it, or another process joined segments.
         return await self._events(partition, user_id, until_s)
 
-    async def _events(self, partition: str, user_id: str, until_s: int | None) -> list[ListenerEvent]:
+    async def _events(self, partition: str, user_id: str, until_s: int | None) -> tuple[list[ListenerEvent], int]:
+        """The listener's events of a partition, and the lasting position of its last event."""
         placed = await self.update(partition)
         manifest, _ = self._manifests[partition]
         covered = coverage_of(placed, manifest, until_s)
         looked_up = await self._looked_up(partition, manifest, covered.files, user_id)
         events = {one.position: one for one in looked_up if until_s is None or one.enqueued_s < until_s}
+        last = await self._last_in(manifest, covered.files, until_s)
         for stretch in covered.stretches:
             read = await self._read_stretch(partition, stretch, user_id, until_s)
             events |= {one.position: one for one in read.events}
             if not read.is_whole:
                 # It ended at the moment. What is behind is later, whatever its own times say.
                 events = {at: one for at, one in events.items() if stretch.stop is None or at < stretch.stop}
+                last = read.last
                 break
-        return [events[position] for position in sorted(events)]
+            last = max(last, read.last)
+        return [events[position] for position in sorted(events)], last
+
+    async def _last_in(self, manifest: Manifest, files: Sequence[PlacedFile], until_s: int | None) -> int:
+        """The lasting position of the last event in files that the index knows as whole, -1 for none."""
+        known = {(one.path, one.etag): one for one in manifest.files}
+
+        async def last_in(placed: PlacedFile) -> int:
+            assert placed.range is not None
+            if until_s is None or placed.range.last_s < until_s:
+                return placed.last
+            indexed = known[placed.file.path, placed.file.etag]
+            header = read_header(manifest.headers[indexed.header] + indexed.sync)
+            assert header is not None
+
+            async def read(at: int, size: int) -> bytes:
+                return await self._history.files.read_part(indexed.path, at, size, indexed.etag)
+
+            last = await MomentSeek(header, placed.file.size_bytes, read).last_before(until_s)
+            return -1 if last is None else lasting_position(placed.generation, last)
+
+        return max(await asyncio.gather(*map(last_in, files)), default=-1)
 
     async def _read_stretch(self, partition: str, stretch: Stretch, user_id: str, until_s: int | None) -> _ReadStretch:
         """The listener's events in a stretch of the history."""
         found: list[ListenerEvent] = []
+        last = stretch.after
         async with aclosing(self._history.read(partition, stretch.after, until_s)) as reading:
             async for batch in reading:
                 for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True):
                     if stretch.stop is not None and position >= stretch.stop:
-                        return _ReadStretch(found, is_whole=True)
+                        return _ReadStretch(found, last, is_whole=True)
+                    last = position
                     if is_of_listener(body, user_id):
                         found.append(ListenerEvent(partition, position, second, body))
-        return _ReadStretch(found, is_whole=stretch.stop is None)
+        return _ReadStretch(found, last, is_whole=stretch.stop is None)
 
     async def _looked_up(
         self, partition: str, manifest: Manifest, placed: Sequence[PlacedFile], user_id: str
@@ -191,6 +228,9 @@ class ArchiveIndex:
 
 def is_of_listener(body: bytes, user_id: str) -> bool:
     """Whether the body is an event of this listener that keeps the contract."""
+    # Nearly all that is asked about is of others. An id may be written with escapes.
+    if user_id.encode() not in body and b"\\" not in body:
+        return False
     try:
         return decode(body).data.user_id == user_id
     except PoisonError:

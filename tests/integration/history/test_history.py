@@ -220,7 +220,7 @@ async def test_the_index_of_an_archive_in_blobs_finds_what_a_reading_finds(
         async with open_history(environ) as history, open_index(environ, history) as index:
             events = [batch async for batch in history.read("3")]
             bodies = [body for batch in events for body in batch.bodies]
-            found = await index.listener_events("u-1")
+            found = (await index.listener_history("u-1")).events
             assert [event.body for event in found] == [body for body in bodies if is_of_listener(body, "u-1")]
             assert len(found) >= 13
             last = events[-1].positions[-1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError, HistoryError
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.merge import AHEAD_FILES
-from songline.processors.history.index.archive_index import ArchiveIndex, ListenerEvent, is_of_listener
+from songline.processors.history.index.archive_index import ArchiveIndex, ListenerEvent, ListenerHistory, is_of_listener
 from songline.processors.history.index.manifest import MAX_ROWS, joined_with
 from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes
 from songline.processors.history.index.segment_rows import joined, rows_of_files
@@ -37,22 +37,26 @@ def records(positions: Sequence[int], generation: int = 0, moved: int = 0) -> li
 
 async def scanned(
     files: MemoryFiles, user_id: str, until_s: int | None, tail: MemoryTail | None, *, skip: bool = False
-) -> list[ListenerEvent]:
+) -> ListenerHistory:
     history = HubHistory(files, tail, skip=skip)
-    return [
-        ListenerEvent(partition, position, second, body)
-        for partition in await history.partitions()
-        async for batch in history.read(partition, -1, until_s)
-        for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True)
-        if is_of_listener(body, user_id)
-    ]
+    events, positions = [], {}
+    for partition in await history.partitions():
+        positions[partition] = -1
+        async for batch in history.read(partition, -1, until_s):
+            positions[partition] = batch.positions[-1]
+            events += [
+                ListenerEvent(partition, position, second, body)
+                for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True)
+                if is_of_listener(body, user_id)
+            ]
+    return ListenerHistory(events, positions)
 
 
 async def check(
     files: MemoryFiles, index: ArchiveIndex, until_s: int | None = None, tail: MemoryTail | None = None
 ) -> None:
     for user_id in (*LISTENERS, "nobody"):
-        assert await index.listener_events(user_id, until_s) == await scanned(files, user_id, until_s, tail)
+        assert await index.listener_history(user_id, until_s) == await scanned(files, user_id, until_s, tail)
 
 
 @settings(max_examples=20)
@@ -93,8 +97,8 @@ async def test_each_file_is_read_once() -> None:
     files.downloads.clear()
     second = files.add(capture_file(records(range(50, 90))), 1)
     index = ArchiveIndex(HubHistory(files), blobs)
-    await index.listener_events("ann")
-    await index.listener_events("bob")
+    await index.listener_history("ann")
+    await index.listener_history("bob")
     assert files.downloads == [second]
     assert first not in files.downloads
 
@@ -104,13 +108,13 @@ async def test_what_is_missing_in_the_archive_is_missing_for_a_lookup() -> None:
     files.add(capture_file(records(range(50))), 0)
     files.add(capture_file(records(range(60, 90))), 1)
     with pytest.raises(ArchiveHoleError):
-        await ArchiveIndex(HubHistory(files), index).listener_events("ann")
+        await ArchiveIndex(HubHistory(files), index).listener_history("ann")
     history = HubHistory(files, skip=True)
-    found = await ArchiveIndex(history, index).listener_events("ann")
-    assert found
+    found = await ArchiveIndex(history, index).listener_history("ann")
+    assert found.events
     assert history.skipped.missing == 10
     # What is asked for lies before what is missing.
-    assert await ArchiveIndex(HubHistory(files), index).listener_events("ann", NOON + 16)
+    assert (await ArchiveIndex(HubHistory(files), index).listener_history("ann", NOON + 16)).events
 
 
 async def test_what_the_hub_alone_has_before_and_between_files_is_found() -> None:
@@ -143,7 +147,7 @@ async def test_what_only_a_reading_tells_is_read(data: st.DataObject) -> None:
         for until in (None, *data.draw(st.lists(st.integers(-1, 70), max_size=2))):
             until_s = None if until is None else NOON + until
             for user_id in LISTENERS[:2]:
-                found = await outcome(index.listener_events(user_id, until_s))
+                found = await outcome(index.listener_history(user_id, until_s))
                 read = await outcome(scanned(files, user_id, until_s, tail, skip=skip))
                 if read is DamagedFileError and found is not read:
                     # Other files have all that is asked for.
@@ -151,7 +155,7 @@ async def test_what_only_a_reading_tells_is_read(data: st.DataObject) -> None:
                 assert found == read
 
 
-async def outcome(asked: Awaitable[list[ListenerEvent]]) -> list[ListenerEvent] | type[HistoryError]:
+async def outcome(asked: Awaitable[ListenerHistory]) -> ListenerHistory | type[HistoryError]:
     try:
         return await asked
     except HistoryError as error:
@@ -165,10 +169,10 @@ async def test_of_an_archive_that_was_turned_on_late_only_the_beginning_is_read(
         files.add(capture_file(records(range(30 + 20 * minute, 50 + 20 * minute))), minute) for minute in range(20)
     ]
     index = ArchiveIndex(HubHistory(files, tail), blobs)
-    await index.listener_events("ann")
+    await index.listener_history("ann")
     files.downloads.clear()
     tail.readings = 0
-    found = await index.listener_events("ann", NOON + 100)
+    found = await index.listener_history("ann", NOON + 100)
     # Those that a reading downloads ahead of what it needs.
     assert set(files.downloads) <= set(paths[: AHEAD_FILES + 1])
     assert tail.readings == 1
@@ -199,7 +203,7 @@ async def test_ids_do_not_stand_in_the_index() -> None:
     files, blobs = MemoryFiles(), MemoryIndex()
     files.add(capture_file(records(range(50))), 0)
     index = ArchiveIndex(HubHistory(files), blobs)
-    await index.listener_events("ann")
+    await index.listener_history("ann")
     stored = b"".join(blobs.segments.values()) + b"".join(repr(one).encode() for one in blobs.manifests.values())
     assert not any(user_id.encode() in stored for user_id in LISTENERS)
     await index.drop()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 from songline.processors.history.archive.spans import MomentError
-from songline.processors.history.as_of.library import FindEvents, library_as_of
-from songline.processors.history.index.archive_index import ListenerEvent
+from songline.processors.history.as_of.library import FindHistory, library_as_of
+from songline.processors.history.index.archive_index import ListenerEvent, ListenerHistory
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import encode
@@ -33,15 +33,18 @@ def prefix_library(history: Sequence[HistoryEvent], user_id: str, second: int) -
     return fold_actions(actions)
 
 
-def found_in(history: Sequence[HistoryEvent]) -> FindEvents:
-    """What finds a listener's events in a history, by reading all of it."""
+def found_in(history: Sequence[HistoryEvent]) -> FindHistory:
+    """What finds a listener's history in all that there is, by reading it."""
 
-    async def find(user_id: str, until_s: int) -> list[ListenerEvent]:
-        return [
+    async def find(user_id: str, until_s: int) -> ListenerHistory:
+        before = [one for one in sorted(history, key=lambda one: (one.partition, one.position)) if one.second < until_s]
+        events = [
             ListenerEvent(str(one.partition), one.position, one.second, encode(one.event))
-            for one in sorted(history, key=lambda one: (one.partition, one.position))
-            if one.second < until_s and one.event.data.user_id == user_id
+            for one in before
+            if one.event.data.user_id == user_id
         ]
+        positions = dict.fromkeys(map(str, range(PARTITIONS)), -1)
+        return ListenerHistory(events, positions | {str(one.partition): one.position for one in before})
 
     return find
 
