@@ -41,6 +41,13 @@ class LiveVersionDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     shelves: Annotated[int, Meta(ge=0)] = 0
 
 
+class PositionRange(Struct, frozen=True, array_like=True):
+    """Lasting positions of a partition, from `first` to `last`: see `songline.schemas.progress`."""
+
+    first: int
+    last: int
+
+
 class VersionDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """A version of a projection: `id` is `version_id` of both.
 
@@ -48,8 +55,9 @@ class VersionDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     - `policy`: of charts the name and version of their policy, else empty.
     - `until`: only what the hub had taken by then was folded; None: all.
     - `positions`: how far it was when that was recorded last, by partition; the container's watermarks are exact.
-    - `events`: how many were folded by rebuilds. At least `unreadable` of them could not be decoded, and at least
-      `missing` others were not found: what a rebuild that is killed had counted in its last seconds is lost.
+    - `events`: how many were folded by rebuilds. At least `unreadable` of them could not be decoded: what a rebuild
+      that is killed had counted in its last seconds is lost. `missing` others were not found; `missing_at`: where, of
+      each partition the first thousand places.
     - `worker`: the rebuild that writes it, empty for none, which recorded that at `recorded_at`.
     """
 
@@ -66,6 +74,7 @@ class VersionDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     events: int = 0
     unreadable: int = 0
     missing: int = 0
+    missing_at: dict[str, list[PositionRange]] = {}
     worker: str = ""
     recorded_at: Moment | None = None
 

@@ -10,9 +10,11 @@ import click
 
 from songline.commands.policy import read_policy as read_policy_file
 from songline.processes.environment import load
+from songline.processors.history.archive.history import SkippedReport
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.archive.spans import SpannedHistory, check_moment, first_second, read_spans
 from songline.processors.history.charts.rebuilding import SETTLED_S
+from songline.processors.history.rebuild.missing import MissingEvents
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
 from songline.processors.history.rebuild.registry import ChosenRebuild, choose_rebuild
@@ -91,6 +93,12 @@ async def _rebuild(
     async with open_history(load(os.environ), skip=skip) as history:
         await _check_begin(SpannedHistory(history), making.projection.name, until)
         switcher = services.switcher(VERSIONED[making.projection.name])
+        said: list[str] = []
+
+        def show(version: VersionDocument, count: RebuildCount, passed_s: float) -> None:
+            _show_skipped(history.skipped, said)
+            _show(version, count, passed_s)
+
         return await run_rebuild(
             making.projection,
             RebuildServices(
@@ -101,7 +109,7 @@ async def _rebuild(
                 now=services.now,
             ),
             RebuildOptions(until=until, policy=making.policy),
-            _show,
+            show,
             lambda version: switcher.watermarks(version.version),
         )
 
@@ -131,12 +139,23 @@ def _show(version: VersionDocument, count: RebuildCount, passed_s: float) -> Non
     _say(f"version {version.version} of {version.projection}: {line}")
 
 
+def _show_skipped(skipped: SkippedReport, said: list[str]) -> None:
+    """Say what was passed over and is not said yet."""
+    for what in map(str, (*skipped.holes, *skipped.damages)):
+        if what not in said:
+            said.append(what)
+            _say(f"passed over: {what}")
+
+
 def _summary(done: VersionDocument) -> str:
     until = "" if done.until is None else f" until {done.until:%Y-%m-%d %H:%M:%S} UTC"
     text = f"version {done.version} of {done.projection} is built{until}: {done.events:,} events"
     if done.unreadable:
         text += f", {done.unreadable:,} of them can't be decoded, as `songline parked list` says"
-    return f"{text}, {done.missing:,} are missing" if done.missing else text
+    if not done.missing:
+        return text
+    where = MissingEvents(done.missing, done.missing_at).lines()
+    return "\n".join([f"{text}, {done.missing:,} are missing", *where])
 
 
 def _say(line: str) -> None:

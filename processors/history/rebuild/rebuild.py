@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -11,8 +11,10 @@ from azure.cosmos.aio import CosmosClient
 from msgspec import Struct, structs
 
 from songline.cloud import cosmos
+from songline.processors.history.archive.errors import Hole
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefusedError, own_name
+from songline.processors.history.rebuild.missing import MissingEvents
 from songline.processors.history.rebuild.progress import RebuildCount, events_between
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.history.versions.version_store import StoredVersion, VersionOvertakenError, VersionStore
@@ -131,13 +133,13 @@ async def _build(
     folding = asyncio.ensure_future(projection.rebuild(parts))
     try:
         while not (await asyncio.wait((folding,), timeout=RECORD_S))[0]:
-            await lease.record(_counted(lease.document, before, count, services.history.skipped.missing))
+            await lease.record(_counted(lease.document, before, count, services.history.skipped.holes))
             show(lease.document, count, time.monotonic() - began_s)
     finally:
         folding.cancel()
         await asyncio.wait((folding,))
     folding.result()
-    done = _counted(lease.document, before, count, services.history.skipped.missing)
+    done = _counted(lease.document, before, count, services.history.skipped.holes)
     positions = lasting(await watermarks(done))
     await lease.record(structs.replace(done, state="ready", since=services.now(), positions=positions, worker=""))
     show(lease.document, count, time.monotonic() - began_s)
@@ -155,14 +157,18 @@ def _recovered(document: VersionDocument, positions: Mapping[str, int]) -> Versi
     return structs.replace(document, events=document.events + more, positions=dict(positions))
 
 
-def _counted(document: VersionDocument, before: VersionDocument, count: RebuildCount, missing: int) -> VersionDocument:
+def _counted(
+    document: VersionDocument, before: VersionDocument, count: RebuildCount, holes: Sequence[Hole]
+) -> VersionDocument:
     positions = {partition: one.position for partition, one in count.partitions.items()}
+    missing = MissingEvents(before.missing, before.missing_at).with_holes(holes)
     events, unreadable = count.before or (before.events, before.unreadable)
     return structs.replace(
         document,
         events=events + count.events,
         unreadable=unreadable + count.unreadable,
-        missing=before.missing + missing,
+        missing=missing.count,
+        missing_at=missing.ranges,
         positions={**before.positions, **positions},
     )
 

@@ -15,7 +15,7 @@ from songline.processors.history.versions.lag import LagMeter
 from songline.processors.history.versions.projections import VersionedProjection
 from songline.processors.history.versions.version_store import VersionStore
 from songline.schemas.channels import DATABASE
-from songline.schemas.projections import VersionDocument, VersionState, container_of
+from songline.schemas.projections import PositionRange, VersionDocument, VersionState, container_of
 from songline.schemas.types import Moment
 
 _USAGE = "x-ms-resource-usage"
@@ -38,6 +38,7 @@ class ListedVersion(Struct, frozen=True, kw_only=True, rename="camel"):
     events: int = 0
     unreadable: int = 0
     missing: int = 0
+    missing_at: dict[str, list[PositionRange]] = {}
     positions: dict[str, int] = {}
     events_behind: int | None = None
     age_seconds: float | None = None
@@ -88,6 +89,7 @@ def _of(document: VersionDocument, now: datetime) -> ListedVersion:
         events=document.events,
         unreadable=document.unreadable,
         missing=document.missing,
+        missing_at=document.missing_at,
         positions=document.positions,
         is_being_built=is_built(document, now),
     )

@@ -39,7 +39,8 @@ async def scanned(
     files: MemoryFiles, user_id: str, until_s: int | None, tail: MemoryTail | None, *, skip: bool = False
 ) -> ListenerHistory:
     history = HubHistory(files, tail, skip=skip)
-    events, positions = [], {}
+    events: list[ListenerEvent] = []
+    positions: dict[str, int] = {}
     for partition in await history.partitions():
         positions[partition] = -1
         async for batch in history.read(partition, -1, until_s):
