@@ -1,6 +1,7 @@
 """A file of Capture becomes records; what is cut or corrupt is named."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -255,6 +256,56 @@ def test_other_blobs_are_not_of_the_archive(path: str) -> None:
 def test_a_format_that_capture_would_refuse_is_refused(text: str) -> None:
     with pytest.raises(NameFormatError):
         NameFormat(text, "h")
+
+
+def number(value: int) -> bytes:
+    """A whole number as Avro writes it."""
+    rest, made = (value << 1) ^ (value >> 63), bytearray()
+    while rest > 0x7F:
+        made.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([*made, rest])
+
+
+def text(value: bytes) -> bytes:
+    return number(len(value)) + value
+
+
+def counted(entries: Sequence[bytes]) -> bytes:
+    """A map in two blocks that say how many bytes they have, as the writers of Java and C# write large ones."""
+    parts = [entries[:1], entries[1:]]
+    made = [number(-len(part)) + text(b"".join(part)) for part in parts if part]
+    return b"".join(made) + number(0)
+
+
+def test_a_file_that_is_written_by_hand_is_read() -> None:
+    """By the specification alone: maps whose blocks have sizes, fields in another order, no codec, an empty block."""
+    schema = {
+        "type": "record",
+        "name": "EventData",
+        "namespace": "com.example.archive",
+        "doc": "of a writer of its own",
+        "fields": [
+            {"name": "Body", "type": ["bytes", "null"]},
+            {"name": "Properties", "type": {"type": "map", "values": ["null", "string", "long"]}},
+            {"name": "EnqueuedTimeUtc", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+            {"name": "SequenceNumber", "type": ["null", "long"]},
+        ],
+    }
+    sync = bytes(range(16))
+    metadata = [text(b"writer") + text(b"by hand"), text(b"avro.schema") + text(json.dumps(schema).encode())]
+    made = b"Obj\x01" + counted(metadata) + sync
+    for first in (0, 20, 40):
+        properties = counted([text(b"a") + number(1) + text(b"b"), text(b"n") + number(2) + number(-7)])
+        block = b"".join(
+            number(0) + text(body_at(at, NOON + at)) + properties + number((NOON + at) * 1_000 + 999)
+            + number(1) + number(at)
+            for at in range(first, first + 20)
+        )  # fmt: skip
+        made += number(20) + text(block) + sync + number(0) + text(b"") + sync
+    assert read(made) == (events(0, 60), [])
+    found, damages = read(made[:-30])
+    assert (found, len(damages)) == (events(0, 40), 1)
 
 
 def test_fields_that_are_needed_may_have_types_that_others_define() -> None:
