@@ -89,7 +89,8 @@ def _export_events(folder: Path, *, skip: bool) -> None:
             days = await export_days(history, folder, datetime.now(UTC).date(), _show_day)
         for what in (*history.skipped.holes, *history.skipped.damages):
             click.echo(f"passed over: {what}", err=True)
-        click.echo(f"{len(days):,} days were written to {folder}")
+        more = "" if days else ": there is none before today, in UTC, that is not there"
+        click.echo(f"{len(days):,} days were written to {folder}{more}")
 
     try:
         asyncio.run(work())

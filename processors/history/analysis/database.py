@@ -88,6 +88,10 @@ class EventDatabase:
 
 
 def sentence(error: Exception) -> str:
-    """What DuckDB says, without its drawing of the statement."""
+    """What DuckDB says, without its drawing of the statement; of a table that is not there, which ones are."""
     lines = [line.strip() for line in str(error).split("\n\n")[0].splitlines() if line.strip()]
-    return " ".join(lines)
+    text = " ".join(lines)
+    if isinstance(error, duckdb.CatalogException) and "Table with name" in text:
+        # DuckDB proposes tables of its own.
+        text = f"{text.partition(' Did you mean')[0]} There are {', '.join(SCHEMAS)}."
+    return text

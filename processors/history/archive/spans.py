@@ -14,14 +14,18 @@ class NoHistoryError(Exception):
 
 
 class MomentError(ValueError):
-    """The history has no such moment; the message is a sentence that names those that it has."""
+    """The history has no such moment: it begins at `begin`. `rule`: which moments it has."""
+
+    def __init__(self, begin: str) -> None:
+        super().__init__(f"the history begins at {begin}; nothing is known of moments before")
+        self.rule = f"a moment from {begin} on, with which the history begins"
 
 
 def check_moment(second: int, first_s: int) -> None:
     """Raise MomentError for a second before that of the history's first event."""
     if second < first_s:
         begin = moment_at(first_s * 1_000).isoformat().replace("+00:00", "Z")
-        raise MomentError(f"the history begins at {begin}; nothing is known of moments before")
+        raise MomentError(begin)
 
 
 class SpannedHistory:

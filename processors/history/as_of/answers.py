@@ -38,7 +38,7 @@ class PastLibrary(Struct, frozen=True, tag="library"):
 
 
 class MomentRefusal(Struct, frozen=True, tag="refusal"):
-    """The history has no such moment; the sentence says which it has."""
+    """The history has no such moment; the sentence is the rule that says which it has."""
 
     sentence: str
 

@@ -65,7 +65,7 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                     await index.update_all()
                     return await library_as_of(history, index.listener_history, user_id, second)
     except MomentError as error:
-        return MomentRefusal(str(error))
+        return MomentRefusal(error.rule)
     except ArchiveHoleError as error:
         return FoldFailure(f"{error.missing}; {WITHOUT}")
     except (NoHistoryError, HistoryError, SettingError, DamagedVersionError) as error:

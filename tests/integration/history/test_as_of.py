@@ -161,7 +161,7 @@ def test_the_terminal_shows_the_past_and_refuses_what_is_none(
     for text, words in (
         ("yesterday", "expected a moment as RFC 3339"),
         (as_of(int(time.time()) + 3_600), "a moment that is over"),
-        (as_of(history[0].second - 1), "the history begins at"),
+        (as_of(history[0].second - 1), "on, with which the history begins"),
     ):
         for arguments in (("chart", "top", "1h"), ("library", USERS[0])):
             code, _, err = command(*arguments, "--as-of", text, api=api, capsys=capsys)

@@ -100,7 +100,7 @@ def test_a_statement_is_checked_before_there_are_events(tmp_path: Path) -> None:
         ("", "0 statements"),
         ("select 1; select 2", "2 statements"),
         ("selec 1", "syntax error"),
-        ("select * from nowhere", "nowhere"),
+        ("select * from nowhere", "Table with name nowhere does not exist! There are played, "),
         ("select no_column from played", "no_column"),
         ("drop table played", "DROP"),
         ("insert into liked select * from liked", "INSERT"),
