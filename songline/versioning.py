@@ -1,6 +1,7 @@
 """What the commands about versions share: their arguments, and their failures as sentences and exit codes."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -67,6 +68,9 @@ class MomentOption(click.ParamType):
 
 def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
     """The result of `work`. Raises CommandError for all that services, settings and refusals raise."""
+
+    # It says of every connection to an emulator that this has no TLS.
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
     async def run() -> T:
         async with open_versions(load(os.environ)) as services:

@@ -1,7 +1,6 @@
 """`songline rebuild`: builds a projection's next version from the archive and the hub."""
 
 import gc
-import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,8 +65,6 @@ def command(
             )
         raise click.UsageError(f"--policy is of charts, not of {projection}{of_plays}.")
     policy = None if policy_file is None else read_policy_file(policy_file)
-    # It says of every connection to an emulator that this has no TLS.
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
     async def work(services: VersionServices) -> None:
         making = await choose_rebuild(services.account, load(os.environ), projection, policy)

@@ -195,10 +195,11 @@ class VersionSwitcher:
             )
         if (lag.age_s > FAR_S or document.state == "building") and not (force or may_lag):
             unready = "is not built yet" if document.state == "building" else "is too far behind"
-            until = f"; it was built until {document.until:%Y-%m-%d %H:%M:%S}" if document.until else ""
-            raise SwitchRefusedError(
-                f"{what} {unready}: {lag}{until}. Build on with `songline rebuild {self._name}`, or switch with --force"
-            )
+            build_on = f". Build on with `songline rebuild {self._name} --switch`, or switch with --force"
+            if document.until:
+                moment = f"{document.until:%Y-%m-%d %H:%M:%S}"
+                build_on = f"; it was built until {moment}, and its worker adds the rest: switch with --force"
+            raise SwitchRefusedError(f"{what} {unready}: {lag}{build_on}")
         # Measuring takes seconds, in which it may have been dropped, or a rebuild begun.
         self._check_unbuilt(self._of(await self._versions(live), document.version))
         await self._store.make_live(live, document)
