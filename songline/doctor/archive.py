@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from songline.doctor.ages import age_text
 from songline.doctor.facts import ArchiveFacts, FailedQuestion
 from songline.doctor.finding import Finding
-from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
+from songline.processors.history.archive.errors import TURN_ON
+from songline.schemas.channels import MUSIC_EVENTS
 
 LATE_S = 1_200.0
 """An event may wait for so long: Capture's longest window has 900 s, and a file is written behind it."""
@@ -13,13 +14,6 @@ LATE_S = 1_200.0
 _CHECK = f"archive of {MUSIC_EVENTS}"
 _SHOWN = 3
 _MORE = "`songline doctor --every-file` reads the two ends of each of the others"
-_FORMAT = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}"
-_TURN_ON = (
-    f"turn Capture on: `az eventhubs eventhub update --name {MUSIC_EVENTS} --enable-capture true --capture-interval 60 "
-    f"--skip-empty-archives true --destination-name EventHubArchive.AzureBlockBlob --blob-container {ARCHIVE_BLOBS} "
-    f"--archive-name-format '{_FORMAT}'` with your namespace and storage account; localcloud captures by "
-    "infra/emulators/eventhubs/localcloud.json"
-)
 
 
 def archive_findings(facts: ArchiveFacts | FailedQuestion) -> Iterator[Finding]:
@@ -49,7 +43,7 @@ def archive_findings(facts: ArchiveFacts | FailedQuestion) -> Iterator[Finding]:
 def _behind(found: ArchiveFacts) -> Finding:
     where = f"container {found.container}"
     if not found.is_there:
-        return Finding(_CHECK, "warn", f"{where} is not there", _TURN_ON)
+        return Finding(_CHECK, "warn", f"{where} is not there", TURN_ON)
     if found.oldest_s is None:
         state = "holds every event of the hub" if found.files else "is empty, as the hub is"
         return Finding(_CHECK, "ok", f"{where} {state}")
@@ -57,7 +51,7 @@ def _behind(found: ArchiveFacts) -> Finding:
     if found.oldest_s <= LATE_S:
         return Finding(_CHECK, "ok", f"{where}: {waits}")
     if not found.files:
-        return Finding(_CHECK, "warn", f"{where} holds no file, and {waits}", _TURN_ON)
+        return Finding(_CHECK, "warn", f"{where} holds no file, and {waits}", TURN_ON)
     mend = (
         "see the metric of Capture's backlog and that its destination can be written; on this machine see localcloud's "
         "log. Events are lost when the hub's retention is over"

@@ -2,6 +2,17 @@
 
 from msgspec import Struct
 
+from songline.processors.history.archive.name_format import DEFAULT_FORMAT
+from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
+
+TURN_ON = (
+    f"turn Capture on: `az eventhubs eventhub update --name {MUSIC_EVENTS} --enable-capture true --capture-interval 60 "
+    f"--skip-empty-archives true --destination-name EventHubArchive.AzureBlockBlob --blob-container {ARCHIVE_BLOBS} "
+    f"--archive-name-format '{DEFAULT_FORMAT}'` with your namespace and storage account; localcloud captures by "
+    "infra/emulators/eventhubs/localcloud.json"
+)
+"""What keeps every event from now on."""
+
 LATE = "the archive begins later: Capture was turned on late, or files are missing"
 
 
@@ -55,10 +66,12 @@ class Hole(Struct, frozen=True):
 class ArchiveHoleError(HistoryError):
     """Events are missing, as `hole` says. `missing`: that as a sentence, without what to do."""
 
-    def __init__(self, hole: Hole, hint: str = "") -> None:
+    def __init__(self, hole: Hole) -> None:
         self.missing = f"{hole}; {LATE}" if hole.first == 0 and hole.after is not None else str(hole)
-        text = f"{self.missing}; restore the files that are missing, or pass over these events with --skip"
-        super().__init__(f"{text}; {hint}" if hint else text)
+        mend = "restore the files that are missing, or pass over these events with --skip"
+        if hole.before is None and hole.after is None:
+            mend = f"pass over these events with --skip; to keep those to come, {TURN_ON}"
+        super().__init__(f"{self.missing}; {mend}")
         self.hole = hole
 
 

@@ -19,7 +19,6 @@ from songline.processors.runtime.resume_point import HubState
 from songline.processors.runtime.service_errors import leaves
 from songline.schemas.progress import lasting_position, split_position
 
-NO_ARCHIVE = "there is no archive: turn Capture on for the hub, into this container"
 _AT_ONCE = 8
 """Files of which the ends are read at the same time."""
 
@@ -193,7 +192,7 @@ class HubHistory:
     def note_hole(self, hole: Hole) -> None:
         """Report a hole, or raise it."""
         if not self._skip:
-            raise ArchiveHoleError(hole, "" if self._has_container else NO_ARCHIVE)
+            raise ArchiveHoleError(hole)
         if hole not in self.skipped.holes:
             self.skipped.holes.append(hole)
 

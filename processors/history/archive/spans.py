@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
+from songline.processors.history.archive.errors import TURN_ON
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.readable import FileSpan, FirstEvent, ReadableHistory
 from songline.schemas.moments import moment_at
@@ -68,9 +69,7 @@ async def first_events(history: ReadableHistory, spans: Mapping[str, Sequence[Fi
         elif (first := await history.first_event(partition)) is not None:
             found[partition] = first
     if not found:
-        raise NoHistoryError(
-            "the archive has no events, and the hub has none: turn Capture on for the hub music-events"
-        )
+        raise NoHistoryError(f"the archive has no events, and the hub has none; to keep those to come, {TURN_ON}")
     return found
 
 

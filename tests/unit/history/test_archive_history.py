@@ -105,6 +105,22 @@ async def test_what_is_missing_before_the_first_file_is_missing_too() -> None:
     assert await read(HubHistory(files), after=4) == events(5, 7)
 
 
+async def test_without_an_archive_it_is_said_what_is_missing_and_how_capture_is_turned_on() -> None:
+    """Where there is an archive, the files beside what is missing are named instead."""
+    tail = MemoryTail([(second_at(at), body_at(at, second_at(at))) for at in range(60)], 20)
+    with pytest.raises(ArchiveHoleError) as raised:
+        await read(HubHistory(MemoryFiles(), tail))
+    said = str(raised.value)
+    assert "partition 0 lacks positions 0 to 19; beside them: no file of the archive" in said
+    assert "--enable-capture true" in said
+    assert "--blob-container archive" in said
+    files = MemoryFiles()
+    files.add(capture_file(records(range(30, 40))), 0)
+    with pytest.raises(ArchiveHoleError) as raised:
+        await read(HubHistory(files, tail))
+    assert "--enable-capture" not in str(raised.value)
+
+
 class ClosedTail(MemoryTail):
     """Knows which of its readings have been closed."""
 
