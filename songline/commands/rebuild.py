@@ -10,7 +10,7 @@ import click
 from songline.commands.policy import read_policy as read_policy_file
 from songline.processes.environment import load
 from songline.processors.history.archive.history import SkippedReport
-from songline.processors.history.archive.opening import open_history
+from songline.processors.history.archive.opening import open_history, read_archive
 from songline.processors.history.archive.spans import SpannedHistory, check_moment, first_second, read_spans
 from songline.processors.history.charts.rebuilding import SETTLED_S
 from songline.processors.history.rebuild.missing import MissingEvents
@@ -87,7 +87,10 @@ def command(
 async def _rebuild(
     services: VersionServices, making: ChosenRebuild, until: datetime | None, *, skip: bool
 ) -> VersionDocument:
-    async with open_history(load(os.environ), skip=skip) as history:
+    environ = load(os.environ)
+    async with open_history(environ, skip=skip) as history:
+        if await history.files.list() is None:
+            _say(f"there is no container {read_archive(environ).container}: only what the hub still has is folded")
         await _check_begin(SpannedHistory(history), making.projection.name, until)
         switcher = services.switcher(VERSIONED[making.projection.name])
         said: list[str] = []

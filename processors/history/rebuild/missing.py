@@ -9,6 +9,7 @@ from songline.schemas.projections import PositionRange
 
 MAX_RANGES = 1_000
 """So many ranges of a partition are kept with a version; of others only the number is."""
+SHOWN = 20
 
 
 class MissingEvents:
@@ -34,10 +35,10 @@ class MissingEvents:
 
     def lines(self) -> list[str]:
         """What is missing as sentences, one for each partition."""
+        ordered = sorted(self.ranges.items(), key=lambda one: (len(one[0]), one[0]))
         return [
-            f"partition {partition} lacks {sum(one.last - one.first + 1 for one in ranges):,} events: "
-            + ", ".join(map(_words, ranges))
-            for partition, ranges in sorted(self.ranges.items(), key=lambda one: (len(one[0]), one[0]))
+            f"partition {partition} lacks {_count({partition: found}):,} events: {_places(found)}"
+            for partition, found in ordered
         ]
 
 
@@ -54,6 +55,11 @@ def _joined(ranges: Iterable[PositionRange]) -> list[PositionRange]:
 
 def _count(ranges: Mapping[str, Sequence[PositionRange]]) -> int:
     return sum(one.last - one.first + 1 for known in ranges.values() for one in known)
+
+
+def _places(ranges: Sequence[PositionRange]) -> str:
+    text = ", ".join(map(_words, ranges[:SHOWN]))
+    return text if len(ranges) <= SHOWN else f"{text}, and {len(ranges) - SHOWN:,} places more"
 
 
 def _words(one: PositionRange) -> str:

@@ -15,7 +15,7 @@ from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs
 from songline.processors.history.archive.name_format import NameFormat
 from songline.processors.history.versions.opening import open_versions
-from songline.schemas.channels import ARCHIVE_BLOBS, CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS
+from songline.schemas.channels import ARCHIVE_BLOBS, CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, PLAYS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked
 from songline.schemas.projections import LiveVersionDocument, container_of
@@ -106,6 +106,13 @@ def test_a_cut_file_is_named_or_passed_over_and_counted_by_position(
         version = json.loads(listed.splitlines()[1])
         assert (version["state"], version["missing"]) == ("ready", len(missing))
         assert version["missingAt"] == {"0": [[missing.start, 79]]}
+
+    monkeypatch.setenv("SONGLINE_ARCHIVE_CONTAINER", "nowhere")
+    code, _, said = run("rebuild", PLAYS)
+    assert code == 2, said
+    assert "there is no container nowhere: only what the hub still has is folded" in said
+    assert "the archive has no events, and the hub has none" in said
+    assert "--enable-capture true" in said
 
     there = [at for at in range(3 * EACH) if at not in missing]
     log: list[Place] = [(0, at, liked(at, began)) for at in there]
