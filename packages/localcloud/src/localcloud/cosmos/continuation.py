@@ -67,12 +67,32 @@ def decode(text: str | None, of: str, extent: tuple[str, str, str | None]) -> Co
         ) from None
     if token.of != of or token.given < 0:
         raise BadRequestError("Invalid Continuation Token: it was not given for this query.")
-    if token.extent != extent:
+    if not _is_same_part(token.extent, extent):
         raise BadRequestError(
             "Invalid Continuation Token: it was given by another partition key range or partition key. A token goes "
             "on only where it was given."
         )
     return token
+
+
+def _is_same_part(given_by: tuple[str, str, str | None], asked: tuple[str, str, str | None]) -> bool:
+    """Whether both are the same part of the container. A partition key is asked for by its value, or as the span of its
+    effective partition key: clients name it either way, and go on the other way."""
+    if given_by == asked:
+        return True
+    (low, high, pk), (asked_low, asked_high, asked_pk) = given_by, asked
+    is_one_key = low == asked_low and _ends_with_key(low, high) and _ends_with_key(low, asked_high)
+    return is_one_key and (pk is None or asked_pk is None)
+
+
+def _ends_with_key(low: str, high: str) -> bool:
+    """Whether the span from `low` to `high` is that of one key: of all that begin with it, or up to the next number."""
+    if not low or high.startswith(low):
+        return bool(low)
+    try:
+        return len(high) == len(low) and int(high, 16) == int(low, 16) + 1
+    except ValueError:
+        return False
 
 
 def _parse_service_token(text: str) -> ServiceToken | None:

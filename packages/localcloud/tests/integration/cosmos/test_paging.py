@@ -255,6 +255,21 @@ def test_a_token_of_the_service_goes_on_where_its_gateway_s_range_begins(request
     assert all_pages(read, "-1", token) == all_pages(read, "-1")[2:]
 
 
+@pytest.mark.parametrize("first", ["key", "range"])
+def test_a_key_is_read_on_whichever_way_it_is_named(container: ContainerProxy, first: str) -> None:
+    text = "SELECT VALUE c.n FROM c"
+    named: dict[str, dict[str, Any]] = {
+        "key": {"partition_key": "p3"},
+        "range": {"feed_range": container.feed_range_from_partition_key("p3")},
+    }
+    pages = container.query_items(text, max_item_count=2, **named.pop(first)).by_page()
+    found = list(next(pages))
+    (other,) = named.values()
+    for page in container.query_items(text, max_item_count=2, **other).by_page(pages.continuation_token):
+        found += list(page)
+    assert found == [3, 43, 83, 123, 163, 203, 243]
+
+
 def test_a_token_whose_item_is_elsewhere_is_refused(container: ContainerProxy) -> None:
     elsewhere = container.read_item("004", "p4")["_rid"]
     with pytest.raises(CosmosHttpResponseError) as caught:
