@@ -69,6 +69,11 @@ _BY_NAME = {
 }
 
 
+# What the SDK of Event Hubs says over WebSockets to an endpoint of one's own, where nobody listens there: its error is
+# one of authentication, though no credential was asked for yet.
+_NOT_CONNECTED = "Failed to authenticate the connection due to exception"
+
+
 def fault_of(error: BaseException) -> ServiceFault | None:
     """What `error` means; None for an error that is not of a service or of the way to it."""
     if isinstance(error, EventHubError):
@@ -121,7 +126,7 @@ def requested_pause_s(error: BaseException) -> float:
 def _eventhub_fault(error: EventHubError) -> ServiceFault:
     match error:
         case AuthenticationError():
-            return ServiceFault.ACCESS_DENIED
+            return ServiceFault.UNAVAILABLE if _NOT_CONNECTED in str(error) else ServiceFault.ACCESS_DENIED
         case EventDataError():
             return ServiceFault.ITEM_REFUSED
         case ClientClosedError():

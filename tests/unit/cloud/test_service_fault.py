@@ -133,6 +133,13 @@ def test_an_operator_reads_which_key_or_role_to_look_at(error: Exception, settin
     assert role in access_hint(error)
 
 
+def test_a_hub_that_is_away_over_websockets_refuses_nobody() -> None:
+    """The SDK reports it as an error of authentication: `findings/eventhub-websocket-away-is-no-denial.sh`."""
+    words = "Failed to authenticate the connection due to exception: Cannot connect to host 127.0.0.1:1 ssl:default"
+    assert fault_of(AuthenticationError(words)) is ServiceFault.UNAVAILABLE
+    assert fault_of(AuthenticationError("CBS Token authentication failed.")) is ServiceFault.ACCESS_DENIED
+
+
 def test_no_sdk_but_that_of_event_hubs_is_needed() -> None:
     """A service that only publishes events installs no other."""
     code = (
