@@ -24,8 +24,9 @@ from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
 from localcloud.capture.archive_blobs import ArchiveBlobs
 from localcloud.capture.declaration import MAX_INTERVAL_S
-from localcloud.config import ConfigError, read_hubs, with_capture_interval
+from localcloud.config import ConfigError, read_hub_rules, read_hubs, with_capture_interval
 from localcloud.database_seal import DamagedDatabaseError
+from localcloud.eventgrid.access import TopicAccess
 from localcloud.eventgrid.delivery import SCHEDULE_S
 from localcloud.eventgrid.schedule_option import RetrySchedule
 from localcloud.eventgrid.server import EventGridServer
@@ -123,7 +124,7 @@ logger = logging.getLogger("localcloud")
 @click.option(
     "--like-azure",
     is_flag=True,
-    help=f"As on Azure: --tls, --no-local-auth, --throttle, {AZURE_UNITS} --throughput-units, idle connections closed.",
+    help=f"As on Azure: --tls, --no-local-auth, --throttle, {AZURE_UNITS} --throughput-units, quotas of Standard.",
 )
 @click.option(
     "--throughput-units",
@@ -219,6 +220,7 @@ def main(
         (data / READY).unlink(missing_ok=True)
         settings = NamespaceSettings(
             hubs=[with_capture_interval(hub, capture_interval) for hub in read_hubs(configs)],
+            hub_rules=read_hub_rules(configs),
             bus=read_namespace(servicebus_configs),
             keys=keys,
             throttle=throttle or like_azure,
@@ -228,6 +230,7 @@ def main(
             throughput_units=throughput_units or (AZURE_UNITS if like_azure else None),
             silence_s=AZURE_SILENCE_S if like_azure else None,
             local_auth=local_auth and not like_azure,
+            standard=like_azure,
         )
         identity = read_identity(identity_configs)
         if only is None:
@@ -312,7 +315,8 @@ async def serve(
                 data / "eventgrid",
                 host=HOST,
                 port=ports["eventgrid"],
-                key=settings.keys.sas,
+                access=TopicAccess(settings.keys.sas, issuer.entra, local_auth=settings.local_auth),
+                certificate=certificate if settings.tls else None,
                 blobs=letters,
                 schedule_s=schedule_s or SCHEDULE_S,
             )

@@ -6,15 +6,19 @@ file stays valid for Microsoft's emulator:
 
     {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 24, "TimestampType": "AppendTime"}}
 
-`CaptureDescription` among them turns Event Hubs Capture on (see `capture.declaration`).
+`CaptureDescription` among them turns Event Hubs Capture on (see `capture.declaration`). `AuthorizationRules` are keys
+of the hub with rights of their own, or beside `Entities` those of the namespace:
+
+    {"KeyName": "shop", "PrimaryKey": "…", "Rights": ["Send"]}
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from localcloud.authorization_rule import AuthorizationRule, too_many
 from localcloud.capture.declaration import CaptureConfig, CaptureDescriptionError, capture_config
 from localcloud.unreadable import UNREADABLE
 
@@ -40,6 +44,7 @@ class HubConfig(msgspec.Struct, frozen=True):
     append_time: bool = False
     namespace: str = DEFAULT_NAMESPACE
     capture: CaptureConfig | None = None
+    authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
 class ConfigError(Exception):
@@ -56,6 +61,7 @@ class _Properties(msgspec.Struct, rename="pascal"):
     retention_in_seconds: Annotated[int, msgspec.Meta(ge=1)] | None = None
     timestamp_type: Literal["AppendTime", "CreateTime"] | None = None
     capture_description: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    authorization_rules: tuple[AuthorizationRule, ...] | None = None
 
 
 class _Entity(msgspec.Struct, rename="pascal"):
@@ -68,6 +74,7 @@ class _Entity(msgspec.Struct, rename="pascal"):
 class _HubNamespace(msgspec.Struct, rename="pascal"):
     entities: list[_Entity]
     name: str | None = None
+    authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
 class _HubUserConfig(msgspec.Struct, rename="pascal"):
@@ -90,6 +97,32 @@ def read_hubs(files: Sequence[Path]) -> list[HubConfig]:
                 key = entity.name.lower()
                 hubs[key] = _merged(file, namespace.name, entity, hubs.get(key))
     return list(hubs.values())
+
+
+def read_hub_rules(files: Sequence[Path]) -> tuple[AuthorizationRule, ...]:
+    """The keys of the namespace that `files` declare; a later file's word on a key stands. Raises ConfigError."""
+    found = {rule.key_name: rule for file in files for one in _namespaces(file) for rule in one.authorization_rules}
+    return checked_rules(", ".join(map(str, files)), found.values())
+
+
+def checked_rules(where: str, rules: Iterable[AuthorizationRule]) -> tuple[AuthorizationRule, ...]:
+    """`rules`, which stand in `where`. Raises ConfigError."""
+    found = tuple(rules)
+    wrong = next(
+        (
+            f"AuthorizationRules have {rule.key_name!r} without KeyName or PrimaryKey; expected both"
+            for rule in found
+            if not _is_keyed(rule)
+        ),
+        too_many(found),
+    )
+    if wrong is not None:
+        raise ConfigError(f"{where}: {wrong}")
+    return found
+
+
+def _is_keyed(rule: AuthorizationRule) -> bool:
+    return bool(rule.key_name and rule.primary_key)
 
 
 def with_capture_interval(hub: HubConfig, interval_s: int | None) -> HubConfig:
@@ -134,7 +167,15 @@ def _merged(file: Path, namespace: str | None, entity: _Entity, below: HubConfig
         append_time=append_time,
         namespace=namespace or (below.namespace if below else DEFAULT_NAMESPACE),
         capture=capture,
+        authorization_rules=checked_rules(f"{file}: hub {entity.name}", _rules(properties, below)),
     )
+
+
+def _rules(properties: _Properties, below: HubConfig | None) -> tuple[AuthorizationRule, ...]:
+    """A file's rules stand for the whole of an earlier one's."""
+    if properties.authorization_rules is None:
+        return below.authorization_rules if below else ()
+    return properties.authorization_rules
 
 
 def _capture(file: Path, hub: str, properties: _Properties, below: HubConfig | None) -> CaptureConfig | None:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from localcloud.config import HubConfig
 from localcloud.log.errors import InvalidHubNameError, PartitionCountError, UnknownHubError
 from localcloud.log.store import Hub, LogStore
+from localcloud.standard_tier import GROWS_NOT, TierLimitError, check_hub
 from localcloud.unreadable import UNREADABLE
 
 
@@ -24,10 +25,15 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def hub_routes(
-    store: LogStore, forget: Callable[[str], Awaitable[None]], captured: Callable[[Hub], Sequence[int] | None]
+    store: LogStore,
+    forget: Callable[[str], Awaitable[None]],
+    captured: Callable[[Hub], Sequence[int] | None],
+    *,
+    standard: bool = False,
 ) -> list[Route]:
     """GET /hubs; GET, PUT and DELETE /hubs/NAME. `forget` drops what consumer groups have committed of a hub;
-    `captured` says how far its partitions are captured, None where they are not."""
+    `captured` says how far its partitions are captured, None where they are not. `standard`: hubs are held to the
+    limits of that tier."""
 
     def described(hub: Hub) -> dict[str, object]:
         return _described(hub, captured(hub))
@@ -39,7 +45,7 @@ def hub_routes(
         name = request.path_params["name"]
         try:
             if request.method == "PUT":
-                return _put(store, name, await request.body(), described)
+                return _put(store, name, await request.body(), described, standard=standard)
             hub = store.hub(name)
             was = described(hub)
             if request.method == "DELETE":
@@ -52,7 +58,9 @@ def hub_routes(
     return [Route("/hubs", every), Route("/hubs/{name}", one, methods=["GET", "PUT", "DELETE"])]
 
 
-def _put(store: LogStore, name: str, body: bytes, described: Callable[[Hub], dict[str, object]]) -> Response:
+def _put(
+    store: LogStore, name: str, body: bytes, described: Callable[[Hub], dict[str, object]], *, standard: bool
+) -> Response:
     """Create the hub, as it is declared or plain, or grow it. The count that it has already changes nothing."""
     try:
         wanted = msgspec.json.decode(body, type=_Wanted)
@@ -67,10 +75,16 @@ def _put(store: LogStore, name: str, body: bytes, described: Callable[[Hub], dic
             return _refused("partitions", None, f"Hub {name!r} is not declared: expected how many partitions it gets.")
         config = msgspec.structs.replace(declared, partitions=count) if declared else HubConfig(name, count)
         try:
+            if standard:
+                check_hub(config, (hub.name for hub in store.hubs()))
             return JSONResponse(described(store.create_hub(config)), status_code=201)
+        except TierLimitError as error:
+            return _refused("name", name, str(error), 409)
         except InvalidHubNameError as error:
             return _refused("name", name, str(error))
     if wanted.partitions not in (None, len(hub.partitions)):
+        if standard:
+            return _refused("partitions", wanted.partitions, GROWS_NOT, 409)
         try:
             store.grow_hub(name, wanted.partitions)
         except PartitionCountError as error:

@@ -16,6 +16,7 @@ from localcloud import control
 from localcloud.account_keys import DEV_KEYS, AccountKeys
 from localcloud.account_routes import account_routes
 from localcloud.amqp.config import AmqpConfig
+from localcloud.authorization_rule import AuthorizationRule, access_rules
 from localcloud.blob_service import BlobAccount
 from localcloud.capture.archive_blobs import ArchiveBlobs
 from localcloud.capture.service import CaptureService
@@ -34,7 +35,8 @@ from localcloud.published_keys import SAS_KEY_NAME
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.server import ServiceBusServer
-from localcloud.throughput_units import ThroughputUnits
+from localcloud.standard_tier import CONNECTIONS, ConnectionCount, check_hubs
+from localcloud.throughput_units import EGRESS, ThroughputUnits
 from localcloud.tls.authority import ServerCertificate
 from localcloud.tls.context import server_context
 
@@ -58,7 +60,8 @@ class NamespaceSettings:
     hubs; `segment_bytes` is the size at which a file of a hub's log is full; with `tls` AMQP, Kafka and Cosmos DB are
     served over TLS, as the Service Bus administration always is; `throughput_units` hold Event Hubs to what they take
     in; an AMQP connection that is silent for `silence_s` is closed; without `local_auth` keys open nothing, but
-    tokens of Entra only.
+    tokens of Entra only. `hub_rules` are keys of the namespace of Event Hubs with rights of their own. `standard`
+    holds both namespaces to the quotas of that tier.
     """
 
     hubs: Sequence[HubConfig] = ()
@@ -71,6 +74,8 @@ class NamespaceSettings:
     throughput_units: int | None = None
     silence_s: float | None = None
     local_auth: bool = True
+    hub_rules: Sequence[AuthorizationRule] = ()
+    standard: bool = False
 
 
 class CloudNamespace:
@@ -123,10 +128,32 @@ class CloudNamespace:
         tls = server_context(self._certificate) if settings.tls else None
         amqp_config = AmqpConfig() if settings.silence_s is None else AmqpConfig(silence_s=settings.silence_s)
         units = ThroughputUnits(settings.throughput_units, time.monotonic)
+        egress = ThroughputUnits(settings.throughput_units, time.monotonic, EGRESS)
+        most = CONNECTIONS if settings.standard else None
+        hub_clients, bus_clients = ConnectionCount(most), ConnectionCount(most)
+        if settings.standard:
+            check_hubs(settings.hubs)
         self._tell_authority()
         secrets = {SAS_KEY_NAME: settings.keys.sas}
-        keys = NamespaceAccess(secrets, self._tokens, "Event Hubs", is_event_hubs, local_auth=settings.local_auth)
-        bus_keys = NamespaceAccess(secrets, self._tokens, "Service Bus", is_service_bus, local_auth=settings.local_auth)
+        hub_rules = {"": access_rules(settings.hub_rules)} | {
+            hub.name.lower(): access_rules(hub.authorization_rules) for hub in settings.hubs
+        }
+        keys = NamespaceAccess(
+            secrets,
+            self._tokens,
+            "Event Hubs",
+            is_event_hubs,
+            rules=lambda path: hub_rules.get(path, {}),
+            local_auth=settings.local_auth,
+        )
+        bus_keys = NamespaceAccess(
+            secrets,
+            self._tokens,
+            "Service Bus",
+            is_service_bus,
+            rules=lambda path: bus.rules_at(path),
+            local_auth=settings.local_auth,
+        )
         async with AsyncExitStack() as stack:
             store = LogStore.open(
                 self.folder / "hubs", settings.hubs, now_ms=_now_ms, segment_bytes=settings.segment_bytes
@@ -146,6 +173,8 @@ class CloudNamespace:
                 amqp_config=amqp_config,
                 faults=faults,
                 tls=tls,
+                connections=bus_clients,
+                standard=settings.standard,
             )
             cosmos = CosmosServer(
                 self.folder / "cosmos",
@@ -167,6 +196,9 @@ class CloudNamespace:
                 faults=faults,
                 tls=tls,
                 units=units,
+                egress=egress,
+                connections=hub_clients,
+                standard=settings.standard,
             )
             app = control.create(
                 self.ports,
@@ -174,7 +206,7 @@ class CloudNamespace:
                 faults,
                 lambda: cosmos.throughput,
                 [
-                    *hub_routes(store, kafka.forget_hub, capture.positions),
+                    *hub_routes(store, kafka.forget_hub, capture.positions, standard=settings.standard),
                     *account_routes(lambda: cosmos.app),
                     *self._routes,
                 ],
@@ -190,6 +222,8 @@ class CloudNamespace:
                     faults=faults,
                     tls=tls,
                     units=units,
+                    egress=egress,
+                    connections=hub_clients,
                 ),
                 "kafka": kafka,
                 "servicebus": bus,

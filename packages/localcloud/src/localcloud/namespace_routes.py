@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.azurite_install import AzuriteError
-from localcloud.config import ConfigError, read_hubs
+from localcloud.config import ConfigError, read_hub_rules, read_hubs
 from localcloud.control import refused
 from localcloud.log.errors import LogError
 from localcloud.namespace import CloudNamespace, NamespaceSettings
@@ -73,8 +73,10 @@ def namespace_routes(registry: NamespaceRegistry, settings: NamespaceSettings) -
 
 def _settings(folder: Path, wanted: _NamespaceRequest, settings: NamespaceSettings) -> NamespaceSettings:
     """Raises ConfigError, which names the document that is wrong, and OSError."""
+    hub_files = _written(folder, "config", wanted.config)
     return NamespaceSettings(
-        hubs=read_hubs(_written(folder, "config", wanted.config)),
+        hubs=read_hubs(hub_files),
+        hub_rules=read_hub_rules(hub_files),
         bus=read_namespace(_written(folder, "servicebus_config", wanted.servicebus_config)),
         keys=settings.keys,
         throttle=wanted.throttle,
@@ -84,6 +86,7 @@ def _settings(folder: Path, wanted: _NamespaceRequest, settings: NamespaceSettin
         throughput_units=settings.throughput_units,
         silence_s=settings.silence_s,
         local_auth=settings.local_auth,
+        standard=settings.standard,
     )
 
 

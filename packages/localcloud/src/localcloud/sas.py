@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -58,26 +58,51 @@ class Right(StrEnum):
 ALL_RIGHTS: Final = frozenset(Right)
 
 
+def all_rights(path: str) -> frozenset[Right]:
+    return ALL_RIGHTS
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a credential allows: `rights` at and below the path `scope`, until `expires` (unix seconds)."""
+    """What a credential allows at and below the path `scope`, until `expires` (unix seconds): `rights_at` a path."""
 
     scope: str
     expires: float
-    rights: frozenset[Right] = ALL_RIGHTS
+    rights_at: Callable[[str], frozenset[Right]] = all_rights
 
     def covers(self, path: str) -> bool:
         return not self.scope or f"{path.strip('/').lower()}/".startswith(f"{self.scope}/")
 
 
-class Keys(Mapping[str, str]):
-    """The namespace's shared access keys, by name.
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """A shared access policy (an authorization rule): its keys, the primary and the secondary, and what they allow."""
 
-    Every key carries all rights (manage, send, listen), as the emulators' one key does.
+    secrets: tuple[str, ...]
+    rights: frozenset[Right]
+
+    def rights_at(self, path: str) -> frozenset[Right]:
+        """The same everywhere in what it is a rule of. Who may manage may send and listen."""
+        return ALL_RIGHTS if Right.MANAGE in self.rights else self.rights
+
+
+Rules = Callable[[str], Mapping[str, AccessRule]]
+"""The rules of the entity at a path (lower case), by name; those of the namespace at ""."""
+
+
+def no_rules(path: str) -> Mapping[str, AccessRule]:
+    return {}
+
+
+class Keys(Mapping[str, str]):
+    """The namespace's shared access keys, by name, which carry all rights, as the emulators' one key does.
+
+    `rules` gives keys with fewer rights, or of one entity.
     """
 
-    def __init__(self, secrets: Mapping[str, str] = DEVELOPMENT_KEYS) -> None:
+    def __init__(self, secrets: Mapping[str, str] = DEVELOPMENT_KEYS, rules: Rules = no_rules) -> None:
         self._secrets = dict(secrets)
+        self._rules = rules
 
     def __getitem__(self, name: str) -> str:
         return self._secrets[name]
@@ -97,7 +122,8 @@ class Keys(Mapping[str, str]):
         Raises UnknownKeyError.
         """
         encoded = quote_plus(audience)
-        signature = quote_plus(self._signature(name, encoded, str(expires)))
+        rule = self._find(name, resource_path(audience))
+        signature = quote_plus(_signature(rule.secrets[0], encoded, str(expires)))
         return f"{PREFIX}sr={encoded}&sig={signature}&se={expires}&skn={quote_plus(name)}"
 
     def check_token(self, token: str, path: str, now: float) -> Grant:
@@ -116,28 +142,30 @@ class Keys(Mapping[str, str]):
         if not (expiry.isascii() and expiry.isdigit() and len(expiry) <= 12):
             raise MalformedTokenError(f"se={expiry[:22]!r} is not a number of seconds")
         expires = int(expiry)
-        expected = self._signature(unquote_plus(name), audience, expiry)
-        if not _same(expected, unquote_plus(signature)):
+        rule = self._find(unquote_plus(name), resource_path(unquote_plus(audience)))
+        if not any(_same(_signature(one, audience, expiry), unquote_plus(signature)) for one in rule.secrets):
             raise WrongSignatureError(f"the signature does not fit key {unquote_plus(name)!r} and sr={audience}")
         if expires <= now:
             raise ExpiredTokenError(f"the token expired {now - expires:.0f} s ago")
-        grant = Grant(resource_path(unquote_plus(audience)), expires)
+        grant = Grant(resource_path(unquote_plus(audience)), expires, rule.rights_at)
         if not grant.covers(path):
             raise OutOfScopeError(f"the token is for {grant.scope!r}, not for {path!r}")
         return grant
 
-    def check_secret(self, name: str, secret: str) -> None:
-        """Raises UnknownKeyError, or WrongSignatureError when `secret` is not that key."""
-        if name not in self._secrets:
-            raise UnknownKeyError(f"there is no key {name!r}")
-        if not _same(self._secrets[name], secret):
+    def check_secret(self, name: str, secret: str, entity: str = "") -> Grant:
+        """What the key itself grants at `entity`, or in the namespace. Raises UnknownKeyError, or WrongSignatureError
+        when `secret` is not that key."""
+        path = resource_path(entity)
+        rule = self._find(name, path)
+        if not any(_same(one, secret) for one in rule.secrets):
             raise WrongSignatureError(f"that is not the secret of key {name!r}")
+        return Grant(path, float("inf"), rule.rights_at)
 
-    def check_connection_string(self, text: str) -> str | None:
-        """The entity that a connection string is limited to (EntityPath), None for the whole namespace.
+    def check_connection_string(self, text: str) -> Grant:
+        """What a connection string grants, at its EntityPath if it has one.
 
         This is the password that Kafka clients send for the user `$ConnectionString`. Raises one of the kinds of
-        Unauthorized.
+        CredentialError.
         """
         fields = {
             name.strip().lower(): value.strip()
@@ -148,14 +176,23 @@ class Keys(Mapping[str, str]):
             name, secret = fields["sharedaccesskeyname"], fields["sharedaccesskey"]
         except KeyError as missing:
             raise MalformedTokenError(f"the connection string has no field {missing}") from None
-        self.check_secret(name, secret)
-        return fields.get("entitypath")
+        return self.check_secret(name, secret, fields.get("entitypath", ""))
 
-    def _signature(self, name: str, encoded_audience: str, expiry: str) -> str:
-        if name not in self._secrets:
-            raise UnknownKeyError(f"there is no key {name!r}")
-        signed = f"{encoded_audience}\n{expiry}".encode()
-        return base64.b64encode(hmac.digest(self._secrets[name].encode(), signed, hashlib.sha256)).decode()
+    def _find(self, name: str, path: str) -> AccessRule:
+        """The rule of that name, of the namespace or of an entity at or above `path`. Raises UnknownKeyError."""
+        if name in self._secrets:
+            return AccessRule((self._secrets[name],), ALL_RIGHTS)
+        segments = path.split("/") if path else []
+        for length in range(len(segments) + 1):
+            rule = self._rules("/".join(segments[:length])).get(name)
+            if rule is not None:
+                return rule
+        raise UnknownKeyError(f"there is no key {name!r}" + (f" at {path!r}" if path else ""))
+
+
+def _signature(secret: str, encoded_audience: str, expiry: str) -> str:
+    signed = f"{encoded_audience}\n{expiry}".encode()
+    return base64.b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256)).decode()
 
 
 def resource_path(resource: str) -> str:

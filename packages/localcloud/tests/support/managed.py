@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from localcloud.entra.identities import ManagedIdentity
-from localcloud.entra.roles import Role
+from localcloud.entra.roles import AssignedRole, RoleAssignment
 from localcloud.testing import LocalCloud, LocalCloudProcess
 
 OWNER = "owner"
-IDENTITIES: Mapping[str, tuple[Role, ...]] = {
+IDENTITIES: Mapping[str, tuple[AssignedRole, ...]] = {
     OWNER: (
         "Azure Event Hubs Data Owner",
         "Azure Service Bus Data Owner",
@@ -21,13 +22,19 @@ IDENTITIES: Mapping[str, tuple[Role, ...]] = {
     ),
     "sender": ("Azure Event Hubs Data Sender", "Azure Service Bus Data Sender", "Cosmos DB Built-in Data Reader"),
     "receiver": ("Azure Event Hubs Data Receiver", "Azure Service Bus Data Receiver"),
+    # Of one hub, one queue and one container each.
+    "part": (
+        RoleAssignment("Azure Event Hubs Data Owner", "orders"),
+        RoleAssignment("Azure Service Bus Data Sender", "invoices"),
+        RoleAssignment("Cosmos DB Built-in Data Contributor", "/dbs/shop/colls/orders"),
+    ),
     "nobody": (),
 }
 
 
 def declared(file: Path, **more: object) -> Path:
     """`file`, written as a declaration of IDENTITIES; `more` is besides in it."""
-    identities = [{"Name": name, "Roles": roles} for name, roles in IDENTITIES.items()]
+    identities = [{"Name": name, "Roles": msgspec.to_builtins(roles)} for name, roles in IDENTITIES.items()]
     file.write_text(json.dumps({"ManagedIdentities": identities, **more}))
     return file
 

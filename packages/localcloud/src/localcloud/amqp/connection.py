@@ -61,7 +61,8 @@ PRODUCT: Final[Map] = {Symbol("product"): "localcloud", Symbol("version"): "1"}
 class AmqpConnection(asyncio.Protocol):
     """The server's end of one connection.
 
-    `now` gives the time in Unix seconds. The protocol's states are the functions that take the next bytes.
+    `now` gives the time in Unix seconds. `admit` says whether there is room for one more client, who `is_counted` then.
+    The protocol's states are the functions that take the next bytes.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class AmqpConnection(asyncio.Protocol):
         now: Callable[[], float],
         on_end: Callable[["AmqpConnection"], None],
         config: AmqpConfig,
+        admit: Callable[[], bool],
     ) -> None:
         self.container_id = container_id
         self.service = service
@@ -81,6 +83,8 @@ class AmqpConnection(asyncio.Protocol):
         self.grants: dict[str, Grant] = {}
         self.sessions: dict[int, AmqpSession] = {}
         self.remote_container = ""
+        self.is_counted = False
+        self._admit = admit
         self._on_end = on_end
         self._config = config
         self._reader = FrameReader()
@@ -155,7 +159,7 @@ class AmqpConnection(asyncio.Protocol):
                 UNAUTHORIZED_ACCESS,
                 f"Unauthorized access to '{path}': put a token for it to $cbs first, or use SASL PLAIN.",
             )
-        if not any(right in grant.rights if right else grant.rights for grant in covering):
+        if not any(right in found if right else found for found in (grant.rights_at(path) for grant in covering)):
             raise claims_missing(path, right)
 
     def authorize_by(self, token: Value, path: str) -> None:
@@ -163,7 +167,7 @@ class AmqpConnection(asyncio.Protocol):
         text = token.decode(errors="replace") if isinstance(token, bytes) else token
         try:
             grant = self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
-            if not grant.rights:
+            if not grant.rights_at(path):
                 raise claims_missing(path, None)
         except CredentialError as reason:
             log.warning("the token of a request was refused: %s", reason)
@@ -232,6 +236,12 @@ class AmqpConnection(asyncio.Protocol):
         if opening.max_frame_size < MIN_MAX_FRAME_SIZE:
             raise AmqpConnectionError(
                 NOT_ALLOWED, f"max-frame-size {opening.max_frame_size}: the least is {MIN_MAX_FRAME_SIZE}"
+            )
+        self.is_counted = self._admit()
+        if not self.is_counted:
+            # The service's words.
+            raise AmqpConnectionError(
+                RESOURCE_LIMIT_EXCEEDED, f"ConnectionsQuotaExceeded for namespace: {self.container_id}."
             )
         self.remote_container = opening.container_id
         self.peer_max_frame_size = min(opening.max_frame_size, MAX_FRAME_SIZE)

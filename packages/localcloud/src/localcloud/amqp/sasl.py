@@ -25,5 +25,4 @@ def authenticate(mechanism: str, response: bytes, keys: Keys) -> Grant | None:
     if len(parts) != 3:
         raise MalformedTokenError("a PLAIN response has three parts")
     name, secret = (part.decode(errors="replace") for part in parts[1:])
-    keys.check_secret(name, secret)
-    return Grant("", float("inf"))
+    return keys.check_secret(name, secret)

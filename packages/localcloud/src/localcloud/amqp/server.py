@@ -18,6 +18,7 @@ from localcloud.amqp.request_node import RequestNode
 from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.websocket import FirstByteProtocol
 from localcloud.sas import Keys
+from localcloud.standard_tier import ConnectionCount
 from localcloud.tls.context import closed
 
 _DEFAULT_CONFIG = AmqpConfig()
@@ -37,7 +38,7 @@ class AmqpServer:
 
     `service_for` makes the service of one connection; `$cbs` is answered here. `now` gives Unix seconds. `strike` says
     which links and messages are to fail. `check` raises AmqpError for a path that no token can be put for. With `tls`
-    clients have to speak it.
+    clients have to speak it. `count` has room for so many clients.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class AmqpServer:
         strike: Strike = _unharmed,
         check: Callable[[str], None] = _anything,
         tls: SSLContext | None = None,
+        count: ConnectionCount | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -65,6 +67,7 @@ class AmqpServer:
         self._strike = strike
         self._check = check
         self._tls = tls
+        self._count = count or ConnectionCount(None)
         self._silent: set[FirstByteProtocol] = set()
 
     async def __aenter__(self) -> Self:
@@ -92,11 +95,17 @@ class AmqpServer:
             TokenService(FaultyService(self._service_for(), self._strike), self._check),
             self._keys,
             self._now,
-            self.connections.discard,
+            self._ended,
             self._config,
+            self._count.admit,
         )
         self.connections.add(connection)
         return connection
+
+    def _ended(self, connection: AmqpConnection) -> None:
+        self.connections.discard(connection)
+        if connection.is_counted:
+            self._count.release()
 
 
 class TokenService:

@@ -11,12 +11,15 @@ from typing import Final
 from localcloud.cosmos.errors import ForbiddenError, UnauthorizedError
 from localcloud.cosmos.exchange import Request
 from localcloud.cosmos.master_key import MasterKey, unquote_keeping_plus
+from localcloud.cosmos.resource_path import ResourcePath
 from localcloud.entra.audiences import is_cosmos_db
+from localcloud.entra.roles import RoleAssignment, roles_at
 from localcloud.entra.tokens import EntraTokens, TokenPrincipal
 from localcloud.sas import CredentialError
 
 READER: Final = "Cosmos DB Built-in Data Reader"
 CONTRIBUTOR: Final = "Cosmos DB Built-in Data Contributor"
+METADATA: Final = "Cosmos DB Metadata Reader"
 
 NOT_BY_TOKEN: Final = 5300
 """The sub-status of what no token of data can do: management."""
@@ -80,7 +83,13 @@ def _authorize(principal: TokenPrincipal, request: Request) -> None:
             "authorized by AAD token in data plane. Learn more: https://aka.ms/cosmos-native-rbac.",
             substatus=NOT_BY_TOKEN,
         )
-    allowed = CONTRIBUTOR in principal.roles or (READER in principal.roles and operation in _READING)
+    address = request.address
+    if address.kind == "":
+        # What every client has to know first is told for a role in any part.
+        roles = {one.role if isinstance(one, RoleAssignment) else one for one in principal.roles}
+    else:
+        roles = set(roles_at(principal.roles, _scope_of(address)))
+    allowed = CONTRIBUTOR in roles or (READER in roles and operation in _READING) or (METADATA in roles and is_metadata)
     if not allowed:
         action = _ACTIONS.get(operation, f"{_ACCOUNT}/readMetadata") if is_data else f"{_ACCOUNT}/readMetadata"
         raise ForbiddenError(
@@ -89,3 +98,10 @@ def _authorize(principal: TokenPrincipal, request: Request) -> None:
             "Learn more: https://aka.ms/cosmos-native-rbac.",
             substatus=ROLE_MISSING,
         )
+
+
+def _scope_of(address: ResourcePath) -> str:
+    """Where a role has to count: the container, the database, or the account."""
+    if address.container:
+        return address.container_link
+    return f"dbs/{address.database}" if address.database else ""

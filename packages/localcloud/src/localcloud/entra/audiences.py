@@ -20,7 +20,8 @@ SERVICE_BUS: Final = "https://servicebus.azure.net"
 COSMOS_DB: Final = "https://cosmos.azure.com"
 STORAGE: Final = "https://storage.azure.com"
 EVENT_GRID: Final = "https://eventgrid.azure.net"
-SHARED: Final = (EVENT_HUBS, SERVICE_BUS, COSMOS_DB, STORAGE, EVENT_GRID)
+RESOURCE_MANAGER: Final = "https://management.azure.com"
+SHARED: Final = (EVENT_HUBS, SERVICE_BUS, COSMOS_DB, STORAGE, EVENT_GRID, RESOURCE_MANAGER)
 _OWN: Final = re.compile(
     r"[a-z0-9-]+\.(servicebus\.windows\.net|documents\.azure\.com|blob\.core\.windows\.net|eventgrid\.azure\.net)"
 )
@@ -41,6 +42,8 @@ def is_for(audience: str, shared: tuple[str, ...], domain: str) -> bool:
 is_event_hubs: AudienceCheck = partial(is_for, shared=(EVENT_HUBS,), domain="servicebus.windows.net")
 is_service_bus: AudienceCheck = partial(is_for, shared=(SERVICE_BUS,), domain="servicebus.windows.net")
 is_cosmos_db: AudienceCheck = partial(is_for, shared=(COSMOS_DB,), domain="documents.azure.com")
+is_event_grid: AudienceCheck = partial(is_for, shared=(EVENT_GRID,), domain="eventgrid.azure.net")
+is_resource_manager: AudienceCheck = partial(is_for, shared=(RESOURCE_MANAGER,), domain="management.azure.com")
 
 
 def _plain(resource: str) -> str:

@@ -1,6 +1,8 @@
 """Managed identities: the processes that get tokens without a secret of their own, and the roles that they have.
 
-{"ManagedIdentities": [{"Name": "shop-api", "ClientId": "…", "Roles": ["Azure Event Hubs Data Sender"]}]}
+{"ManagedIdentities": [{"Name": "shop-api", "ClientId": "…", "Roles": [
+  "Azure Event Hubs Data Sender",
+  {"Role": "Cosmos DB Built-in Data Reader", "Scope": "/dbs/shop/colls/orders"}]}]}
 """
 
 from collections.abc import Mapping
@@ -9,7 +11,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from localcloud.entra.roles import Role
+from localcloud.entra.roles import AssignedRole
 
 TENANT: Final = "72f98800-0000-4000-8000-6c6f63616c63"
 """The id of the one tenant."""
@@ -21,7 +23,7 @@ class ManagedIdentity(msgspec.Struct, frozen=True, rename="pascal", forbid_unkno
     """A user-assigned identity. Ids that are not declared are made from its name, and stay the same."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$")]
-    roles: tuple[Role, ...] = ()
+    roles: tuple[AssignedRole, ...] = ()
     declared_id: UUID | None = msgspec.field(default=None, name="ClientId")
 
     @property

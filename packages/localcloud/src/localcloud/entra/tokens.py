@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from localcloud.entra.audiences import AudienceCheck
 from localcloud.entra.identities import TENANT, ManagedIdentity, by_principal
-from localcloud.entra.roles import Role
+from localcloud.entra.roles import AssignedRole
 from localcloud.identity.key_ring import SigningKey
 from localcloud.sas import CredentialError, ExpiredTokenError, MalformedTokenError, OutOfScopeError, WrongSignatureError
 
@@ -26,7 +26,7 @@ class TokenPrincipal(NamedTuple):
     """Whom a token is about: an identity's principal id, with its roles of now, until `expires_s` (Unix seconds)."""
 
     principal_id: str
-    roles: tuple[Role, ...]
+    roles: tuple[AssignedRole, ...]
     expires_s: float
 
 

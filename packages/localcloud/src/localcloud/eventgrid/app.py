@@ -1,9 +1,8 @@
 """The topic over HTTP: events in at /api/events, subscriptions at /eventSubscriptions."""
 
-import hmac
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.eventgrid import handshake
+from localcloud.eventgrid.access import TopicAccess, TopicAccessError
 from localcloud.eventgrid.cloud_events import PublishRefusedError, read_events
 from localcloud.eventgrid.dispatcher import Dispatcher
 from localcloud.eventgrid.store import EventGridStore
@@ -24,14 +24,14 @@ API_VERSION = "2018-01-01"
 
 
 class TopicApp:
-    """Answers publishers and operators. Both show `key` as `aeg-sas-key`."""
+    """Answers publishers and operators whom `access` lets in."""
 
     def __init__(
         self,
         store: EventGridStore,
         dispatcher: Dispatcher,
         client: WebhookClient,
-        key: str,
+        access: TopicAccess,
         address: Callable[[], str],
         now_s: Callable[[], float] = time.time,
         *,
@@ -40,7 +40,7 @@ class TopicApp:
         self._store = store
         self._dispatcher = dispatcher
         self._client = client
-        self._key = key
+        self._access = access
         self._address = address
         self._now_s = now_s
         self._plain_http = plain_http
@@ -56,7 +56,7 @@ class TopicApp:
         )
 
     async def _publish(self, request: Request) -> Response:
-        if (refusal := self._refused(request)) is not None:
+        if (refusal := self._refused(request, self._access.check_publisher)) is not None:
             return refusal
         version = request.query_params.get("api-version")
         if version != API_VERSION:
@@ -73,12 +73,12 @@ class TopicApp:
         return Response(status_code=200)
 
     async def _list(self, request: Request) -> Response:
-        if (refusal := self._refused(request)) is not None:
+        if (refusal := self._refused(request, self._access.check_subscriber)) is not None:
             return refusal
         return JSONResponse({"value": [self._described(one) for one in self._store.subscriptions()]})
 
     async def _subscription(self, request: Request) -> Response:
-        if (refusal := self._refused(request)) is not None:
+        if (refusal := self._refused(request, self._access.check_subscriber)) is not None:
             return refusal
         name = request.path_params["name"]
         known = {one.name: one for one in self._store.subscriptions()}
@@ -139,11 +139,12 @@ class TopicApp:
             "waiting": self._store.count(subscription.name),
         }
 
-    def _refused(self, request: Request) -> Response | None:
-        shown = request.headers.get("aeg-sas-key", "")
-        if hmac.compare_digest(shown.encode(), self._key.encode()):
-            return None
-        return _error(401, "Unauthorized", "aeg-sas-key: saw another, or none; expected the topic's key")
+    def _refused(self, request: Request, check: Callable[[Mapping[str, str], float], None]) -> Response | None:
+        try:
+            check(request.headers, self._now_s())
+        except TopicAccessError as error:
+            return _error(error.status, "Unauthorized" if error.status == 401 else "Forbidden", str(error))
+        return None
 
 
 def _error(status: int, code: str, message: str) -> Response:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from localcloud.eventgrid.access import TopicAccess
 from localcloud.eventgrid.app import PATH, TopicApp
 from localcloud.eventgrid.dead_letters import BlobWriter
 from localcloud.eventgrid.delivery import SCHEDULE_S
@@ -15,12 +16,14 @@ from localcloud.eventgrid.store import EventGridStore
 from localcloud.eventgrid.webhook_client import TIMEOUT_S, WebhookClient
 from localcloud.http import HttpServer
 from localcloud.ports import names_port
+from localcloud.tls.authority import ServerCertificate
 
 
 class EventGridServer:
     """The topic between enter and exit, on `port`; 0 takes a free one, which `port` then tells.
 
-    `blobs` takes dead letters. `loopback`: webhooks may be on this machine, by plain HTTP too.
+    `access` lets publishers and operators in. Over TLS when there is a `certificate`. `blobs` takes dead letters.
+    `loopback`: webhooks may be on this machine, by plain HTTP too.
     """
 
     def __init__(
@@ -29,7 +32,8 @@ class EventGridServer:
         *,
         host: str,
         port: int,
-        key: str,
+        access: TopicAccess,
+        certificate: ServerCertificate | None = None,
         blobs: BlobWriter | None = None,
         loopback: bool = True,
         schedule_s: tuple[float, ...] = SCHEDULE_S,
@@ -39,7 +43,8 @@ class EventGridServer:
         self._file = folder / "eventgrid.db"
         self._host = host
         self._wanted = port
-        self._key = key
+        self._access = access
+        self._certificate = certificate
         self._blobs = blobs
         self._loopback = loopback
         self._schedule_s = schedule_s
@@ -53,7 +58,10 @@ class EventGridServer:
     @property
     def endpoint(self) -> str:
         """The address for publishers."""
-        return f"http://{self._host}:{self.port}{PATH}"
+        return f"{self._origin()}{PATH}"
+
+    def _origin(self) -> str:
+        return f"{'https' if self._certificate else 'http'}://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         """Raises OSError where the port is taken, `sqlite3.Error` where the file is none of ours."""
@@ -65,12 +73,12 @@ class EventGridServer:
                 store,
                 dispatcher,
                 client,
-                self._key,
-                lambda: f"http://{self._host}:{self.port}",
+                self._access,
+                self._origin,
                 self._now_s,
                 plain_http=self._loopback,
             )
-            self._server = HttpServer(app.asgi(), host=self._host, port=self._wanted)
+            self._server = HttpServer(app.asgi(), host=self._host, port=self._wanted, certificate=self._certificate)
             with names_port("eventgrid", self._wanted):
                 await stack.enter_async_context(self._server)
             # Before the server ends its connections nothing more is delivered.

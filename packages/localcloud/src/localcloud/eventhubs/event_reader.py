@@ -17,12 +17,14 @@ from localcloud.log.errors import DamagedLogError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.segment import StoredBatch
 from localcloud.log.store import Hub
+from localcloud.throughput_units import ThroughputUnits
 
 log = logging.getLogger(__name__)
 
 READ_BYTES: Final = 256 << 10
 CACHE_BYTES: Final = 8 << 20
 """Readers that keep up read within a second of each other: this is several seconds of 5,000 events a second."""
+MAX_PAUSE_S: Final = 1.0
 # Azure's Python SDK keeps every distinct tag for ever; events are sent settled, so that one will do for all.
 _TAG: Final = b"\x00"
 
@@ -63,8 +65,10 @@ class EventReader(Outlet):
         now: Callable[[], float],
         report_end: bool,
         is_gone: Callable[[Hub], bool],
+        egress: ThroughputUnits,
     ) -> None:
-        """With `report_end`, the last event's properties go with each. Raises AmqpError (stolen, limit exceeded)."""
+        """With `report_end`, the last event's properties go with each. `egress` holds what goes out. Raises AmqpError
+        (stolen, limit exceeded)."""
         self.link = link
         self.name = str((link.requested.properties or {}).get("com.microsoft:receiver-name") or link.name)
         self.owner_level = owner_level
@@ -77,6 +81,7 @@ class EventReader(Outlet):
         self._now = now
         self._report_end = report_end
         self._is_gone = is_gone
+        self._egress = egress
         self._batches: deque[StoredBatch] = deque()
         self._events: Events | None = None
         self._next = 0
@@ -85,6 +90,10 @@ class EventReader(Outlet):
 
     def on_credit(self) -> None:
         while self.link.sendable and self._has_events():
+            if (wait_s := self._egress.wait_s()) > 0:
+                # The service tells nobody: what is more than the units give out comes later.
+                self.link.pause(min(wait_s, MAX_PAUSE_S))
+                return
             fault = self.link.strike()
             if self.link.paused or self.link.ended:
                 return
@@ -94,6 +103,7 @@ class EventReader(Outlet):
                 end = self._end()
                 messages, start = [end + message for message in messages[start : start + 256]], 0
             went = self.link.send_settled(messages, start, _TAG)
+            self._egress.take(sum(map(len, messages[start : start + went])), went)
             if isinstance(fault, DuplicateFault):
                 self.link.send_settled(messages[: start + went], start, _TAG)
             self._next += went

@@ -27,6 +27,7 @@ from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 from localcloud.sas import Keys, Right
+from localcloud.standard_tier import ConnectionCount
 from localcloud.throughput_units import ThroughputUnits
 
 _RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
@@ -36,7 +37,8 @@ _DEFAULT_CONFIG = AmqpConfig()
 class EventHubsServer:
     """Serves the hubs of `store` on `host`:`port` (0: a free one, `port` tells) while it is entered.
 
-    `now` gives Unix seconds.
+    `now` gives Unix seconds. `units` hold what comes in, `egress` what goes out; there may be as many clients as
+    `connections` has room for.
     """
 
     def __init__(
@@ -51,8 +53,11 @@ class EventHubsServer:
         faults: Faults | None = None,
         tls: SSLContext | None = None,
         units: ThroughputUnits | None = None,
+        egress: ThroughputUnits | None = None,
+        connections: ConnectionCount | None = None,
     ) -> None:
-        namespace = _SharedNamespace(store, now, units or ThroughputUnits(None, time.monotonic))
+        free = ThroughputUnits(None, time.monotonic)
+        namespace = _SharedNamespace(store, now, units or free, egress or free)
         self._server = AmqpServer(
             "localcloud-eventhubs",
             lambda: _EventHubsService(namespace),
@@ -64,6 +69,7 @@ class EventHubsServer:
             strike=partial((faults or Faults()).next, "eventhubs"),
             tls=tls,
             check=partial(check_path, store),
+            count=connections,
         )
 
     @property
@@ -83,9 +89,12 @@ class EventHubsServer:
 class _SharedNamespace:
     """What all connections share."""
 
-    def __init__(self, store: LogStore, now: Callable[[], float], units: ThroughputUnits) -> None:
+    def __init__(
+        self, store: LogStore, now: Callable[[], float], units: ThroughputUnits, egress: ThroughputUnits
+    ) -> None:
         self.store = store
         self.units = units
+        self.egress = egress
         self.now = now
         self.readers = PartitionReaders()
         self.cache = EventCache()
@@ -153,4 +162,5 @@ class _EventHubsService:
             now=namespace.now,
             report_end=_RUNTIME_METRIC in (wanted.items if isinstance(wanted, Array) else (wanted,)),
             is_gone=namespace.is_gone,
+            egress=namespace.egress,
         )

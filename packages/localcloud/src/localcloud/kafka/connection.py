@@ -224,7 +224,7 @@ class KafkaConnection:
             log.warning("kafka %s: %s", self._peer, error)
             self._authenticated = False
             return ErrorCode.sasl_authentication_failed
-        self._client = self._client._replace(entity=found.entity, rights=found.rights)
+        self._client = self._client._replace(entity=found.entity, rights_at=found.rights_at)
         self._expires_s = found.expires_s
         self._authenticated = True
         return ErrorCode.none

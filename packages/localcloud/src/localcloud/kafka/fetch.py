@@ -19,10 +19,13 @@ from localcloud.log.errors import DamagedLogError, InvalidOffsetError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub
 from localcloud.sas import Right
+from localcloud.throughput_units import ThroughputUnits
 
 MAX_RESPONSE_BYTES = 16 << 20
 """The most bytes of records in one response: building a response must not block the event loop for long."""
 MAX_WAIT_MS = 60_000
+MAX_THROTTLE_S = 5.0
+"""Clients give up a request after half a minute, and a fetch may have waited before."""
 
 _Row = tuple[FetchPartition, PartitionLog | ErrorCode]
 _Topic = list[_Row]
@@ -36,6 +39,7 @@ class _Partition(NamedTuple):
     high_watermark: int
     start_offset: int
     data: bytes = b""
+    events: int = 0
 
 
 class _Read(NamedTuple):
@@ -51,7 +55,9 @@ async def fetch(namespace: KafkaNamespace, client: KafkaClient, request: FetchRe
     if request.session_id:
         return FetchResponse(throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=())
     found = await _fetched(
-        request, [find_hub(namespace, client, wanted.topic, Right.LISTEN) for wanted in request.topics]
+        namespace.egress,
+        request,
+        [find_hub(namespace, client, wanted.topic, Right.LISTEN) for wanted in request.topics],
     )
     return FetchResponse(
         throttle_time=NO_THROTTLE,
@@ -72,7 +78,9 @@ async def fetch_by_id(namespace: KafkaNamespace, client: KafkaClient, request: F
             throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=()
         )
     found = await _fetched(
-        request, [find_hub_by_id(namespace, client, wanted.topic_id, Right.LISTEN) for wanted in request.topics]
+        namespace.egress,
+        request,
+        [find_hub_by_id(namespace, client, wanted.topic_id, Right.LISTEN) for wanted in request.topics],
     )
     return FetchResponseV13(
         throttle_time=NO_THROTTLE,
@@ -87,9 +95,22 @@ async def fetch_by_id(namespace: KafkaNamespace, client: KafkaClient, request: F
 
 
 async def _fetched(
+    egress: ThroughputUnits, request: FetchRequest | FetchRequestV13, hubs: list[Hub | ErrorCode]
+) -> list[tuple[_Partition, ...]]:
+    """The partitions' data, a tuple a topic of the request: at once, or when there is enough, or at the time-out; and
+    later than that where more has gone out than `egress` allows."""
+    found = await _awaited(request, hubs)
+    if (wait_s := min(egress.wait_s(), MAX_THROTTLE_S)) > 0:
+        # Clients that don't heed the time in a response are held back by waiting for it.
+        await asyncio.sleep(wait_s)
+    parts = [part for parts in found for part in parts]
+    egress.take(sum(len(part.data) for part in parts), sum(part.events for part in parts))
+    return found
+
+
+async def _awaited(
     request: FetchRequest | FetchRequestV13, hubs: list[Hub | ErrorCode]
 ) -> list[tuple[_Partition, ...]]:
-    """The partitions' data, a tuple a topic of the request: at once, or when there is enough, or at the time-out."""
     # The partitions of both versions have the same fields.
     topics = cast("FetchRequest", request).topics
     asked: list[_Topic] = [
@@ -158,7 +179,7 @@ def _partition_data(
     if wanted.current_leader_epoch > LEADER_EPOCH:
         return _Partition(number, ErrorCode.unknown_leader_epoch, -1, -1)
     limit = max(0, min(wanted.partition_max_bytes, budget))
-    data = b""
+    data, events = b"", 0
     if wanted.fetch_offset != partition.high_watermark and (limit or first):
         try:
             batches = partition.read(wanted.fetch_offset, limit)
@@ -168,7 +189,8 @@ def _partition_data(
             return _Partition(number, ErrorCode.corrupt_message, partition.high_watermark, partition.start_offset)
         if batches and (first or len(batches[0].data) <= limit):
             data = b"".join([batch.data for batch in batches])
-    return _Partition(number, ErrorCode.none, partition.high_watermark, partition.start_offset, data)
+            events = sum(batch.last_offset - batch.base_offset + 1 for batch in batches)
+    return _Partition(number, ErrorCode.none, partition.high_watermark, partition.start_offset, data, events)
 
 
 _Entity = TypeVar("_Entity", PartitionData, PartitionDataV13)

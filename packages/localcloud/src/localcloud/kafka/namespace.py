@@ -11,7 +11,8 @@ from kio.schema.errors import ErrorCode
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
-from localcloud.sas import ALL_RIGHTS, Right
+from localcloud.sas import Right, all_rights
+from localcloud.throughput_units import ThroughputUnits
 
 CLUSTER_ID = "localcloud"
 _TOPIC_IDS = uuid.UUID("6f1f9f2e-3c86-4f0e-a3c5-50a9d0e6a1c1")
@@ -26,21 +27,24 @@ class KafkaNamespace:
     port: int
     create_topics: bool
     now_ms: Callable[[], int]
+    egress: ThroughputUnits
+    standard: bool
 
 
 class KafkaClient(NamedTuple):
-    """The client of a connection: its id, its host, and what its credential opens: one hub (None: all), by `rights`."""
+    """The client of a connection: its id, its host, and what its credential opens: one hub (None: all), by rights."""
 
     id: str
     host: str
     entity: str | None
-    rights: frozenset[Right] = ALL_RIGHTS
+    rights_at: Callable[[str], frozenset[Right]] = all_rights
 
     def may_use(self, topic: str, right: Right | None = None) -> bool:
         """Whether it may use the hub at all, or by this right."""
-        if right is not None and right not in self.rights:
+        if self.entity is not None and self.entity.lower() != topic.lower():
             return False
-        return bool(self.rights) and (self.entity is None or self.entity.lower() == topic.lower())
+        found = self.rights_at(topic)
+        return bool(found) if right is None else right in found
 
 
 def topic_id(hub: Hub) -> uuid.UUID:

@@ -1,6 +1,7 @@
 """The Kafka endpoint: listens, and serves each connection over one store of hubs."""
 
 import asyncio
+import logging
 import time
 import uuid
 from ssl import SSLContext
@@ -16,6 +17,7 @@ from localcloud.kafka.produce_handler import ProduceHandler
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
+from localcloud.standard_tier import ConnectionCount
 from localcloud.throughput_units import ThroughputUnits
 from localcloud.tls.context import closed
 
@@ -23,11 +25,16 @@ _READ_AHEAD_BYTES = 1 << 20
 _MEMBER_ID_CHARACTERS = 256
 
 
+logger = logging.getLogger(__name__)
+
+
 class KafkaServer:
     """Listens on `host:port` while its context is open; with port 0 on a free one, which `port` then is.
 
     `create_topics` lets clients create hubs, by CreateTopics and by asking for the metadata of one that is not there,
     and delete them. `session_ms` bounds the session time-outs that group members may ask for.
+    `units` hold what comes in, `egress` what goes out, `connections` how many clients there are. `standard`: hubs are
+    held to the limits of that tier.
     """
 
     def __init__(
@@ -42,6 +49,9 @@ class KafkaServer:
         faults: Faults | None = None,
         tls: SSLContext | None = None,
         units: ThroughputUnits | None = None,
+        egress: ThroughputUnits | None = None,
+        connections: ConnectionCount | None = None,
+        standard: bool = False,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -52,6 +62,9 @@ class KafkaServer:
         self._faults = faults or Faults()
         self._tls = tls
         self._units = units or ThroughputUnits(None, time.monotonic)
+        self._egress = egress or ThroughputUnits(None, time.monotonic)
+        self._count = connections or ConnectionCount(None)
+        self._standard = standard
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "KafkaServer":
@@ -59,7 +72,9 @@ class KafkaServer:
             self._connected, self._host, self.port, limit=_READ_AHEAD_BYTES, start_serving=False, ssl=self._tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        namespace = KafkaNamespace(self._store, self._host, self.port, self._create_topics, _now_ms)
+        namespace = KafkaNamespace(
+            self._store, self._host, self.port, self._create_topics, _now_ms, self._egress, self._standard
+        )
         committed = self._committed = CommittedOffsets(self._store.internal("committed-offsets"), self._created_at_ms)
         self._coordinator = GroupCoordinator(namespace, _new_member_id, self._session_ms)
         self.apis = ApiTable(
@@ -89,6 +104,10 @@ class KafkaServer:
             return 0
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._count.admit():
+            logger.warning("a connection was closed: there are as many as a namespace may have")
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -98,6 +117,7 @@ class KafkaServer:
             pass  # the server is closing, and waits for just that
         finally:
             self._connections.discard(task)
+            self._count.release()
 
 
 def _now_ms() -> int:

@@ -15,6 +15,7 @@ from localcloud.kafka.topic_configs import InvalidTopicConfigError, hub_config
 from localcloud.log.errors import HubExistsError, InvalidHubNameError
 from localcloud.log.store import Hub
 from localcloud.sas import Right
+from localcloud.standard_tier import TierLimitError, check_hub
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +75,13 @@ def _created(
     try:
         config = hub_config(wanted.name, partitions, [(each.name, each.value) for each in wanted.configs])
         namespace.store.check_new(config)
+        if namespace.standard:
+            check_hub(config, (hub.name for hub in namespace.store.hubs()))
         return config if dry_run else namespace.store.create_hub(config)
     except HubExistsError as exists:
         return ErrorCode.topic_already_exists, str(exists)
+    except TierLimitError as exceeded:
+        return ErrorCode.policy_violation, str(exceeded)
     except InvalidHubNameError as invalid:
         return ErrorCode.invalid_topic_exception, str(invalid)
     except InvalidTopicConfigError as invalid:

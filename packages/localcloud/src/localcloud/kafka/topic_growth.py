@@ -12,6 +12,7 @@ from localcloud.kafka.primitives import NO_THROTTLE
 from localcloud.kafka.topic_creation import MAX_PARTITIONS
 from localcloud.log.errors import PartitionCountError
 from localcloud.sas import Right
+from localcloud.standard_tier import GROWS_NOT
 
 _Failure = tuple[ErrorCode, str | None]
 
@@ -33,6 +34,8 @@ def _grown(namespace: KafkaNamespace, client: KafkaClient, wanted: CreatePartiti
     hub = find_hub(namespace, client, wanted.name, Right.MANAGE)
     if isinstance(hub, ErrorCode):
         return hub, None
+    if namespace.standard:
+        return ErrorCode.policy_violation, GROWS_NOT
     try:
         namespace.store.check_growth(wanted.name, wanted.count)
         if wanted.count > MAX_PARTITIONS:

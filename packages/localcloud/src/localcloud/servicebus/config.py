@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from localcloud.config import ConfigError
+from localcloud.authorization_rule import AuthorizationRule
+from localcloud.config import ConfigError, checked_rules
 from localcloud.servicebus import entities, rules
 from localcloud.servicebus.entities import (
     CorrelationFilter,
@@ -44,10 +45,11 @@ class QueueConfig(msgspec.Struct, frozen=True):
 
 
 class NamespaceConfig(msgspec.Struct, frozen=True):
-    """All entities that are declared."""
+    """All entities that are declared, and keys of the namespace besides that of everything."""
 
     queues: tuple[QueueConfig, ...] = ()
     topics: tuple[TopicConfig, ...] = ()
+    authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
 DeclaredProperties = dict[str, Any]
@@ -102,6 +104,7 @@ class _QueueDeclaration(msgspec.Struct, rename="pascal"):
 class _NamespaceDeclaration(msgspec.Struct, rename="pascal"):
     queues: list[_QueueDeclaration] = []
     topics: list[_TopicDeclaration] = []
+    authorization_rules: list[AuthorizationRule] = []
 
 
 class _ServiceBusUserConfig(msgspec.Struct, rename="pascal"):
@@ -116,8 +119,10 @@ def read_namespace(files: Sequence[Path]) -> NamespaceConfig:
     """What `files` declare together: a later file's properties are laid over an earlier one's. Raises ConfigError."""
     queues: dict[str, _QueueDeclaration] = {}
     topics: dict[str, _TopicDeclaration] = {}
+    keyed: dict[str, AuthorizationRule] = {}
     for file in files:
         for namespace in _read(file):
+            keyed.update((rule.key_name, rule) for rule in namespace.authorization_rules)
             for queue in namespace.queues:
                 queues.setdefault(queue.name.lower(), _QueueDeclaration(queue.name, {})).properties |= queue.properties
             for topic in namespace.topics:
@@ -129,6 +134,7 @@ def read_namespace(files: Sequence[Path]) -> NamespaceConfig:
             for q in queues.values()
         ),
         tuple(_topic(where, topic) for topic in topics.values()),
+        checked_rules(where, keyed.values()),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from localcloud.authorization_rule import AuthorizationRule, too_many
 from localcloud.servicebus.errors import InvalidArgumentError
 
 FOR_EVER: Final = timedelta(days=10675199, hours=2, minutes=48, seconds=5, microseconds=477581)
@@ -56,23 +57,6 @@ class ReceivingDescription(EntityDescription, frozen=True, kw_only=True, rename=
     dead_lettering_on_message_expiration: bool = False
     forward_to: str = ""
     forward_dead_lettered_messages_to: str = ""
-
-
-RightName = Literal["Manage", "Send", "Listen"]
-
-
-class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
-    """A key of one entity. It is stored only: access is by the namespace's key. Times are as they came."""
-
-    type: Annotated[str, Meta(min_length=1)] = "SharedAccessAuthorizationRule"
-    claim_type: str = ""
-    claim_value: str = ""
-    rights: tuple[RightName, ...] = ()
-    created_time: str = ""
-    modified_time: str = ""
-    key_name: str = ""
-    primary_key: str = ""
-    secondary_key: str = ""
 
 
 class QueueDescription(ReceivingDescription, frozen=True, kw_only=True, rename="pascal"):
@@ -216,6 +200,8 @@ def check_common(entity: EntityDescription) -> None:
         window = entity.duplicate_detection_history_time_window
         if not timedelta(0) < window <= timedelta(days=7):
             raise InvalidArgumentError(f"DuplicateDetectionHistoryTimeWindow {window}: expected at most 7 days")
+        if (wrong := too_many(entity.authorization_rules)) is not None:
+            raise InvalidArgumentError(wrong)
 
 
 def milliseconds(duration: timedelta) -> int | None:

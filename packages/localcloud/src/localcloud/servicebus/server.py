@@ -1,7 +1,7 @@
 """The AMQP endpoint of the Service Bus namespace."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -16,19 +16,22 @@ from localcloud.amqp.request_node import RequestNode
 from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Symbol
+from localcloud.authorization_rule import access_rules
 from localcloud.faults import Faults
-from localcloud.sas import Keys, Right
+from localcloud.sas import AccessRule, Keys, Right
 from localcloud.servicebus import session_links, topology
 from localcloud.servicebus.amqp_format import amqp_error
 from localcloud.servicebus.config import NamespaceConfig
-from localcloud.servicebus.entities import max_message_bytes
+from localcloud.servicebus.entities import SubscriptionDescription, max_message_bytes
 from localcloud.servicebus.entity import SubscriptionEntity
 from localcloud.servicebus.errors import ServiceBusError
 from localcloud.servicebus.management import EntityManagement
 from localcloud.servicebus.message_inlet import MessageInlet
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.queue_outlet import QueueOutlet
+from localcloud.servicebus.standard_limits import as_standard
 from localcloud.servicebus.store import MessageStore
+from localcloud.standard_tier import ConnectionCount
 
 # On top of what an entity takes as a message: properties, annotations, and a batch's frame around them.
 OVERHEAD_BYTES = 65_536
@@ -44,7 +47,8 @@ class ServiceBusServer:
     """Serves the namespace that `config` declares, and what was made besides, durable in `folder`.
 
     On `host`:`port` (0: a free one, `port` tells) while it is entered; `clock` gives Unix milliseconds. Entering
-    raises ConfigError when the declaration contradicts what is stored, OSError when the port is taken.
+    raises ConfigError when the declaration contradicts what is stored, OSError when the port is taken. `connections` is
+    how many clients there are. `standard`: entities are held to the limits of that tier.
     """
 
     def __init__(
@@ -59,9 +63,12 @@ class ServiceBusServer:
         amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
         tls: SSLContext | None = None,
+        connections: ConnectionCount | None = None,
+        standard: bool = False,
     ) -> None:
+        self.standard = standard
         self._folder = folder
-        self._config = config
+        self._config = as_standard(config) if standard else config
         self._clock = clock
         self._server = AmqpServer(
             "localcloud-servicebus",
@@ -74,6 +81,7 @@ class ServiceBusServer:
             strike=partial((faults or Faults()).next, "servicebus"),
             tls=tls,
             check=self._check,
+            count=connections,
         )
 
     @property
@@ -92,6 +100,16 @@ class ServiceBusServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    def rules_at(self, path: str) -> Mapping[str, AccessRule]:
+        """The keys of the entity at `path`, or of the namespace at ""."""
+        if not path:
+            return access_rules(self._config.authorization_rules)
+        try:
+            properties = self.namespace.broker.entity(path).properties
+        except ServiceBusError:
+            return {}
+        return {} if isinstance(properties, SubscriptionDescription) else access_rules(properties.authorization_rules)
 
     def _check(self, path: str) -> None:
         """Raises AmqpError (not found)."""

@@ -12,6 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from localcloud.eventgrid.access import TopicAccess
 from localcloud.eventgrid.server import EventGridServer
 from localcloud.eventgrid.webhook_client import WebhookClient
 from localcloud.testing.waiting import wait_for_async
@@ -42,7 +43,13 @@ class Topic:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.letters = DeadLetterFolder()
         options = {"schedule_s": QUICK, "timeout_s": 60.0, **options}
-        self._options: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "key": KEY, "blobs": self.letters, **options}
+        self._options: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "access": TopicAccess(KEY),
+            "blobs": self.letters,
+            **options,
+        }
         self._folder = folder
 
     async def __aenter__(self) -> "Topic":

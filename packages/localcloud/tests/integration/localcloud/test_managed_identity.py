@@ -34,7 +34,12 @@ from localcloud.identity.token_claims import signed
 from localcloud.testing import Declarations, LocalCloud, LocalCloudProcess
 from localcloud_tests.support import managed
 
-ENTITIES = Declarations(hubs={"orders": 1}, queues=["invoices"], containers={"shop/orders": "/customerId"}, blobs=True)
+ENTITIES = Declarations(
+    hubs={"orders": 1, "returns": 1},
+    queues=["invoices", "reminders"],
+    containers={"shop/orders": "/customerId", "shop/returns": "/customerId"},
+    blobs=True,
+)
 EVENT_HUBS, SERVICE_BUS, STORAGE = (
     f"https://{host}/" for host in ("eventhubs.azure.net", "servicebus.azure.net", "storage.azure.com")
 )
@@ -62,9 +67,9 @@ class Services:
             "retry_total": 0,
         }
 
-    def send(self) -> None:
+    def send(self, name: str = "orders") -> None:
         options = self.amqp(TransportType.Amqp, self.cloud.eventhub_endpoint)
-        with EventHubProducerClient("127.0.0.1", "orders", **options) as hub:
+        with EventHubProducerClient("127.0.0.1", name, **options) as hub:
             hub.send_batch([EventData("tea")])
 
     def receive(self) -> list[str]:
@@ -209,6 +214,36 @@ async def test_rights_that_are_missing_are_named(cloud: LocalCloud, secure_local
                 await producer.send_and_wait("orders", b"milk", partition=0)
         with receiver.queue() as bus, pytest.raises(ServiceBusError, match=r"'Send' claim\(s\) are required"):
             bus.get_queue_sender("invoices").send_messages(ServiceBusMessage("tea"))
+
+
+async def test_a_role_opens_its_part_alone(cloud: LocalCloud, secure_localcloud: LocalCloudProcess) -> None:
+    with managed.acting_as(cloud, secure_localcloud, "part"):
+        part = Services(cloud, DefaultAzureCredential())
+        await asyncio.to_thread(part.send)
+        assert "tea" in await asyncio.to_thread(part.receive)
+        with pytest.raises(EventHubError, match=r"'Send' claim\(s\) are required"):
+            await asyncio.to_thread(part.send, "returns")
+        async with AIOKafkaProducer(**part.kafka()) as producer:
+            await producer.send_and_wait("orders", b"milk", partition=0)
+            assert await producer.client.fetch_all_metadata()
+            assert producer.client.cluster.topics() == {"orders"}
+        with part.queue() as bus:
+            bus.get_queue_sender("invoices").send_messages(ServiceBusMessage("tea"))
+            with pytest.raises(ServiceBusError, match=r"'Send' claim\(s\) are required"):
+                bus.get_queue_sender("reminders").send_messages(ServiceBusMessage("tea"))
+            with pytest.raises(ServiceBusError, match=r"'Listen' claim\(s\) are required"):
+                bus.get_queue_receiver("invoices").receive_messages(max_wait_time=10)
+        with part.account() as account:
+            shop = account.get_database_client("shop")
+            shop.get_container_client("orders").upsert_item({"id": "part", "customerId": "c"})
+            for refused in (
+                lambda: shop.get_container_client("returns").upsert_item({"id": "part", "customerId": "c"}),
+                lambda: list(shop.list_containers()),
+                shop.read,
+            ):
+                with pytest.raises(CosmosHttpResponseError) as raised:
+                    refused()
+                assert (raised.value.status_code, raised.value.sub_status) == (403, 5301)
 
 
 @pytest.mark.parametrize("fault", ["audience", "signature", "role"])

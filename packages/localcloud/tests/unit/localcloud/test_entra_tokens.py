@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localcloud.entra.access import LocalAuthDisabledError, NamespaceAccess
 from localcloud.entra.audiences import is_cosmos_db, is_event_hubs, is_known, is_service_bus
 from localcloud.entra.identities import ManagedIdentity
-from localcloud.entra.roles import ROLES, messaging_rights
+from localcloud.entra.roles import ROLES, RoleAssignment, messaging_rights, roles_at
 from localcloud.entra.tokens import ISSUER, SKEW_S, EntraTokens
 from localcloud.identity.signing_keys import SigningKeys, new_key
 from localcloud.identity.token_claims import signed
@@ -117,8 +117,41 @@ def test_ids_are_those_of_the_name() -> None:
     ],
 )
 def test_roles_become_rights(roles: Any, hubs: frozenset[Right], bus: frozenset[Right]) -> None:
-    assert messaging_rights("Event Hubs", roles) == hubs
-    assert messaging_rights("Service Bus", roles) == bus
+    assert messaging_rights("Event Hubs", roles, "orders") == hubs
+    assert messaging_rights("Service Bus", roles, "orders") == bus
+
+
+PARTS = (
+    RoleAssignment("Azure Event Hubs Data Sender", "Orders"),
+    RoleAssignment("Azure Event Hubs Data Receiver", "orders-v*"),
+    RoleAssignment("Cosmos DB Built-in Data Reader", "/dbs/shop/colls/orders"),
+    "Azure Service Bus Data Sender",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("orders", {Right.SEND}),
+        ("ORDERS/ConsumerGroups/$Default/Partitions/0", {Right.SEND}),
+        ("orders/$management", {Right.SEND}),
+        ("orders-v2", {Right.LISTEN}),
+        ("orders2", set()),
+        ("order", set()),
+        ("", set()),
+    ],
+)
+def test_a_role_counts_in_its_part_alone(path: str, found: set[Right]) -> None:
+    assert messaging_rights("Event Hubs", PARTS, path) == found
+    assert messaging_rights("Service Bus", PARTS, path) == {Right.SEND}
+
+
+def test_a_role_in_a_container_counts_below_it() -> None:
+    reader = "Cosmos DB Built-in Data Reader"
+    counts = {
+        place for place in ("dbs/shop", "dbs/shop/colls/orders", "dbs/shop/colls/o") if reader in roles_at(PARTS, place)
+    }
+    assert counts == {"dbs/shop/colls/orders"}
 
 
 @pytest.mark.parametrize("check", [is_event_hubs, is_service_bus, is_cosmos_db])
@@ -149,11 +182,15 @@ def test_a_namespace_opens_by_key_and_by_token(tokens: EntraTokens) -> None:
     token, _ = tokens.issue(OWNER, HUBS, NOW_S)
     both = access(tokens, local_auth=True)
     key = Keys({"root": "key"}).sign("root", "sb://127.0.0.1/orders", int(NOW_S) + 60)
-    assert both.check_token(key, "orders", NOW_S).rights == ALL_RIGHTS
+    assert both.check_token(key, "orders", NOW_S).rights_at("orders") == ALL_RIGHTS
     for shown in (token, f"Bearer {token}"):
         grant = both.check_token(shown, "orders", NOW_S)
-        assert (grant.rights, grant.expires, grant.covers("orders/Partitions/0")) == (ALL_RIGHTS, NOW_S + 60, True)
-    assert both.check_connection_string("Endpoint=sb://a;SharedAccessKeyName=root;SharedAccessKey=key") is None
+        assert (grant.rights_at("orders"), grant.expires, grant.covers("orders/Partitions/0")) == (
+            ALL_RIGHTS,
+            NOW_S + 60,
+            True,
+        )
+    assert both.check_connection_string("Endpoint=sb://a;SharedAccessKeyName=root;SharedAccessKey=key").scope == ""
 
 
 def test_keys_open_nothing_where_they_are_turned_off(tokens: EntraTokens) -> None:
@@ -165,7 +202,7 @@ def test_keys_open_nothing_where_they_are_turned_off(tokens: EntraTokens) -> Non
         by_token.check_connection_string("Endpoint=sb://a;SharedAccessKeyName=root;SharedAccessKey=key")
     with pytest.raises(LocalAuthDisabledError):
         by_token.check_secret("root", "key")
-    assert by_token.check_token(tokens.issue(OWNER, HUBS, NOW_S)[0], "orders", NOW_S).rights == ALL_RIGHTS
+    assert by_token.check_token(tokens.issue(OWNER, HUBS, NOW_S)[0], "orders", NOW_S).rights_at("orders") == ALL_RIGHTS
 
 
 def test_the_issuer_is_one_that_azurite_takes(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.sas import (
+    ALL_RIGHTS,
+    AccessRule,
     CredentialError,
     ExpiredTokenError,
-    Grant,
     Keys,
     MalformedTokenError,
     OutOfScopeError,
+    Right,
     UnknownKeyError,
     WrongSignatureError,
     resource_path,
@@ -24,7 +26,7 @@ NAME = "RootManageSharedAccessKey"
 def test_a_token_of_the_sdk_is_good_for_its_audience() -> None:
     token = EventHubSharedKeyCredential(NAME, "SAS_KEY_VALUE").get_token("sb://127.0.0.1:5672/Music-Events")
     grant = Keys().check_token(token.token, "music-events", token.expires_on - 1)
-    assert grant == Grant("music-events", token.expires_on)
+    assert (grant.scope, grant.expires) == ("music-events", token.expires_on)
     with pytest.raises(ExpiredTokenError):
         Keys().check_token(token.token, "music-events", token.expires_on)
 
@@ -79,14 +81,53 @@ def test_no_text_is_a_token_by_chance(text: str) -> None:
 
 def test_a_connection_string_names_a_key_its_secret_and_perhaps_an_entity() -> None:
     text = "Endpoint=sb://h/;SharedAccessKeyName=reader;SharedAccessKey=s3cret"
-    assert KEYS.check_connection_string(text) is None
-    assert KEYS.check_connection_string(text + ";EntityPath=hub;") == "hub"
+    assert KEYS.check_connection_string(text).scope == ""
+    assert KEYS.check_connection_string(text + ";EntityPath=Hub;").scope == "hub"
     with pytest.raises(WrongSignatureError):
         KEYS.check_connection_string(text + "x")
     with pytest.raises(UnknownKeyError):
         KEYS.check_connection_string(text.replace("reader", "nobody"))
     with pytest.raises(MalformedTokenError, match="sharedaccesskey"):
         KEYS.check_connection_string("Endpoint=sb://h/;SharedAccessKeyName=reader")
+
+
+RULES = {
+    "": {"senders": AccessRule(("send-1", "send-2"), frozenset({Right.SEND}))},
+    "hub": {
+        "readers": AccessRule(("read-1",), frozenset({Right.LISTEN})),
+        "owners": AccessRule(("own-1",), frozenset({Right.MANAGE})),
+    },
+}
+RULED = Keys({"reader": "s3cret"}, lambda path: RULES.get(path, {}))
+
+
+@pytest.mark.parametrize("name", ["senders", "readers", "owners", "reader"])
+def test_a_rule_gives_its_rights_at_its_entity(name: str) -> None:
+    rights = {"senders": {Right.SEND}, "readers": {Right.LISTEN}}.get(name, ALL_RIGHTS)
+    token = RULED.sign(name, "sb://host/Hub", 1000)
+    grant = RULED.check_token(token, "hub/consumergroups/a", 1)
+    assert grant.rights_at("hub") == rights
+    assert not grant.covers("hub2")
+    for audience in ("sb://host/", "sb://host/hub2"):
+        if name in ("senders", "reader"):
+            assert RULED.check_token(RULED.sign(name, audience, 1000), "hub2", 1).rights_at("hub2") == rights
+        else:
+            with pytest.raises(UnknownKeyError):
+                RULED.sign(name, audience, 1000)
+            with pytest.raises(UnknownKeyError):
+                RULED.check_token(token.replace("Hub", "hub2"), "hub2", 1)
+
+
+def test_either_key_of_a_rule_opens() -> None:
+    second = Keys({"senders": "send-2"}).sign("senders", "sb://host/hub", 1000)
+    assert RULED.check_token(second, "hub", 1).rights_at("hub") == {Right.SEND}
+    text = "Endpoint=sb://h/;SharedAccessKeyName={};SharedAccessKey={};EntityPath={}"
+    for key in ("send-1", "send-2"):
+        assert RULED.check_connection_string(text.format("senders", key, "hub")).rights_at("hub") == {Right.SEND}
+    with pytest.raises(WrongSignatureError):
+        RULED.check_connection_string(text.format("senders", "send-3", "hub"))
+    with pytest.raises(UnknownKeyError):
+        RULED.check_connection_string(text.format("readers", "read-1", "hub2"))
 
 
 def test_secrets_stay_out_of_sight() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.throughput_units import BYTES_S, EVENTS_S, ThroughputUnits
+from localcloud.throughput_units import EGRESS, INGRESS, ThroughputUnits, UnitRates
 
 BATCHES = st.lists(
     st.tuples(st.integers(1, 1_048_576), st.integers(1, 5_000), st.floats(0, 3)), min_size=1, max_size=60
@@ -21,18 +21,18 @@ class Clock:
         return self.now_s
 
 
-@given(st.integers(1, 40), BATCHES)
-def test_senders_that_wait_stay_within_the_units(units: int, batches: list[tuple[int, int, float]]) -> None:
+@given(st.integers(1, 40), st.sampled_from([INGRESS, EGRESS]), BATCHES)
+def test_who_waits_stays_within_the_units(units: int, rates: UnitRates, batches: list[tuple[int, int, float]]) -> None:
     clock = Clock()
-    held = ThroughputUnits(units, clock)
+    held = ThroughputUnits(units, clock, rates)
     taken = [0, 0]
     for size, events, pause_s in batches:
         clock.now_s += pause_s
         clock.now_s += held.wait_s()
         # What was taken before fits into the time, and into the second that may come at once.
         seconds = clock.now_s - 100.0 + 1.0
-        assert taken[0] <= units * BYTES_S * seconds * (1 + 1e-9) + 1
-        assert taken[1] <= units * EVENTS_S * seconds * (1 + 1e-9) + 1
+        assert taken[0] <= units * rates.bytes_s * seconds * (1 + 1e-9) + 1
+        assert taken[1] <= units * rates.events_s * seconds * (1 + 1e-9) + 1
         held.take(size, events)
         taken[0] += size
         taken[1] += events

@@ -27,6 +27,7 @@ from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.entity import Entity, EntityDocument, SubscriptionEntity, TopicEntity
 from localcloud.servicebus.errors import EntityNotFoundError, InvalidArgumentError, ServiceBusError
 from localcloud.servicebus.namespace import ServiceBusNamespace
+from localcloud.servicebus.standard_limits import check_standard
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +41,18 @@ _BELOW_TOPIC: Final = re.compile(
 _RULES: Final = re.compile(r"/rules(/|$)", re.IGNORECASE)
 
 
-def create(namespace: ServiceBusNamespace, keys: Keys) -> Starlette:
-    """The app. Every request needs a shared access signature that covers its path."""
-    return Starlette(
-        routes=[Route("/{path:path}", Administration(namespace, keys).answer, methods=["GET", "PUT", "DELETE"])]
-    )
+def create(namespace: ServiceBusNamespace, keys: Keys, *, standard: bool = False) -> Starlette:
+    """The app. Every request needs a shared access signature that covers its path. `standard`: entities are held to the
+    limits of that tier."""
+    answer = Administration(namespace, keys, standard=standard).answer
+    return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "PUT", "DELETE"])])
 
 
 class Administration:
     """Answers requests from the namespace's broker."""
 
-    def __init__(self, namespace: ServiceBusNamespace, keys: Keys) -> None:
+    def __init__(self, namespace: ServiceBusNamespace, keys: Keys, *, standard: bool) -> None:
+        self._standard = standard
         self._namespace = namespace
         self._keys = keys
 
@@ -59,7 +61,7 @@ class Administration:
         try:
             shown = request.headers.get("authorization", "")
             grant = self._keys.check_token(shown, path, self._namespace.now_ms() / 1000)
-            if Right.MANAGE not in grant.rights:
+            if Right.MANAGE not in grant.rights_at(path):
                 raise OutOfScopeError(f"the token lacks the right {Right.MANAGE}")
         except CredentialError as reason:
             log.warning("administration refused: %s", reason)
@@ -77,7 +79,10 @@ class Administration:
         base = str(request.base_url).rstrip("/")
         if request.method == "GET":
             if path.lower() == "$namespaceinfo":
-                return Response(atom.entry(_namespace_info(base, self._namespace.now_ms())), media_type=ENTRY)
+                return Response(
+                    atom.entry(_namespace_info(base, self._namespace.now_ms(), standard=self._standard)),
+                    media_type=ENTRY,
+                )
             listing = self._listing(path, below)
             if listing:
                 return await self._feed(request, f"{base}/{quote(path)}", *listing)
@@ -130,7 +135,9 @@ class Administration:
             description = atom.description_of(body)
             updates = "if-match" in request.headers
             made = await self._namespace.run(
-                lambda broker, now_ms: _entry(_put(broker, name, description, now_ms, updates=updates), base)
+                lambda broker, now_ms: _entry(
+                    _put(broker, name, description, now_ms, updates=updates, standard=self._standard), base
+                )
             )
             return Response(atom.entry(made), 200 if updates else 201, media_type=ENTRY)
         made = await self._namespace.run(lambda broker, now_ms: _entry(broker.entity(name), base))
@@ -162,7 +169,7 @@ def _topic(broker: Broker, name: str) -> TopicEntity:
     return topic
 
 
-def _put(broker: Broker, name: str, description: Element, now_ms: int, *, updates: bool) -> Entity:
+def _put(broker: Broker, name: str, description: Element, now_ms: int, *, updates: bool, standard: bool) -> Entity:
     kind = atom.local_name(description)
     document = EntityDocument(name, now_ms, now_ms)
     properties: entities.EntityDescription
@@ -177,6 +184,8 @@ def _put(broker: Broker, name: str, description: Element, now_ms: int, *, update
         document = EntityDocument(name, now_ms, now_ms, subscription=properties, rules=(_default_rule(description),))
     else:
         raise InvalidArgumentError(f"{kind} describes no entity")
+    if standard:
+        check_standard(broker, name, properties, exists=updates)
     if not updates:
         return registry.create(broker, document, now_ms)
     entity = broker.entity(name)
@@ -214,12 +223,12 @@ def _rule_entries(broker: Broker, path: str, base: str) -> list[AtomEntry]:
     ]
 
 
-def _namespace_info(base: str, now_ms: int) -> AtomEntry:
+def _namespace_info(base: str, now_ms: int, *, standard: bool) -> AtomEntry:
     root = Element(atom.tag("NamespaceInfo"))
     for name, text in (
         ("CreatedTime", atom.timestamp(now_ms)),
-        ("MessagingSKU", "Premium"),
-        ("MessagingUnits", "1"),
+        ("MessagingSKU", "Standard" if standard else "Premium"),
+        *(() if standard else (("MessagingUnits", "1"),)),
         ("ModifiedTime", atom.timestamp(now_ms)),
         ("Name", "sbemulatorns"),
         ("NamespaceType", "Messaging"),

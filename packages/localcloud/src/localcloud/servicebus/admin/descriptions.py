@@ -12,10 +12,11 @@ from xml.etree.ElementTree import Element, SubElement
 
 import msgspec
 
+from localcloud.authorization_rule import AuthorizationRule
 from localcloud.servicebus import entities
 from localcloud.servicebus.admin.atom import COUNTS, INSTANCE, local_name, tag, timestamp
 from localcloud.servicebus.changes import MessageState
-from localcloud.servicebus.entities import AuthorizationRule, CorrelationFilter
+from localcloud.servicebus.entities import CorrelationFilter
 from localcloud.servicebus.entity import Entity, QueueEntity, SubscriptionEntity, TopicEntity
 from localcloud.servicebus.errors import InvalidArgumentError
 from localcloud.servicebus.queue import MessageQueue

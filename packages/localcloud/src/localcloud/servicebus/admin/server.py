@@ -34,7 +34,7 @@ class AdministrationServer:
     async def __aenter__(self) -> Self:
         """Raises OSError when the port is taken."""
         host, port = self._address
-        application = app.create(self._bus.namespace, self._keys)
+        application = app.create(self._bus.namespace, self._keys, standard=self._bus.standard)
         self._server = HttpServer(application, host=host, port=port, certificate=self._certificate)
         await self._server.__aenter__()
         return self
