@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient
@@ -42,6 +43,15 @@ class Container(Struct, frozen=True):
             "excludedPaths": [{"path": "/*"}],
         }
 
+    def description(self) -> dict[str, Any]:
+        """The body of the request that creates it."""
+        return {
+            "id": self.name,
+            "partitionKey": {"paths": [self.partition_key], "kind": "Hash", "version": 2},
+            "indexingPolicy": self.indexing_policy(),
+            **({} if self.ttl is None else {"defaultTtl": self.ttl}),
+        }
+
 
 def client(settings: CosmosSettings) -> CosmosClient:
     """An asynchronous client; close it, or use it as a context manager."""
@@ -73,16 +83,23 @@ async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Containe
             if error.sub_status != _NOT_BY_TOKEN:
                 raise
             raise ContainerNotCreatedError(  # type: ignore[no-untyped-call]
-                error.status_code, _how_to_create(database, container)
+                error.status_code, _how_to_create(cosmos.client_connection.url_connection, database, container)
             ) from error
 
 
-def _how_to_create(database: str, container: Container) -> str:
+def _how_to_create(endpoint: str, database: str, container: Container) -> str:
+    wanted = f"there is no container {container.name}, and a token can't create one: expected it from who manages the "
+    if urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1"):
+        body = json.dumps(container.description(), separators=(",", ":"))
+        return (
+            f"{wanted}account, here localcloud's control endpoint: curl -X POST -H 'Authorization: Bearer KEY' "
+            f"http://127.0.0.1:PORT/cosmos/dbs/{database}/colls -d '{body}', where KEY is `control` in DATA/keys.json "
+            "and PORT is `control` in DATA/endpoints.json. Then try again"
+        )
     policy = json.dumps(container.indexing_policy(), separators=(",", ":"))
     ttl = "" if container.ttl is None else f" --ttl {container.ttl}"
     return (
-        f"there is no container {container.name}, and a token can't create one: expected it from who manages the "
-        f"account: az cosmosdb sql container create -g GROUP -a ACCOUNT -d {database} -n {container.name} "
+        f"{wanted}account: az cosmosdb sql container create -g GROUP -a ACCOUNT -d {database} -n {container.name} "
         f"-p {container.partition_key}{ttl} --idx '{policy}'. Then try again"
     )
 

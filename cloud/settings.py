@@ -130,6 +130,7 @@ class EventGridSettings(Struct, frozen=True):
 
     endpoint: str
     key: Secret | None
+    authorities: str | None = None
 
 
 class CloudSettings(Struct, frozen=True):
@@ -212,7 +213,8 @@ def read_eventgrid(environ: Mapping[str, str]) -> EventGridSettings:
     if not endpoint:
         raise SettingError(EVENTGRID_ENDPOINT, "nothing", f"the address of a topic, such as {example}")
     key = environ.get(EVENTGRID_KEY)
-    return EventGridSettings(_url(EVENTGRID_ENDPOINT, endpoint, example), Secret(key) if key else None)
+    address = _url(EVENTGRID_ENDPOINT, endpoint, example)
+    return EventGridSettings(address, Secret(key) if key else None, authorities=_authorities(environ))
 
 
 def read_number(

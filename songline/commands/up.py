@@ -41,7 +41,7 @@ from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORK
 from songline.processes.health_news import left
 from songline.processes.local_eventgrid import EVENTGRID_PORT, TOPIC_SETTINGS, topic_settings
 from songline.processes.local_identity import identity_settings, own_auth, sign_in_link, without_client
-from songline.processes.managed_identity import CLIENT, act_as_declared, client_ids
+from songline.processes.managed_identity import CLIENT, act_as_declared, client_ids, write_identities
 from songline.processes.page_client import page_settings, write_page_client
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
@@ -259,15 +259,15 @@ def _run(
         # The emulators' management is served over HTTP, and the SDK takes HTTPS only.
         missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE)
         environ = {**environ, **dict.fromkeys(missing, "")}
-    broadcasts = bool(environ[EVENTGRID_PORT]) and not contained and not environ[MODE]
+    broadcasts = bool(environ[EVENTGRID_PORT]) and not contained
     if not broadcasts:
-        # Microsoft has no emulator of Event Grid, and localcloud's asks for a key.
+        # Microsoft has no emulator of Event Grid.
         environ = {**environ, **dict.fromkeys((EVENTGRID_PORT, *TOPIC_SETTINGS), "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in (*SHARED, *TOLD) if name in environ}
     if broadcasts:
-        shared |= {name: environ[name] for name in TOPIC_SETTINGS}
+        shared |= {name: environ[name] for name in TOPIC_SETTINGS if name in environ}
     began = time.monotonic()
     printer = Printer(sys.stdout) if logs else None
     with cloud, Supervisor(without_client(environ), data / "logs", _say, printer) as supervisor:
@@ -275,6 +275,8 @@ def _run(
         try:
             write_page_client(data, environ[API])
             make_key_file(Path(environ[TOKEN_KEY_FILE]))
+            if environ[MODE]:
+                write_identities(data)
             if contained:
                 supervisor.start(found["issuer"])
                 _healthy(supervisor, "issuer", "localcloud's, for access tokens")

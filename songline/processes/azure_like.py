@@ -11,6 +11,8 @@ from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_CONNECTION,
     COSMOS_ENDPOINT,
+    EVENTGRID_ENDPOINT,
+    EVENTGRID_KEY,
     EVENTHUB_CONNECTION,
     EVENTHUB_NAMESPACE,
     KAFKA_BOOTSTRAP,
@@ -23,11 +25,19 @@ from songline.cloud.settings import (
 )
 from songline.processes.cloud_keys import BLOB_ACCOUNT
 from songline.processes.entities import CONTAINERS
+from songline.processes.local_eventgrid import EVENTGRID_PORT, TOPIC_PATH
 from songline.processes.managed_identity import VARIABLES, identity_environment
 from songline.processes.ports import HOST
 from songline.schemas.channels import DATABASE
 
-KEYED = (EVENTHUB_CONNECTION, SERVICEBUS_CONNECTION, COSMOS_CONNECTION, BLOB_CONNECTION, SERVICEBUS_CERTIFICATE)
+KEYED = (
+    EVENTHUB_CONNECTION,
+    SERVICEBUS_CONNECTION,
+    COSMOS_CONNECTION,
+    BLOB_CONNECTION,
+    EVENTGRID_KEY,
+    SERVICEBUS_CERTIFICATE,
+)
 """Settings that hold a key, or that one authority for all makes useless."""
 
 TOLD = (
@@ -55,12 +65,14 @@ def azure_environment(environ: Mapping[str, str], data: Path, issuer: str) -> di
     `SONGLINE_AMQP_WEBSOCKETS` is taken from `environ`.
     """
     ports = {name: environ[f"SONGLINE_{name}_PORT"] for name in ("EVENTHUBS", "SERVICEBUS", "COSMOS", "BLOB")}
+    topic = environ.get(EVENTGRID_PORT)
     return {
         **{name: value for name, value in environ.items() if name not in KEYED},
         EVENTHUB_NAMESPACE: f"{HOST}:{ports['EVENTHUBS']}",
         SERVICEBUS_NAMESPACE: f"{HOST}:{ports['SERVICEBUS']}",
         COSMOS_ENDPOINT: f"https://{HOST}:{ports['COSMOS']}/",
         BLOB_ENDPOINT: f"https://{HOST}:{ports['BLOB']}/{BLOB_ACCOUNT}",
+        **({EVENTGRID_ENDPOINT: f"https://{HOST}:{topic}{TOPIC_PATH}"} if topic else {}),
         AUTHORITIES: str(data.resolve() / "tls" / "authority.pem"),
         WEBSOCKETS: environ.get(WEBSOCKETS) or "off",
         **identity_environment(data, issuer),
@@ -77,13 +89,7 @@ def declare_containers(control: str, key: str) -> None:
         throughput = {"x-ms-offer-throughput": str(REQUEST_UNITS)}
         _check(client.post("/cosmos/dbs", json={"id": DATABASE}, headers=throughput))
         for container in CONTAINERS:
-            body = {
-                "id": container.name,
-                "partitionKey": {"paths": [container.partition_key], "kind": "Hash", "version": 2},
-                "indexingPolicy": container.indexing_policy(),
-                **({} if container.ttl is None else {"defaultTtl": container.ttl}),
-            }
-            _check(client.post(f"/cosmos/dbs/{DATABASE}/colls", json=body))
+            _check(client.post(f"/cosmos/dbs/{DATABASE}/colls", json=container.description()))
 
 
 def _check(answer: httpx.Response) -> None:

@@ -8,6 +8,7 @@ from songline.processes.cloud_keys import CloudKeys
 EVENTGRID_PORT = "SONGLINE_EVENTGRID_PORT"
 """Where localcloud serves the topic; without it there is none, and no broadcaster."""
 
+TOPIC_PATH = "/api/events"
 TOPIC_SETTINGS = (EVENTGRID_ENDPOINT, EVENTGRID_KEY)
 
 
@@ -18,6 +19,6 @@ def topic_settings(environ: Mapping[str, str], host: str, keys: CloudKeys) -> di
         return {EVENTGRID_PORT: ""}
     return {
         EVENTGRID_PORT: str(port),
-        EVENTGRID_ENDPOINT: f"http://{host}:{port}/api/events",
+        EVENTGRID_ENDPOINT: f"http://{host}:{port}{TOPIC_PATH}",
         EVENTGRID_KEY: keys.sas,
     }

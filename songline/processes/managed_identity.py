@@ -1,15 +1,20 @@
-"""The managed identities of the system that `songline up --like-azure` runs: localcloud's endpoint, and who is who."""
+"""The managed identities of the system that `songline up --like-azure` runs: who is who, with which roles.
+
+A process has the roles that `deployment.access` gives it on Azure, in the same hubs, queues and containers.
+"""
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
 
-from msgspec import Struct, field
+import msgspec
 
-from songline.processes import emulator_files
+from songline.deployment.access import EVERYTHING, PROCESSES, ProcessAccess
 from songline.processes.private_file import write_private
-from songline.schemas.decoding import Decoder
+from songline.schemas.channels import DATABASE, MUSIC_EVENTS
 
 ENDPOINT = "IDENTITY_ENDPOINT"
 HEADER = "IDENTITY_HEADER"
@@ -19,25 +24,31 @@ VARIABLES = (ENDPOINT, HEADER, CLIENT)
 
 COMMANDS = "commands"
 """The identity of `up` itself and of other terminals."""
+SIMULATOR = "simulator"
 
+IDENTITIES_FILE = "managed-identities.json"
 
-class _Identity(Struct, rename="pascal"):
-    name: str
-    client_id: str
-
-
-class _Declared(Struct, rename="pascal"):
-    managed_identities: list[_Identity] = field(default_factory=list)
-
-
-_declared = Decoder(_Declared, "not-identities")
+_IDS = UUID("ddaa4eea-8b44-4d3c-92a6-736f6e676c69")
+_OPERATOR_ROLES = (
+    "Azure Event Hubs Data Owner",
+    "Azure Service Bus Data Owner",
+    "Cosmos DB Built-in Data Contributor",
+    "EventGrid EventSubscription Contributor",
+    "Storage Blob Data Contributor",
+)
+"""What an operator gives themselves on Azure to use the commands."""
+_STORE = {"reader": "Cosmos DB Built-in Data Reader", "contributor": "Cosmos DB Built-in Data Contributor"}
+_BLOBS = {"reader": "Storage Blob Data Reader", "contributor": "Storage Blob Data Contributor"}
 
 
 def client_ids() -> dict[str, str]:
-    """The client id of each process's identity, by the process's name."""
-    file = emulator_files.FOLDER / "identity" / "localcloud.json"
-    found = _declared.decode(file.read_bytes()).managed_identities
-    return {identity.name.removeprefix("songline-"): identity.client_id for identity in found}
+    """The client id of each process's identity, by the process's name. They never change."""
+    return {name: str(uuid5(_IDS, name)) for name in (*PROCESSES, SIMULATOR, COMMANDS)}
+
+
+def write_identities(data: Path) -> None:
+    """Write the declaration of all identities, which localcloud reads at its start. Raises OSError."""
+    write_private(data / IDENTITIES_FILE, msgspec.json.encode({"ManagedIdentities": list(_identities())}))
 
 
 def identity_environment(data: Path, issuer: str) -> dict[str, str]:
@@ -50,6 +61,36 @@ def act_as_declared(environ: Mapping[str, str]) -> None:
     for name in VARIABLES:
         if name in environ:
             os.environ.setdefault(name, environ[name])
+
+
+def _identities() -> Iterator[dict[str, Any]]:
+    roles = {name: list(_roles(access)) for name, access in PROCESSES.items()}
+    roles["broadcast"].append("EventGrid Data Sender")
+    roles[SIMULATOR] = list(_roles(ProcessAccess(hubs={MUSIC_EVENTS: ("sender",)})))
+    roles[COMMANDS] = list(_OPERATOR_ROLES)
+    for name, client_id in client_ids().items():
+        yield {"Name": f"songline-{name}", "ClientId": client_id, "Roles": roles[name]}
+
+
+def _roles(access: ProcessAccess) -> Iterator[str | dict[str, str]]:
+    for service, places in (("Event Hubs", access.hubs), ("Service Bus", access.queues)):
+        for place, rights in places.items():
+            for right in rights:
+                yield _assigned(f"Azure {service} Data {right.capitalize()}", place)
+    for container, store_right in access.containers.items():
+        scope = f"/dbs/{DATABASE}/colls/{container}"
+        yield _assigned(_STORE[store_right], f"/dbs/{DATABASE}" if container == EVERYTHING else scope)
+        if container != EVERYTHING:
+            # On Azure the parameter `versions` assigns them.
+            yield _assigned(_STORE[store_right], f"{scope}-v*")
+    if access.containers:
+        yield "Cosmos DB Metadata Reader"
+    for container, blob_right in access.blobs.items():
+        yield _assigned(_BLOBS[blob_right], container)
+
+
+def _assigned(role: str, place: str) -> str | dict[str, str]:
+    return role if place == EVERYTHING else {"Role": role, "Scope": place}
 
 
 def _kept_header(data: Path) -> str:

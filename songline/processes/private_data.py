@@ -26,6 +26,7 @@ OURS = (
     "token.*",
     "up.lock",
     KEYS,
+    "managed-identities.*",
 )
 """Patterns of what `up`, its processes and commands make in the data folder, besides localcloud."""
 

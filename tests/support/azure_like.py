@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from songline.processes.azure_like import azure_environment
-from songline.processes.managed_identity import CLIENT, VARIABLES, client_ids
+from songline.processes.local_eventgrid import EVENTGRID_PORT
+from songline.processes.managed_identity import CLIENT, IDENTITIES_FILE, VARIABLES, client_ids, write_identities
 from tests.support.localcloud import LocalCloud
 
 SERVICES = {"EVENTHUBS": "eventhubs", "SERVICEBUS": "servicebus", "COSMOS": "cosmos", "BLOB": "blob"}
@@ -17,7 +19,13 @@ class AzureLikeCloud(LocalCloud):
     """A localcloud of its own, with Blob Storage; `arguments` are besides."""
 
     def __init__(self, data: Path, *arguments: str) -> None:
-        super().__init__(data, ["--like-azure", "--blobs", *arguments])
+        declared = f"--identity-config={data / IDENTITIES_FILE}"
+        super().__init__(data, ["--like-azure", "--blobs", declared, *arguments])
+
+    def start(self) -> Self:
+        self.data.mkdir(parents=True, exist_ok=True)
+        write_identities(self.data)
+        return super().start()
 
     @property
     def keyed_environment(self) -> Mapping[str, str]:
@@ -27,6 +35,8 @@ class AzureLikeCloud(LocalCloud):
     @property
     def environment(self) -> Mapping[str, str]:
         ports = {f"SONGLINE_{name}_PORT": str(self.ports[service]) for name, service in SERVICES.items()}
+        if "eventgrid" in self.ports:
+            ports[EVENTGRID_PORT] = str(self.ports["eventgrid"])
         return azure_environment({**super().environment, **ports}, self.data, self.issuer)
 
     @contextmanager

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from azure.core.exceptions import AzureError
@@ -126,7 +128,7 @@ async def test_events_and_commands_go_over_tls_by_identity(cloud: AzureLikeCloud
 async def test_items_and_blobs_are_kept_by_identity(cloud: AzureLikeCloud) -> None:
     assert cloud.keys.control is not None
     declare_containers(f"http://127.0.0.1:{cloud.ports['control']}", cloud.keys.control)
-    with cloud.acting_as("api"):
+    with cloud.acting_as(COMMANDS):
         await keep(cloud.environment, "by-identity")
         assert abs(await clock.measure_skew_s(read_cosmos(cloud.environment), lambda: datetime.now(UTC))) < DEADLINE_S
 
@@ -151,9 +153,21 @@ async def test_a_container_that_a_token_can_not_create_is_asked_of_who_can(cloud
         async with cosmos.client(read_cosmos(cloud.environment)) as account:
             with pytest.raises(cosmos.ContainerNotCreatedError) as refused:
                 await cosmos.ensure(account, DATABASE, (missing,))
-    words = f"az cosmosdb sql container create -g GROUP -a ACCOUNT -d {DATABASE} -n {missing.name}"
-    assert words in str(refused.value)
     assert is_denied(refused.value)
+    # What it says is done to the letter, and it goes on.
+    told = re.search(r"http://127\.0\.0\.1:PORT(\S+) -d '(\{.*\})', where KEY", str(refused.value))
+    assert told is not None
+    answer = await asyncio.to_thread(
+        httpx.post,
+        f"http://127.0.0.1:{cloud.ports['control']}{told[1]}",
+        content=told[2],
+        headers={"Authorization": f"Bearer {cloud.keys.control}"},
+        timeout=DEADLINE_S,
+    )
+    assert answer.status_code == 201
+    with cloud.acting_as(COMMANDS):
+        async with cosmos.client(read_cosmos(cloud.environment)) as account:
+            await cosmos.ensure(account, DATABASE, (missing,))
 
 
 async def test_keys_open_nothing(cloud: AzureLikeCloud) -> None:

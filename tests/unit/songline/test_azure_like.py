@@ -6,22 +6,37 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.entra.roles import messaging_rights, roles_at
 from localcloud.identity.config import read_identity
+from localcloud.sas import Right
 from songline.cloud.settings import (
     SERVICEBUS_CERTIFICATE,
     read_blobs,
     read_cosmos,
+    read_eventgrid,
     read_eventhubs,
     read_servicebus,
 )
 from songline.commands.up import MODE, PORTS, environment, services
+from songline.deployment.access import EVERYTHING, PROCESSES
 from songline.identity.settings import ISSUER
-from songline.processes import emulator_files
 from songline.processes import environment as settings
 from songline.processes.azure_like import KEYED, TOLD, azure_environment
 from songline.processes.cloud_keys import CloudKeys
-from songline.processes.managed_identity import CLIENT, COMMANDS, HEADER, VARIABLES, client_ids
+from songline.processes.entities import CONTAINERS
+from songline.processes.local_eventgrid import EVENTGRID_PORT
+from songline.processes.managed_identity import (
+    CLIENT,
+    COMMANDS,
+    HEADER,
+    IDENTITIES_FILE,
+    VARIABLES,
+    client_ids,
+    write_identities,
+)
+from songline.schemas.channels import DATABASE, HUBS, MUSIC_EVENTS, SONG_COMMANDS
 
+STORE = "Cosmos DB Built-in Data "
 KEYS = CloudKeys(sas="a-sas-key", cosmos="YS1jb3Ntb3Mta2V5", blob="YS1ibG9iLWtleQ==", control="a-control-key")
 
 
@@ -55,6 +70,12 @@ def test_settings_are_those_of_azure_on_the_ports_of_this_machine(tmp_path: Path
     assert read_eventhubs(keyed).address == hubs.address
 
 
+def test_the_topic_is_reached_as_azures_where_there_is_one(tmp_path: Path) -> None:
+    topic = read_eventgrid(made(tmp_path, **{EVENTGRID_PORT: "5304"}))
+    assert (topic.endpoint, topic.key) == ("https://127.0.0.1:5304/api/events", None)
+    assert topic.authorities == read_eventhubs(made(tmp_path)).authorities
+
+
 @pytest.mark.parametrize("wish", ["on", "off"])
 def test_websockets_are_asked_for_by_the_caller(tmp_path: Path, wish: str) -> None:
     environ = made(tmp_path, SONGLINE_AMQP_WEBSOCKETS=wish)
@@ -62,19 +83,39 @@ def test_websockets_are_asked_for_by_the_caller(tmp_path: Path, wish: str) -> No
 
 
 def test_every_process_has_an_identity_of_its_own(tmp_path: Path) -> None:
-    declared = read_identity([emulator_files.FOLDER / "identity" / "localcloud.json"]).managed_identities
+    write_identities(tmp_path)
+    declared = read_identity([tmp_path / IDENTITIES_FILE]).managed_identities
     ids = client_ids()
     assert {f"songline-{name}": client for name, client in ids.items()} == {
         name: identity.client_id for name, identity in declared.items()
     }
     environ = made(tmp_path)
     named = {name: service.environ.get(CLIENT) for name, service in services(environ).items()}
-    # What tells songs to webhooks does not run here: localcloud's topic takes a key only.
-    assert {name for name, client in named.items() if client is None} == {"localcloud", "issuer", "broadcast"}
+    assert {name for name, client in named.items() if client is None} == {"localcloud", "issuer"}
     assert {name: client for name, client in named.items() if client} == {
         name: client for name, client in ids.items() if name != COMMANDS
     }
     assert not any(service.environ for service in services({**environ, MODE: ""}).values())
+
+
+def test_identities_have_the_roles_that_bicep_assigns(tmp_path: Path) -> None:
+    write_identities(tmp_path)
+    declared = read_identity([tmp_path / IDENTITIES_FILE]).managed_identities
+    for name, access in PROCESSES.items():
+        roles = declared[f"songline-{name}"].roles
+        for container in (one.name for one in CONTAINERS):
+            right = access.containers.get(container) or access.containers.get(EVERYTHING)
+            for place in (f"dbs/{DATABASE}/colls/{container}", f"dbs/{DATABASE}/colls/{container}-v2"):
+                found = {one.removeprefix(STORE) for one in roles_at(roles, place) if one.startswith(STORE)}
+                assert found == ({right.capitalize()} if right else set()), (name, place)
+        for hub in HUBS:
+            rights = {*access.hubs.get(hub, ()), *access.hubs.get(EVERYTHING, ())}
+            wanted = {{"sender": Right.SEND, "receiver": Right.LISTEN}[right] for right in rights}
+            assert messaging_rights("Event Hubs", roles, f"{hub}/Partitions/0") == wanted
+        bus = {right for rights in access.queues.values() for right in rights}
+        wanted = {{"sender": Right.SEND, "receiver": Right.LISTEN}[right] for right in bus}
+        assert messaging_rights("Service Bus", roles, SONG_COMMANDS) == wanted
+    assert messaging_rights("Event Hubs", declared["songline-simulator"].roles, MUSIC_EVENTS) == {Right.SEND}
 
 
 def test_the_header_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

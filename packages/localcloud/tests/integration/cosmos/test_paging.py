@@ -262,8 +262,8 @@ def test_a_key_is_read_on_whichever_way_it_is_named(container: ContainerProxy, f
         "key": {"partition_key": "p3"},
         "range": {"feed_range": container.feed_range_from_partition_key("p3")},
     }
-    pages = container.query_items(text, max_item_count=2, **named.pop(first)).by_page()
-    found = list(next(pages))
+    pages: Any = container.query_items(text, max_item_count=2, **named.pop(first)).by_page()
+    found: list[Any] = list(next(pages))
     (other,) = named.values()
     for page in container.query_items(text, max_item_count=2, **other).by_page(pages.continuation_token):
         found += list(page)

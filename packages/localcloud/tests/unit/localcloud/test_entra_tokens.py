@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localcloud.entra.access import LocalAuthDisabledError, NamespaceAccess
 from localcloud.entra.audiences import is_cosmos_db, is_event_hubs, is_known, is_service_bus
 from localcloud.entra.identities import ManagedIdentity
-from localcloud.entra.roles import ROLES, RoleAssignment, messaging_rights, roles_at
+from localcloud.entra.roles import ROLES, AssignedRole, Role, RoleAssignment, messaging_rights, roles_at
 from localcloud.entra.tokens import ISSUER, SKEW_S, EntraTokens
 from localcloud.identity.signing_keys import SigningKeys, new_key
 from localcloud.identity.token_claims import signed
@@ -121,7 +121,7 @@ def test_roles_become_rights(roles: Any, hubs: frozenset[Right], bus: frozenset[
     assert messaging_rights("Service Bus", roles, "orders") == bus
 
 
-PARTS = (
+PARTS: tuple[AssignedRole, ...] = (
     RoleAssignment("Azure Event Hubs Data Sender", "Orders"),
     RoleAssignment("Azure Event Hubs Data Receiver", "orders-v*"),
     RoleAssignment("Cosmos DB Built-in Data Reader", "/dbs/shop/colls/orders"),
@@ -147,7 +147,7 @@ def test_a_role_counts_in_its_part_alone(path: str, found: set[Right]) -> None:
 
 
 def test_a_role_in_a_container_counts_below_it() -> None:
-    reader = "Cosmos DB Built-in Data Reader"
+    reader: Role = "Cosmos DB Built-in Data Reader"
     counts = {
         place for place in ("dbs/shop", "dbs/shop/colls/orders", "dbs/shop/colls/o") if reader in roles_at(PARTS, place)
     }
