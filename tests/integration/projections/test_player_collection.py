@@ -32,8 +32,12 @@ class Clock:
 
 
 @pytest.fixture
-def songs(database: CosmosClient) -> SongStore:
-    return SongStore(cosmos.container(database, DATABASE, SONGS))
+async def songs(database: CosmosClient) -> SongStore:
+    """The catalog, without the songs of the test before."""
+    container = cosmos.container(database, DATABASE, SONGS)
+    for item in [item["id"] async for item in container.query_items("SELECT c.id FROM c")]:
+        await container.delete_item(item, item)
+    return SongStore(container)
 
 
 @pytest.fixture
