@@ -7,6 +7,8 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
+from songline.api.guard_settings import AUTH
+from songline.api.limit_settings import REQUESTS
 from songline.api.operations import OPERATIONS, SubjectRule
 from songline.identity.scopes import Scope
 from songline.players.tokens.player_token import PLAYER_SCOPES, new_token
@@ -119,3 +121,24 @@ async def test_while_the_store_is_away_unknown_tokens_get_503(app: FastAPI, stor
 async def test_what_is_not_below_1_keeps_its_form(app: FastAPI) -> None:
     answer = await ask(app, "GET", "/v1/users/user-7/library", [])
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_players_need_a_token_also_where_nobody_else_does(store: Kept) -> None:
+    app = composed({AUTH: "off"})
+    app.state.tokens_of_players = PlayerTokenLookup(store)
+    for method, template in CLOSED:
+        assert error_in(await ask(app, method, asked(template), []))[0] == 401, template
+        assert (await ask(app, method, asked(template), shown(MADE.text))).status == IN, template
+
+
+async def test_guesses_are_counted_and_limited() -> None:
+    app = composed({REQUESTS: "0.5"})
+    app.state.tokens_of_players = PlayerTokenLookup(Kept())
+    statuses = []
+    for _ in range(6):
+        answer = await ask(app, "POST", "/1/submit-listens", shown(MADE.text))
+        assert error_in(answer)[0] == answer.status
+        assert int(answer.headers["x-ratelimit-reset-in"]) >= 0
+        statuses.append(answer.status)
+    assert statuses[0] == 401
+    assert statuses[-1] == 429

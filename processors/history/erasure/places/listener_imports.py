@@ -1,4 +1,4 @@
-"""Imports of histories: a listener's documents in the container `imports`, and files that are still staged."""
+"""What a listener brought along: their documents in the container `imports`, and files that are still staged."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -11,6 +11,8 @@ from songline.processors.history.erasure.job import ErasureJob, HeldRecord, Step
 from songline.processors.ingestion.audio_store import AudioStore
 
 _ALL = "SELECT * FROM c"
+_KINDS = {"import": "imports", "recording": "recordings"}
+"""What is counted, by the kind of document."""
 
 
 class ListenerImports:
@@ -24,17 +26,18 @@ class ListenerImports:
 
     async def run(self, job: ErasureJob) -> StepResult:
         """Delete the listener's imports with what is staged of them."""
-        counts = {"imports": 0, "pages of imports": 0}
+        counts: dict[str, int] = {}
         async for item in self._documents(job.user_id):
             if blob := item.get("blob"):
                 await self._audio.unstage(str(blob))
             with suppress(CosmosResourceNotFoundError):
                 await self._container.delete_item(item["id"], job.user_id)
-                counts["imports" if item.get("kind") == "import" else "pages of imports"] += 1
-        return StepResult({name: count for name, count in counts.items() if count})
+                kind = _KINDS.get(str(item.get("kind")), "pages of imports")
+                counts[kind] = counts.get(kind, 0) + 1
+        return StepResult(counts)
 
     async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
-        """Imports, and pages of the listens that they took."""
+        """Imports, pages of the listens that they took, and recordings that players have named."""
         async for item in self._documents(user_id):
             value = {name: part for name, part in item.items() if not name.startswith("_")}
             yield HeldRecord(place=self.name, kind=str(item.get("kind", "import")), id=str(item["id"]), value=value)
