@@ -1,7 +1,7 @@
 """Listens, and what listeners say of songs, as events. Pure.
 
-The id of a listen's event follows from the listener, the moment and the words, so that a player which repeats itself
-counts once, here and in every reader of the hub.
+The id of a listen's event follows from the listener, the moment and the words, and of an imported one from its import
+too, so that a player which repeats itself counts once, here and in every reader of the hub.
 """
 
 from datetime import datetime
@@ -29,9 +29,11 @@ def words_of(submitted: SubmittedListen) -> SongWords:
     )
 
 
-def listen_key(user_id: str, submitted: SubmittedListen) -> str:
-    """What tells a listen apart from every other: who listened, when, and the folded words."""
-    return derived_id("scrobble", user_id, name_id(words_of(submitted).key), str(submitted.listen.began_ms))
+def listen_key(user_id: str, submitted: SubmittedListen, *import_id: str) -> str:
+    """What tells a listen apart from every other: who listened, when, and the folded words. A listen of an import is
+    that import's own: another one has it too, and keeps it when the first is taken back."""
+    began_ms = str(submitted.listen.began_ms)
+    return derived_id("scrobble", user_id, name_id(words_of(submitted).key), began_ms, *import_id)
 
 
 def played(user_id: str, submitted: SubmittedListen, song_id: str) -> Event:
@@ -59,7 +61,7 @@ def imported(user_id: str, submitted: SubmittedListen, song_id: str, import_id: 
     """A listen of a history that a player hands over."""
     listen = submitted.listen
     return Event(
-        id=listen_key(user_id, submitted),
+        id=listen_key(user_id, submitted, import_id),
         source=SOURCE,
         time=submitted.at,
         data=ListenImported(

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from songline.players.listenbrainz.errors import ListenBrainzError
 from songline.players.listenbrainz.listen_events import imported, listen_key, played
 from songline.players.listenbrainz.submission import MAX_LISTENS, SubmittedListens, read_submission
+from songline.processors.library.actions import parse_actions
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.acceptance import accept
-from songline.schemas.envelope import encode
-from songline.schemas.events import ListenImported, SongPlayed
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import ImportUndone, ListenImported, SongPlayed
+from songline.schemas.library.fold import FoldedLibrary, fold_actions
 
 NOW = datetime(2026, 11, 29, 23, 59, 59, 900_000, tzinfo=UTC)
 BEGAN_S = 1_795_990_000
@@ -65,6 +68,22 @@ def test_a_listen_of_a_history_keeps_its_words() -> None:
         ("Ada feat. Bo",),
     ]
     assert [accept(encode(event), NOW) for event in events] == events
+
+
+def library(*events: Event) -> FoldedLibrary:
+    records = [HubRecord(number, NOW, encode(event)) for number, event in enumerate(events)]
+    return fold_actions(parse_actions(0, records).actions)
+
+
+def test_a_listen_of_two_imports_counts_once_and_stays_when_one_is_taken_back() -> None:
+    (one,) = read(listen(), listen_type="import").listens
+    first, again, other = (imported("user-7", one, "song-1", name) for name in ("import-1", "import-1", "import-2"))
+    assert first.id == again.id
+    assert first.id != other.id, "else it is taken for a copy, and nobody has it once the first import is undone"
+    undone = Event(id="undo-1", source="/tests", time=NOW, data=ImportUndone(user_id="user-7", import_id="import-1"))
+    assert [library(*some).listens for some in ((first, again), (first, other), (first, undone))] == [1, 1, 0]
+    assert library(first, other, undone).listens == library(undone, other).listens == 1
+    assert library(played("user-7", one, "song-1"), first).listens == 1, "reported and imported"
 
 
 def test_what_plays_has_no_moment() -> None:
