@@ -1,18 +1,18 @@
-"""Reads a history: a file of any known format, or a zip archive of such files."""
+"""Reads a history: a file of any known format, by itself or packed by gzip, or a zip archive of such files."""
 
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from songline.processors.imports.recognition import READERS, recognized
+from songline.processors.imports.plain_file import MAX_UNPACKED_BYTES, plain_file
+from songline.processors.imports.recognition import EMPTY, READERS, recognized
 from songline.processors.imports.rows import HistoryRow, ReadOptions, UnreadableHistoryError
 
 ZIP_MAGIC = b"PK\x03\x04"
 EMPTY_ZIP_MAGIC = b"PK\x05\x06"
 MAX_FILES = 10_000
-MAX_UNPACKED_BYTES = 2_000_000_000
-"""Files of an archive, and bytes of all of them, beyond which it is no history that a service exports."""
+"""Files of an archive beyond which it is no history that a service exports."""
 
 KNOWN = (
     "a ListenBrainz export, Spotify's streaming history, Last.fm scrobbles as CSV or JSON, a Maloja export, a "
@@ -28,7 +28,10 @@ def read_history(file: BinaryIO, options: ReadOptions) -> Iterator[tuple[str, Hi
     if magic in (ZIP_MAGIC, EMPTY_ZIP_MAGIC):
         yield from _read_archive(file, options)
         return
+    file = plain_file(file)
     name = recognized(file)
+    if name == EMPTY:
+        return
     if name is None:
         seen = "It is empty" if not magic else "It is no history that is known here"
         more = ""
@@ -58,11 +61,13 @@ def _read_archive(file: BinaryIO, options: ReadOptions) -> Iterator[tuple[str, H
             try:
                 # It gives no more bytes than the entry says that it has.
                 with archive.open(entry) as packed:
-                    found = cast("BinaryIO", packed)
+                    found = plain_file(cast("BinaryIO", packed))
                     name = recognized(found)
                     if name is None:
                         continue
                     known += 1
+                    if name == EMPTY:
+                        continue
                     unpacked += entry.file_size
                     if unpacked > MAX_UNPACKED_BYTES:
                         raise UnreadableHistoryError(

@@ -7,7 +7,7 @@ from typing import BinaryIO, TypeAlias
 
 from songline.processors.imports.bounded import BOM
 from songline.processors.imports.formats.capture import MAGIC, read_capture
-from songline.processors.imports.formats.lastfm_csv import header, read_lastfm_csv
+from songline.processors.imports.formats.lastfm_csv import delimiter_of, header, read_lastfm_csv
 from songline.processors.imports.formats.lastfm_json import read_lastfm_json
 from songline.processors.imports.formats.listenbrainz import read_listenbrainz
 from songline.processors.imports.formats.maloja import read_maloja
@@ -50,15 +50,20 @@ _KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("maloja", ("scrobbles", "artists")),
     ("pano", ("timeMs", "track")),
     ("youtube-music", ("header", "title", "time")),
+    ("lastfm-json", ("scrobbles", "artist")),
     ("lastfm-json", ("artist", "name")),
     ("lastfm-json", ("recenttracks",)),
 )
+EMPTY = "empty"
+"""The format of a list of nothing, as services write it for a year without a listen. It has no reader."""
+
 _KEY = re.compile(r'"([A-Za-z_#@]{2,40})"\s*:')
 _EMPTY_MALOJA = re.compile(r'"scrobbles"\s*:\s*\[\s*\]')
 
 
 def recognized(file: BinaryIO) -> str | None:
-    """The name of the format of `file`, which is read from its begin afterwards; None for none that is known."""
+    """The name of the format of `file`, which is read from its begin afterwards; EMPTY for a list of nothing, None for
+    no history that is known."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
     return format_of(head)
@@ -72,6 +77,8 @@ def format_of(head: bytes) -> str | None:
     if text.startswith("#AUDIOSCROBBLER/"):
         return "rockbox"
     name = None
+    if text.rstrip() == "[]":
+        return EMPTY
     if text[:1] in ("{", "["):
         name = _json_format(text)
     elif text[:1] == "<" and "outer-cell" in text and "YouTube" in text:
@@ -90,11 +97,13 @@ def _json_format(text: str) -> str | None:
 
 def _is_scrobbles(text: str) -> bool:
     """Whether the first line is a header of scrobbles, or four values of which the last is a moment."""
-    lines = [line for line in text.splitlines()[:20] if line.strip()]
+    # A line end inside quotes is part of a value, so that the ends stay.
+    lines = [line for line in text.splitlines(keepends=True)[:60] if line.strip()]
+    if not lines:
+        return False
     try:
-        rows = list(csv.reader(lines[:3]))
+        if header(next(csv.reader(lines[:1], delimiter=delimiter_of(lines[0])), [])) is not None:
+            return True
+        return any(len(row) == 4 and english_ms(row[3]) is not None for row in csv.reader(lines))
     except csv.Error:
         return False
-    if not rows:
-        return False
-    return header(rows[0]) is not None or any(len(row) == 4 and english_ms(row[3]) is not None for row in rows)

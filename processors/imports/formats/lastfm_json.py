@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from songline.processors.imports.bounded import lines, whole_document
+from songline.processors.imports.formats.lastfm_csv import MILLISECONDS_FROM
 from songline.processors.imports.json_rows import broken_json, field
-from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
+from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of, whole
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -32,12 +33,20 @@ def lastfm_scrobble(place: str, track: Any) -> HistoryRow:
     return made_row(
         place,
         ORIGIN,
-        milliseconds_of(field(track, "date", "uts")),
-        track.get("name"),
+        _began_ms(track.get("date")),
+        track.get("name") or track.get("track"),
         [_text(track.get("artist"))],
         album=_text(track.get("album")),
         mbid=track.get("mbid"),
     )
+
+
+def _began_ms(date: Any) -> int | None:
+    """The moment of a date: `uts` in seconds, or, as other programs write it, a number of milliseconds."""
+    if isinstance(date, dict):
+        return milliseconds_of(date.get("uts"))
+    number = whole(date)
+    return milliseconds_of(date) if number is None or number < MILLISECONDS_FROM else number
 
 
 def _tracks(file: BinaryIO) -> Iterator[Any]:

@@ -22,11 +22,15 @@ class MalojaExport(Struct, frozen=True):
 
 
 class MalojaScrobble(Struct, frozen=True):
-    """A scrobble. `track` has `artists`, `title`, `album` or null, and `length` in seconds."""
+    """A scrobble. `track` has `artists`, `title`, `album` or null, and `length` in seconds; exports of earlier versions
+    have these beside the time."""
 
     time: Any = None
     track: Any = None
     duration: Any = None
+    artists: Any = None
+    title: Any = None
+    album: Any = None
 
 
 _export = Decoder(MalojaExport, "not-a-history")
@@ -43,14 +47,17 @@ def read_maloja(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
         if isinstance(row, SkippedRow):
             yield row
             continue
-        artists = field(row.track, "artists")
+        track = row.track
+        if not isinstance(track, dict):
+            track = {"artists": row.artists, "title": row.title, "album": row.album}
+        artists, album = field(track, "artists"), field(track, "album")
         yield made_row(
             place,
             ORIGIN,
             milliseconds_of(row.time),
-            field(row.track, "title"),
+            field(track, "title"),
             artists if isinstance(artists, list) else [artists],
-            album=field(row.track, "album", "albumtitle") or field(row.track, "album", "name"),
+            album=album if isinstance(album, str) else field(album, "albumtitle") or field(album, "name"),
             played_ms=milliseconds_of(row.duration),
-            duration_ms=milliseconds_of(field(row.track, "length")),
+            duration_ms=milliseconds_of(field(track, "length")),
         )
