@@ -58,8 +58,8 @@ def charts(
     scopes: dict[str, list[tuple[str, str, int]]] = {}
     for kind, song, region, seconds in moved:
         fact = facts.get(song)
-        genre = fact.genre if isinstance(fact, SongUploaded) else None
-        names = ["global", f"genre:{genre or 'unknown'}"]
+        genres = {fact.genre, *(fact.genres or ())} - {None} if isinstance(fact, SongUploaded) else set()
+        names = ["global", *(f"genre:{genre}" for genre in genres or {"unknown"})]
         if region is not None:
             names.append(f"region:{region}")
         for name in names:

@@ -238,11 +238,16 @@ def outdated(keys: list[str], number: int, now_ms: int) -> list[str]:
     return found
 
 
+def _more_genres(data: SongUploaded) -> tuple[str, ...]:
+    """The genres of an upload beside `genre`, each once."""
+    return tuple(one for one in dict.fromkeys(data.genres or ()) if one != data.genre)
+
+
 def _fact(event: Event, offset: int, logged_ms: int, key: IdentityKey) -> SongFact:
     data, time_ms, again = event.data, milliseconds(event.time), event.resubmit_of is not None
     uploader = key.uploader(data.user_id, data.song_id)
     if isinstance(data, SongUploaded):
         claim = Claim(logged_ms // 1_000 if logged_ms >= 0 else UNDATED_S, offset)
         words = (data.title, data.artist, data.genre)
-        return SongFact(data.song_id, time_ms, offset, False, *words, uploader, claim, again, is_keyed=True)
+        return SongFact(data.song_id, time_ms, offset, False, *words, uploader, claim, again, True, _more_genres(data))
     return SongFact(data.song_id, time_ms, offset, True, user_id=uploader, again=again, is_keyed=True)

@@ -34,7 +34,7 @@ from songline.processors.trending.validation import (
     saved_key,
 )
 from songline.schemas.ownership import NOBODY, UNDATED_S
-from songline.schemas.types import GENRE_PATTERN, NAME_PREFIX
+from songline.schemas.types import GENRE_PATTERN, GENRES_MAX, NAME_PREFIX
 
 MAX_REGION = 26 * 26
 
@@ -102,8 +102,11 @@ def check_fact(fact: SongFact, shard: int, limits: StageLimits, earliest_claim_s
     if fact.claim is not None:
         check_number("claim.second", fact.claim.second, earliest_claim_s, UNDATED_S)
         check_number("claim.position", fact.claim.position, 0, fact.offset)
-    if fact.genre is not None and _GENRE.search(fact.genre) is None:
-        raise broken(f"{fact.genre[:80]!r} is no genre")
+    if len(fact.more_genres) > GENRES_MAX:
+        raise broken(f"{len(fact.more_genres)} more genres, expected at most {GENRES_MAX}")
+    for genre in (fact.genre, *fact.more_genres):
+        if genre is not None and _GENRE.search(genre) is None:
+            raise broken(f"{genre[:80]!r} is no genre")
     for field in fact.__struct_fields__:
         value = getattr(fact, field)
         if isinstance(value, str) and len(value) > MAX_TEXT:

@@ -38,7 +38,8 @@ class SongFact(Struct, frozen=True, array_like=True):
 
     `claim`: where the user's first upload of the song stands in that partition. `again`: the event had been parked and
     was sent again. `is_keyed`: the user is known by `IdentityKey.uploader`; by their id in facts of earlier releases.
-    Facts that were sent and saved before they had users have neither `user_id` nor `claim`.
+    Facts that were sent and saved before they had users have neither `user_id` nor `claim`. `more_genres`: those beside
+    `genre`; facts of earlier releases have none.
     """
 
     song_id: str
@@ -52,6 +53,12 @@ class SongFact(Struct, frozen=True, array_like=True):
     claim: Claim | None = None
     again: bool = False
     is_keyed: bool = False
+    more_genres: tuple[str, ...] = ()
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """All genres."""
+        return self.more_genres if self.genre is None else (self.genre, *self.more_genres)
 
     @property
     def position(self) -> int:

@@ -1,4 +1,4 @@
-"""The facts of a shard's songs: title, artist, genre, and whether a song is removed."""
+"""The facts of a shard's songs: title, artist, genres, and whether a song is removed."""
 
 from collections.abc import Iterator, Mapping
 
@@ -46,10 +46,10 @@ class SongFacts:
         """All songs of which facts are known."""
         return list(self._facts)
 
-    def genre(self, song_id: str) -> str:
-        """The song's genre; UNKNOWN_GENRE where it is not known."""
+    def genres(self, song_id: str) -> tuple[str, ...]:
+        """The song's genres; UNKNOWN_GENRE where none is known."""
         fact = self.of(song_id)
-        return fact.genre if fact is not None and fact.genre is not None else UNKNOWN_GENRE
+        return (fact.genres if fact is not None else ()) or (UNKNOWN_GENRE,)
 
     def removed(self, song_id: str) -> bool:
         """Whether the song's owner has removed it."""
@@ -147,9 +147,9 @@ def _is_clear(fact: SongFact) -> bool:
     return fact.user_id != NOBODY and not fact.is_keyed
 
 
-def _shown(fact: SongFact | None) -> tuple[bool, str | None, str | None, str | None] | None:
+def _shown(fact: SongFact | None) -> tuple[bool, str | None, str | None, str | None, tuple[str, ...]] | None:
     """What charts show of a fact."""
-    return None if fact is None else (fact.removed, fact.title, fact.artist, fact.genre)
+    return None if fact is None else (fact.removed, fact.title, fact.artist, fact.genre, fact.more_genres)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -1,9 +1,11 @@
-"""Which of a shard's songs are of which genre, and which of them are removed."""
+"""Which of a shard's songs are of which genres, and which of them are removed."""
 
 import numpy as np
 
 from songline.processors.trending.song_index import Ints
 from songline.schemas.documents import UNKNOWN_GENRE
+
+_UNKNOWN = (UNKNOWN_GENRE,)
 
 
 class SongGenres:
@@ -11,22 +13,24 @@ class SongGenres:
 
     def __init__(self) -> None:
         self._songs: dict[str, set[int]] = {}
-        self._genre: list[str] = []
+        self._genres: list[tuple[str, ...]] = []
         self.removed: set[int] = set()
 
     def cover(self, count: int) -> None:
         """Know the songs below the number `count`."""
-        if count > len(self._genre):
-            added = range(len(self._genre), count)
+        if count > len(self._genres):
+            added = range(len(self._genres), count)
             self._songs.setdefault(UNKNOWN_GENRE, set()).update(added)
-            self._genre += [UNKNOWN_GENRE] * len(added)
+            self._genres += [_UNKNOWN] * len(added)
 
-    def place(self, number: int, genre: str, *, removed: bool) -> None:
-        """Put a song into its genre, and out of the others."""
+    def place(self, number: int, genres: tuple[str, ...], *, removed: bool) -> None:
+        """Put a song into its genres, and out of the others."""
         self.cover(number + 1)
-        self._songs[self._genre[number]].discard(number)
-        self._songs.setdefault(genre, set()).add(number)
-        self._genre[number] = genre
+        for genre in self._genres[number]:
+            self._songs[genre].discard(number)
+        for genre in genres:
+            self._songs.setdefault(genre, set()).add(number)
+        self._genres[number] = genres
         if removed:
             self.removed.add(number)
         else:
@@ -38,7 +42,7 @@ class SongGenres:
 
     def of(self, songs: set[int]) -> set[str]:
         """The genres of some songs."""
-        return {self._genre[song] for song in songs}
+        return {genre for song in songs for genre in self._genres[song]}
 
     def songs(self, genre: str) -> Ints:
         """The songs of a genre."""

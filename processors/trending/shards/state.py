@@ -220,8 +220,8 @@ class Shard:
         self._genres.cover(len(self.songs))
 
     def _place(self, song_id: str) -> None:
-        """Put a song into the genre that its facts say."""
-        self._genres.place(self.songs[song_id], self._facts.genre(song_id), removed=self._facts.removed(song_id))
+        """Put a song into the genres that its facts say."""
+        self._genres.place(self.songs[song_id], self._facts.genres(song_id), removed=self._facts.removed(song_id))
 
     def _label(self, song_id: str) -> SongLabel:
         fact = self._facts.of(song_id)

@@ -73,8 +73,15 @@ def payload(random: Random, user: str) -> Payload:
             return SongUnliked(user_id=user, song_id=song, region=perhaps)
         case "upload":
             title, genre = random.choice(["One", "Two"]), random.choice([None, "rock", "jazz"])
+            genres = random.choice([None, ("rock",), ("jazz", "rock"), ("rock", "pop", "jazz")])
             return SongUploaded(
-                user_id=user, song_id=song, title=title, artist="Somebody", duration_ms=200_000, genre=genre
+                user_id=user,
+                song_id=song,
+                title=title,
+                artist="Somebody",
+                duration_ms=200_000,
+                genre=genre,
+                genres=genres,
             )
         case _:
             return SongRemoved(user_id=user, song_id=song)

@@ -190,16 +190,19 @@ def test_a_report_has_what_is_new_and_a_whole_one_everything() -> None:
     assert reported.report([("k", two)], whole=True) == (["a", "b"], {"k": two})
 
 
-def test_a_song_is_of_one_genre_at_a_time() -> None:
+def test_a_song_is_of_all_its_genres_and_no_others() -> None:
     genres = SongGenres()
     genres.cover(2)
-    genres.place(1, "pop", removed=False)
-    genres.place(3, "pop", removed=True)
+    genres.place(1, ("pop", "jazz"), removed=False)
+    genres.place(3, ("pop",), removed=True)
     assert sorted(genres.songs("pop").tolist()) == [1, 3]
     assert sorted(genres.songs(UNKNOWN_GENRE).tolist()) == [0, 2]
     assert genres.removed == {3}
-    genres.place(3, UNKNOWN_GENRE, removed=False)
-    assert genres.of({1, 3}) == {"pop", UNKNOWN_GENRE}
+    genres.place(3, (UNKNOWN_GENRE,), removed=False)
+    assert genres.of({1, 3}) == {"pop", "jazz", UNKNOWN_GENRE}
+    assert genres.songs("jazz").tolist() == [1]
+    genres.place(1, ("jazz",), removed=False)
+    assert genres.songs("pop").tolist() == []
     assert not genres.removed
 
 

@@ -137,10 +137,10 @@ def test_what_is_sent_again_does_not_bring_back_what_was_removed_later() -> None
     assert (held.title, held.claim, held.again) == ("Three", Claim(1, 1), False)
 
 
-def visible(facts: SongFacts) -> tuple[bool, str | None, str]:
+def visible(facts: SongFacts) -> tuple[bool, str | None, tuple[str, ...]]:
     held = facts.of("song-1")
     title = None if held is None else held.title
-    return facts.removed("song-1"), title, facts.genre("song-1")
+    return facts.removed("song-1"), title, facts.genres("song-1")
 
 
 def test_strangers_take_no_room() -> None:

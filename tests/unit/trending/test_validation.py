@@ -121,6 +121,8 @@ def test_counts_that_do_not_fit_together_stop_no_report() -> None:
         ({"facts": [SongFact("name:one", 0, 0, True)]}, "known by name only"),
         ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "One")]}, "'One' is no genre"),
         ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "a:b")]}, "'a:b' is no genre"),
+        ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "a", more_genres=("B",))]}, "'B' is no genre"),
+        ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "a", more_genres=("b",) * 11)]}, "11 more genres"),
         ({"facts": [SongFact("song-1", 2**63, 0, False)]}, "time_ms is"),
         ({"facts": [SongFact("song-1", 0, -1, False)]}, "offset is"),
         ({"facts": [SongFact("song-1", 0, 1, True, user_id="no user")]}, "user_id"),
