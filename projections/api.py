@@ -42,6 +42,7 @@ from songline.projections.live.routes import Followed
 from songline.projections.live.snapshot import STALE_S, Live
 from songline.projections.live.worker_reports import WorkerReports
 from songline.projections.live_version import VersionedStores
+from songline.projections.matches import routes as match_api
 from songline.projections.parked import routes as parked_api
 from songline.projections.parked.queries import ParkedAnswer
 from songline.projections.plays import routes as plays_api
@@ -65,6 +66,7 @@ from songline.schemas.erasures import ErasureAnswer
 from songline.schemas.imports import ImportAnswer, ImportsAnswer
 from songline.schemas.ingestions import IngestionAnswer
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
+from songline.schemas.match_answers import MatchAnswer, MatchesAnswer, NamedSongAnswer
 from songline.schemas.plays import SongPlays
 from songline.schemas.session import SessionAnswer
 from songline.schemas.songs import SongAnswer, SongsAnswer
@@ -84,6 +86,9 @@ SERVED = (
     Library,
     LibrarySummary,
     Live,
+    MatchAnswer,
+    MatchesAnswer,
+    NamedSongAnswer,
     ParkedAnswer,
     Problem,
     Recent,
@@ -131,7 +136,8 @@ def create(
                 return DocumentStore(cosmos.container(client, DATABASE, name))
 
             versions = app.state.versions = VersionedStores(store(PROJECTIONS), store, time.monotonic)
-            songs = app.state.songs = SongVersions(versions, store(NAMES))
+            names = app.state.names = store(NAMES)
+            songs = app.state.songs = SongVersions(versions, names)
             app.state.ingestions = store(INGESTIONS)
             app.state.imported = store(IMPORTS)
             app.state.broadcast = broadcast
@@ -183,6 +189,7 @@ def create(
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
     import_api.routes(app)
+    match_api.routes(app)
     parked_api.routes(app)
     past.install(app)
     staleness.install(app)

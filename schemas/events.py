@@ -19,6 +19,7 @@ from songline.schemas.types import (
     Isrc,
     Mbid,
     MediaType,
+    NameId,
     Origin,
     OwnedId,
     Region,
@@ -139,7 +140,38 @@ class ImportUndone(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
         return ""
 
 
-Payload: TypeAlias = SongPlayed | SongLiked | SongUnliked | SongUploaded | SongRemoved | ListenImported | ImportUndone
+class NameMatched(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A song that was known by `name` only is the song `song_id` of the catalog: `user_id` says so. What listeners do
+    with the name from then on counts for that song, and what they did before does so from the next rebuild on."""
+
+    user_id: Id
+    name: NameId
+    song_id: OwnedId
+
+
+class NameUnmatched(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What was said of `name` by a NameMatched does not hold any more: it is a song that is known by name only."""
+
+    user_id: Id
+    name: NameId
+
+    @property
+    def song_id(self) -> str:
+        """The name: it is about no song of the catalog."""
+        return self.name
+
+
+Payload: TypeAlias = (
+    SongPlayed
+    | SongLiked
+    | SongUnliked
+    | SongUploaded
+    | SongRemoved
+    | ListenImported
+    | ImportUndone
+    | NameMatched
+    | NameUnmatched
+)
 FormerPayload: TypeAlias = SongPlayedV1
 
 EVENTS: dict[str, tuple[int, type[Payload]]] = {
@@ -150,6 +182,8 @@ EVENTS: dict[str, tuple[int, type[Payload]]] = {
     "songline.song.removed": (1, SongRemoved),
     "songline.listen.imported": (1, ListenImported),
     "songline.import.undone": (1, ImportUndone),
+    "songline.name.matched": (1, NameMatched),
+    "songline.name.unmatched": (1, NameUnmatched),
 }
 """Logical name to (today's version, payload type)."""
 

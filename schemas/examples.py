@@ -20,6 +20,8 @@ from songline.schemas.envelope import Event
 from songline.schemas.events import (
     ImportUndone,
     ListenImported,
+    NameMatched,
+    NameUnmatched,
     Payload,
     SongLiked,
     SongPlayed,
@@ -58,6 +60,8 @@ _PAYLOADS: tuple[Payload, ...] = (
         played_ms=184_000,
     ),
     ImportUndone(user_id="user-7", import_id="019aabd1-5b7b-7000-8000-0000000000a1"),
+    NameMatched(user_id="user-1", name="name:9f86d081884c7d659a2feaa0c55ad015", song_id="song-42"),
+    NameUnmatched(user_id="user-1", name="name:9f86d081884c7d659a2feaa0c55ad015"),
 )
 
 EVENTS: dict[type[Payload], Event] = {

@@ -4,7 +4,7 @@ An ISRC and a MusicBrainz id say it exactly. Otherwise title and artist decide, 
 known: a live recording has the same words. What matches nothing is a song that is known by name only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -55,16 +55,17 @@ class SongMatch(Struct, frozen=True):
     how: How
 
 
-def resolve(song: SongWords, candidates: Iterable[SongCandidate], joins: Mapping[str, str]) -> SongMatch:
-    """The song that the words mean. `joins` has songs by the id of the name that was joined with them.
+def resolve(song: SongWords, candidates: Iterable[SongCandidate], joined: Container[str]) -> SongMatch:
+    """The song that the words mean. `joined` has the names of which somebody said which song they are: events are of
+    the name then, and whatever reads them knows the song, also after that was taken back.
 
     Of several candidates with the same words the one whose length is nearest is meant, then the oldest: the order of
     `candidates` changes nothing.
     """
     key = song.key
     name = name_id(key)
-    if name in joins:
-        return SongMatch(joins[name], "joined")
+    if name in joined:
+        return SongMatch(name, "joined")
     found = sorted(candidates, key=lambda one: (one.uploaded_ms, one.song_id))
     for one in found:
         if song.isrc is not None and one.isrc == song.isrc:

@@ -15,6 +15,7 @@ END = r"$(?!\n)"
 ID_PATTERN = rf"^(?!\.+$)[A-Za-z0-9._:-]{{1,128}}{END}"
 # Ids of songs that are known by name only begin so: nobody uploads one, and so nobody owns one.
 NAME_PREFIX = "name:"
+NAME_ID_PATTERN = rf"^{NAME_PREFIX}[A-Za-z0-9._:-]{{1,123}}{END}"
 OWNED_ID_PATTERN = rf"^(?!{NAME_PREFIX})(?!\.+$)[A-Za-z0-9._:-]{{1,128}}{END}"
 # What msgspec reads: RFC 3339 with an offset, in which it also passes over a missing colon.
 MOMENT_PATTERN = (
@@ -52,6 +53,7 @@ PATTERNS = {
     ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-], not dots only",
     OWNED_ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-], not dots only, not beginning with name:, "
     "which is for songs that are known by name only and belong to nobody",
+    NAME_ID_PATTERN: "name: and 1 to 123 characters of [A-Za-z0-9._:-], the id of a song that is known by name only",
     ORIGIN_PATTERN: "1 to 64 of lower-case letters, digits and ._-, not a sign first",
     ISRC_PATTERN: "an ISRC as 12 characters without hyphens, in upper case, such as DEA123456789",
     MBID_PATTERN: "a MusicBrainz id, a UUID in lower case",
@@ -69,6 +71,7 @@ PATTERNS = {
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description=PATTERNS[ID_PATTERN])]
 OwnedId = Annotated[str, Meta(pattern=OWNED_ID_PATTERN, description=PATTERNS[OWNED_ID_PATTERN])]
+NameId = Annotated[str, Meta(pattern=NAME_ID_PATTERN, description=PATTERNS[NAME_ID_PATTERN])]
 DurationMs = Annotated[int, Meta(ge=0, le=DAY_MS, description="milliseconds, 0 to 24 h")]
 HeardMs = Annotated[int, Meta(ge=1, le=DAY_MS, description="milliseconds, more than none, to 24 h")]
 Region = Annotated[

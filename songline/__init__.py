@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from songline.schemas.events import (
         ImportUndone,
         ListenImported,
+        NameMatched,
+        NameUnmatched,
         Payload,
         SongLiked,
         SongPlayed,
@@ -43,6 +45,8 @@ __all__ = [
     "EventPublisher",
     "ImportUndone",
     "ListenImported",
+    "NameMatched",
+    "NameUnmatched",
     "OutboxFullError",
     "OutboxLockedError",
     "Outcome",
@@ -69,6 +73,10 @@ _MODULES = {
     "schemas.events": (
         "ImportUndone",
         "ListenImported",
+        "NameMatched",
+        "NameUnmatched",
+        "NameMatched",
+        "NameUnmatched",
         "Payload",
         "SongLiked",
         "SongPlayed",

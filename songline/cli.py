@@ -15,6 +15,7 @@ COMMANDS = {
     "simulate": "Send or write the events of simulated listeners.",
     "upload": "Upload songs from files and folders.",
     "import": "Bring along what a listener heard elsewhere.",
+    "match": "Say which song a name is, or take that back.",
     "dlq": "List, show, resubmit or discard dead letters.",
     "parked": "List, show, resubmit or discard parked records.",
     "chart": "Show a chart, once or live.",

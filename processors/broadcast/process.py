@@ -36,7 +36,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
             return lambda partition, retries: BroadcastPartitionProcessor(topic.send, retries)
 
         definition = ProjectionDefinition(
-            READER, BROADCAST_GROUP, BROADCAST, "id", open_with, watch_forgotten=watch_forgotten
+            READER, BROADCAST_GROUP, BROADCAST, "id", open_with, watch_renamed=watch_forgotten
         )
         await run_projection(definition, environment, stop)
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from msgspec import Struct, structs
 
 from songline.processors.runtime.hub_record import HubRecord
-from songline.processors.runtime.song_events import song_events
+from songline.processors.runtime.song_events import MATCH_TYPES, SONG_TYPES, song_events
 from songline.schemas.envelope import Event
 from songline.schemas.errors import PoisonError
-from songline.schemas.events import SongUploaded
+from songline.schemas.events import NameMatched, NameUnmatched, SongUploaded
+from songline.schemas.name_matches import LEAD_S, MatchStatement
 from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from songline.schemas.search import FOLDING, folded, song_words
 from songline.schemas.songs import Fact, Song, SongDocument, filed
@@ -20,19 +21,25 @@ READER = "catalog"
 
 class ParsedSongBatch(Struct, frozen=True):
     """The records of a batch, parsed: by song, the last fact of each user (`facts`) and the facts of events that were
-    parked and sent again (`resubmitted`); by position, what can't be decoded."""
+    parked and sent again (`resubmitted`); what is said of names, in order; by position, what can't be decoded."""
 
     facts: dict[str, tuple[Fact, ...]]
     resubmitted: dict[str, tuple[Fact, ...]]
     poison: dict[int, PoisonError]
+    matches: tuple[tuple[str, MatchStatement], ...] = ()
 
 
-def parse_songs(records: Iterable[HubRecord]) -> ParsedSongBatch:
-    """The facts about songs in `records` of one partition. Events of other types are skipped."""
+def parse_songs(records: Iterable[HubRecord], partition: str = "0") -> ParsedSongBatch:
+    """The facts about songs in `records` of one partition, and what is said of names. Events of other types are
+    skipped."""
     facts: dict[str, dict[str, Fact]] = {}
     resubmitted: dict[str, tuple[Fact, ...]] = {}
     poison: dict[int, PoisonError] = {}
-    for record, event in song_events(records, READER, poison):
+    matches: list[tuple[str, MatchStatement]] = []
+    for record, event in song_events(records, READER, poison, SONG_TYPES | MATCH_TYPES):
+        if isinstance(event.data, NameMatched | NameUnmatched):
+            matches.append((event.data.name, _statement(event.data, record, int(partition))))
+            continue
         song_id, user_id = event.data.song_id, event.data.user_id
         fact = fact_of(event, record.position, record.enqueued_at)
         if event.resubmit_of is not None:
@@ -40,7 +47,8 @@ def parse_songs(records: Iterable[HubRecord]) -> ParsedSongBatch:
             continue
         by_user = facts.setdefault(song_id, {})
         by_user[user_id] = merge(by_user[user_id], fact) if user_id in by_user else fact
-    return ParsedSongBatch({song_id: tuple(found.values()) for song_id, found in facts.items()}, resubmitted, poison)
+    last = {song_id: tuple(found.values()) for song_id, found in facts.items()}
+    return ParsedSongBatch(last, resubmitted, poison, tuple(matches))
 
 
 def fact_of(event: Event, position: int, enqueued_at: datetime | None) -> Fact:
@@ -82,6 +90,14 @@ def document_of(song_id: str, known: Mapping[Key, Fact]) -> SongDocument:
         genre=song.genre,
         words=song_words(song.title, song.artist, song.artists or (), song.album, song.genres or ()),
         folding=FOLDING,
+    )
+
+
+def _statement(data: NameMatched | NameUnmatched, record: HubRecord, partition: int) -> MatchStatement:
+    said_s = enqueued_second(record.enqueued_at)
+    song_id = data.song_id if isinstance(data, NameMatched) else None
+    return MatchStatement(
+        said_s=said_s, partition=partition, position=record.position, from_s=said_s + LEAD_S, song_id=song_id
     )
 
 

@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
 
-from songline.cloud import kafka
+from songline.cloud import cosmos, kafka
 from songline.cloud.wrong_settings import read_settings
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import READER
+from songline.processors.catalog.match_store import MatchStore
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.refolding import refold
 from songline.processors.catalog.song_store import SongStore
@@ -21,7 +23,7 @@ from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
-from songline.schemas.channels import CATALOG, CATALOG_GROUP, SONGS
+from songline.schemas.channels import CATALOG, CATALOG_GROUP, DATABASE, NAMES, SONGS
 from songline.schemas.projections import LiveVersionDocument
 
 PREFIX = "SONGLINE_CATALOG_"
@@ -36,21 +38,25 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
 
     refolding: list[asyncio.Task[int]] = []
 
+    names = cosmos.client(environment.cloud.cosmos)
+    matches = MatchStore(cosmos.container(names, DATABASE, NAMES), time.time)
+
     def open_with(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
         songs = SongStore(container)
         refolding.append(asyncio.create_task(refold(container, songs)))
         topic = CompactedTopicWriter(producer, songs)
-        return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic.publish, retries)
+        return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic.publish, retries, matches)
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:
         definition = ProjectionDefinition(
-            READER, CATALOG_GROUP, SONGS, "id", open_with, needs, watch_forgotten=watch_forgotten
+            READER, CATALOG_GROUP, SONGS, "id", open_with, needs, watch_renamed=watch_forgotten
         )
         await run_projection(definition, environment, stop)
     finally:
         for task in refolding:
             task.cancel()
+        await names.close()
         # The partition's next reader publishes what could not be published by then.
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):

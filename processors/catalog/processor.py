@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from songline.processors.catalog.fold import ParsedSongBatch, parse_songs
+from songline.processors.catalog.match_store import MatchStore
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
@@ -16,7 +17,8 @@ IN_FLIGHT = 8
 
 class CatalogPartitionProcessor:
     """A partition of `music-events`. It holds nothing between two batches. `publish` returns once readers of the hub
-    `catalog` get a song that was written."""
+    `catalog` get a song that was written. `matches` keeps what is said of names, where
+    that is kept."""
 
     def __init__(
         self,
@@ -24,11 +26,13 @@ class CatalogPartitionProcessor:
         songs: SongStore,
         publish: Callable[[StoredSong], Awaitable[None]],
         retries: PersistentRetry,
+        matches: MatchStore | None = None,
     ) -> None:
         self._partition = partition
         self._songs = songs
         self._publish = publish
         self._retries = retries
+        self._matches = matches
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     @property
@@ -38,10 +42,12 @@ class CatalogPartitionProcessor:
 
     async def process(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         """Return once the songs are written and published, with what can't be decoded, by position."""
-        batch = parse_songs(records)
+        batch = parse_songs(records, self._partition)
         async with asyncio.TaskGroup() as group:
             for song_id in batch.facts.keys() | batch.resubmitted.keys():
                 group.create_task(self._retries.run(partial(self._write, song_id, batch), writes_item=True))
+        for name, said in batch.matches if self._matches is not None else ():
+            await self._retries.run(partial(self._matches.apply, name, said), writes_item=True)
         return batch.poison
 
     async def flush(self) -> None:

@@ -13,7 +13,7 @@ from songline.schemas.envelope import Event
 from songline.schemas.event_time import MAX_FUTURE
 from songline.schemas.events import ListenImported
 from songline.schemas.resolver import SongCandidate, SongMatch, SongWords
-from songline.schemas.song_names import SongName, is_name_id, name_id, song_name
+from songline.schemas.song_names import SongName, name_id, song_name
 
 SOURCE = "/processors/imports"
 UNKNOWN_ARTIST = "Unknown artist"
@@ -83,7 +83,7 @@ def imported_batch(
             tally.count_skipped(format_name, "duplicate")
             continue
         if sighting in (Sighting.NEW, Sighting.AGAIN):
-            tally.count_taken(format_name, is_matched=not is_name_id(match.song_id))
+            tally.count_taken(format_name, is_matched=match.how != "name")
         else:
             tally.count_known(format_name)
         if sighting in (Sighting.NEW, Sighting.OTHERS):

@@ -11,6 +11,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from songline.cloud.cosmos import Container
 from songline.processors.runtime import live_version
+from songline.processors.runtime.match_watch import MatchWatch
 from songline.schemas.channels import NAMES, PROJECTIONS, SONGS
 from songline.schemas.decoding import convert
 from songline.schemas.projections import DamagedVersionError, container_of
@@ -28,15 +29,15 @@ from songline.schemas.songs import SongDocument
 CONTAINER = Container(NAMES, partition_key="/shard", indexed=("/kind/?",))
 
 KEPT_S = 60.0
-"""Seconds for which the live version, and what was joined, are taken to be the same."""
+"""Seconds for which the live version is taken to be the same."""
+MATCHES_KEPT_S = 2.0
+"""Seconds for which the matches of names are taken to be the same."""
 ROOM = 50_000
 AT_ONCE = 50
 """Titles that one query asks for."""
 MAX_OPERATIONS = 100
 WRITES_AT_ONCE = 16
 _RETRY_WITH = 449
-
-_JOINS = "SELECT c.name, c.songId FROM c WHERE c.kind = 'join'"
 
 
 class SongResolution:
@@ -49,7 +50,8 @@ class SongResolution:
         self._steady = steady
         self._read_s = float("-inf")
         self._songs: ContainerProxy | None = None
-        self._joins: Mapping[str, str] = {}
+        self._matches = MatchWatch(open_container(NAMES))
+        self._matches_s = float("-inf")
         self._candidates: OrderedDict[str, list[SongCandidate]] = OrderedDict()
         self._written: OrderedDict[str, None] = OrderedDict()
 
@@ -67,7 +69,8 @@ class SongResolution:
         keys = list(missing)
         for start in range(0, len(keys), AT_ONCE):
             await self._read(container, {key: missing[key] for key in keys[start : start + AT_ONCE]})
-        found = {song: resolve(song, self._candidates[title_key(song.title)], self._joins) for song in wanted}
+        joined = self._matches.matches.joined
+        found = {song: resolve(song, self._candidates[title_key(song.title)], joined) for song in wanted}
         while len(self._candidates) > ROOM:
             self._candidates.popitem(last=False)
         return found
@@ -112,14 +115,15 @@ class SongResolution:
         """The container of the live version's songs. What is cached is dropped after KEPT_S seconds, so that songs that
         came meanwhile are found."""
         now_s = self._steady()
+        if now_s - self._matches_s >= MATCHES_KEPT_S:
+            await self._matches.refresh()
+            self._matches_s = now_s
         if self._songs is None or now_s - self._read_s >= KEPT_S:
             try:
                 live = await live_version.read(self._open_container(PROJECTIONS), SONGS)
             except DamagedVersionError as error:
                 raise CosmosHttpResponseError(status_code=_RETRY_WITH, message=str(error)) from None  # type: ignore[no-untyped-call]
             self._songs = self._open_container(container_of(SONGS, live.version))
-            names = self._open_container(NAMES)
-            self._joins = {str(item["name"]): str(item["songId"]) async for item in names.query_items(_JOINS)}
             self._candidates.clear()
             self._read_s = now_s
         return self._songs

@@ -11,6 +11,8 @@ from songline.schemas.event_time import check_enqueued
 from songline.schemas.events import (
     ImportUndone,
     ListenImported,
+    NameMatched,
+    NameUnmatched,
     Payload,
     SongLiked,
     SongPlayed,
@@ -61,6 +63,8 @@ def parse_actions(partition: int, records: Iterable[HubRecord]) -> ParsedActionB
         data, ms_played = event.data, 0
         if is_forgotten(data.user_id):
             continue  # An event that the archive kept for the charts: nobody's library has it.
+        if isinstance(data, NameMatched | NameUnmatched):
+            continue  # Of what names mean the worker is told apart.
         if isinstance(data, SongPlayed) and not is_listen(data.played_ms, data.duration_ms):
             continue
         if isinstance(data, SongPlayed | ListenImported):

@@ -2,7 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
@@ -17,10 +18,12 @@ from songline.processors.library.processor import SHELVES_PER_PARTITION, Library
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime import live_version
 from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.processors.runtime.match_watch import watch_matches
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
+from songline.processors.runtime.record_renaming import ChainedRenaming, RecordRenaming
 from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_GROUP, LIBRARY_SHELVES, PROJECTIONS
 from songline.schemas.projections import FIRST_VERSION, LiveVersionDocument
 
@@ -65,6 +68,13 @@ class LibraryParts:
         return LibraryProcessor(store, layout, self._config.writes, self._config.buffer).open
 
 
+@asynccontextmanager
+async def watch_renamed(account: CosmosClient, hub: HubMetadata) -> AsyncIterator[RecordRenaming]:
+    """Forgotten listeners, and names of songs: both are kept up to date while the context lasts."""
+    async with watch_forgotten(account, hub) as forgotten, watch_matches(account) as matches:
+        yield ChainedRenaming(forgotten, matches)
+
+
 def projection(config: LibraryConfig) -> ProjectionDefinition:
     """The projection of `music-events` into the live version's container of shelves."""
     parts = LibraryParts(config)
@@ -78,7 +88,7 @@ def projection(config: LibraryConfig) -> ProjectionDefinition:
         added=(shelf_store.CONTAINER,),
         make_first=parts.make_first,
         behind_flush_s=BEHIND_FLUSH_S,
-        watch_forgotten=watch_forgotten,
+        watch_renamed=watch_renamed,
     )
 
 

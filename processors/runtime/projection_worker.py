@@ -31,7 +31,7 @@ from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.readiness import Readiness
-from songline.processors.runtime.record_renaming import WatchForgotten, as_written
+from songline.processors.runtime.record_renaming import WatchRenamed, as_written
 from songline.processors.runtime.recording_checkpoint_store import RecordingCheckpointStore
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.runtime.watermark_store import WatermarkStore
@@ -62,8 +62,8 @@ class ProjectionDefinition(Struct, frozen=True):
     `make_first` makes the first version live and returns the live one, where a worker must prepare it before anything
     is read; it gets the account, the hub, and what it calls with what it does at the moment, and is tried again where
     a service fails. `behind_flush_s`: while it is far behind, events are held for so many seconds, where fuller writes
-    are cheaper; 0: no longer than at other times. `watch_forgotten`: by which events of forgotten listeners come under
-    other names.
+    are cheaper; 0: no longer than at other times. `watch_renamed`: by which events of forgotten listeners,
+    and of names of songs, come under the names that count.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ProjectionDefinition(Struct, frozen=True):
         None
     )
     behind_flush_s: float = 0.0
-    watch_forgotten: WatchForgotten = as_written
+    watch_renamed: WatchRenamed = as_written
 
 
 async def run_projection(
@@ -171,7 +171,7 @@ async def run_projection(
             now=lambda: datetime.now(UTC),
             steady=time.monotonic,
             piece_gate=PieceGate(),
-            renaming=await stack.enter_async_context(projection.watch_forgotten(database, hub)),
+            renaming=await stack.enter_async_context(projection.watch_renamed(database, hub)),
         )
         watch = LiveVersionWatch(projections, live)
         reader = HubReader(client, shared, config, begins.given, lambda: str(uuid.uuid4()), projection.behind_flush_s)

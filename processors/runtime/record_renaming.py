@@ -1,4 +1,5 @@
-"""What a worker is told of listeners who were forgotten: their events come under other names."""
+"""What a worker is told apart of what it reads: listeners who were forgotten, whose events come under other names, and
+names of songs, whose events are of the songs that these are."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,22 +12,40 @@ from songline.processors.runtime.hub_record import HubRecord
 
 
 class RecordRenaming(Protocol):
-    """Knows the listeners whose events the hub has from before they were forgotten."""
+    """Knows what stands in records under another name than the one that counts."""
 
     async def refresh(self) -> None:
-        """Return once everybody is known who was forgotten by now. Raises AzureError and EventHubError."""
+        """Return once all is known that was told by now. Raises AzureError and EventHubError."""
 
     async def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
-        """The records of a partition, where those of forgotten listeners have their names; `records` itself where
-        there are none. Positions are sequence numbers."""
+        """The records of a partition under the names that count; `records` itself where none has another one.
+        Positions are sequence numbers."""
 
 
-WatchForgotten = Callable[[CosmosClient, HubMetadata], AbstractAsyncContextManager[RecordRenaming]]
+WatchRenamed = Callable[[CosmosClient, HubMetadata], AbstractAsyncContextManager[RecordRenaming]]
 """Keeps a renaming up to date over an account and the hub, while its context lasts."""
 
 
+class ChainedRenaming:
+    """Several renamings, one after the other."""
+
+    def __init__(self, *renamings: RecordRenaming) -> None:
+        self._renamings = renamings
+
+    async def refresh(self) -> None:
+        """Refresh each."""
+        for one in self._renamings:
+            await one.refresh()
+
+    async def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
+        """The records under the names of all."""
+        for one in self._renamings:
+            records = await one.renamed(partition, records)
+        return records
+
+
 class RecordsAsWritten:
-    """The renaming of a worker whose projection has no listeners."""
+    """The renaming of a worker whose projection has neither listeners nor names."""
 
     async def refresh(self) -> None:
         """Nothing is to be known."""

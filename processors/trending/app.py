@@ -62,6 +62,7 @@ from songline.schemas.channels import (
     TRENDING_SHARDS_CHANGELOG,
     TRENDING_TOPS,
 )
+from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 from songline.schemas.projections import FIRST_VERSION
@@ -92,7 +93,7 @@ class TrendingServices(Struct, frozen=True):
     """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
     a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts, `version` is
     that of the state, and so of the charts; `plays_version` is that of the songs' days in `plays`. `renaming` knows
-    who was forgotten."""
+    who was forgotten, `matches` gives the songs that stand behind names."""
 
     charts: ContainerProxy
     plays: ContainerProxy
@@ -105,6 +106,7 @@ class TrendingServices(Struct, frozen=True):
     renaming: RecordRenaming
     version: StateVersion = FIRST
     plays_version: int = FIRST_VERSION
+    matches: Callable[[], NameMatches] = lambda: NO_MATCHES
 
 
 class TrendingApp(Struct, frozen=True):
@@ -161,8 +163,9 @@ def build_app(
     sealed = None if services.hours is None else SealedHours(services.hours, version.prefix)
     hours = HourStore(saved_cells, sealed, services.key, lambda: app.producer)
     policy = services.policy
+    cell_rules = (policy, version, services.matches)
     guard = guards[MUSIC_EVENTS]
-    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, policy, version)
+    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, *cell_rules)
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
     ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, *rules)

@@ -22,6 +22,7 @@ from songline.processors.runtime import live_version
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.live_version import LiveVersionWatch, VersionChangedError
+from songline.processors.runtime.match_watch import watch_matches
 from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file, running_machine
 from songline.processors.runtime.partition_processor import FoldCrashedError
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run_worker
@@ -101,6 +102,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
         await stack.enter_async_context(hub)
         renaming = await stack.enter_async_context(watch_forgotten(database, HubMetadata(hub)))
+        matches = await stack.enter_async_context(watch_matches(database))
         data = environ.get(DATA)
         owners = stack.enter_context(hold_owner_file(Path(data, OWNERS) if data else None, READER, running_machine()))
         partitions: dict[str, int] = {}
@@ -116,6 +118,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 cosmos.container(database, DATABASE, container_of(name, one.version)) for name, one in live.items()
             )
             await readiness.wait_for_all(charts.read, plays.read)
+            await readiness.wait_for(matches.refresh)
             version = live[CHARTS].version
             services = TrendingServices(
                 charts=charts,
@@ -129,6 +132,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 renaming=renaming,
                 version=StateVersion(version),
                 plays_version=live[PLAYS].version,
+                matches=lambda: matches.matches,
             )
             found.append(services)
             await _remove_earlier(settings.eventhubs, services.version.group, owners)

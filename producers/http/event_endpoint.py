@@ -19,7 +19,7 @@ from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
 from songline.schemas.decoding import excerpt
 from songline.schemas.errors import ContractViolationError, PoisonError
-from songline.schemas.permission import NotPermittedError, Permission, permission_of
+from songline.schemas.permission import UNRESTRICTED, NotPermittedError, Permission, permission_of
 from songline.schemas.refusal_note import ANOTHERS, note_of
 
 ONE = "application/cloudevents+json"
@@ -84,6 +84,12 @@ class EventEndpoint:
         if taken.position:
             answer["position"] = taken.position
         return json_response(answer, 200 if result.status == "sent" else 202)
+
+    async def publish_own(self, body: bytes) -> None:
+        """Take an event that the API says itself. Raises ContractViolationError and RequestDeclinedError."""
+        (result,) = (await self._take([body], UNRESTRICTED)).results
+        if result.error is not None:
+            raise ContractViolationError(result.error)
 
     async def respond_to_batch(self, body: bytes, permission: Permission, scope: Scope) -> Response:
         """Take the batch of a request, and answer with a result for each event.

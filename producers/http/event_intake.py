@@ -18,7 +18,7 @@ from songline.schemas.acceptance import accepted, refuse
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
-from songline.schemas.events import TYPE_NAMES, SongUploaded
+from songline.schemas.events import TYPE_NAMES, NameMatched, NameUnmatched, SongUploaded
 from songline.schemas.permission import UNRESTRICTED, Permission
 
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
@@ -155,11 +155,13 @@ def _read(body: bytes, now: datetime, permission: Permission) -> tuple[Event, by
 def check_listener(event: Event, permission: Permission) -> None:
     """Raise ContractViolationError with a ForeignEvent unless the caller may publish the event.
 
-    Songs become available or go by uploads, which the ingestion worker checks: only a service may say so itself.
+    Songs become available or go by uploads, which the ingestion worker checks, and which song a name is says an
+    operator: only a service may say so itself.
     """
     if not permission.covers(event.data.user_id):
         raise _foreign("data.userId", event.data.user_id, permission.rule)
-    if is_fact(event) and not permission.for_everybody:
+    is_for_services = is_fact(event) or isinstance(event.data, NameMatched | NameUnmatched)
+    if is_for_services and not permission.for_everybody:
         said = TYPE_NAMES[type(event.data)]
         raise _foreign("type", said, f"a token with the scope {permission.wider} for this type")
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from songline.projections import past
 from songline.projections.charts import history
 from songline.projections.charts import queries as charts
+from songline.projections.charts.names import with_names
 from songline.projections.http import negotiation, openapi
 from songline.projections.http.ids import SongId
 from songline.projections.http.moments import Moment
@@ -102,6 +103,7 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
+        found = await with_names(found, lambda: _songs(request))
         if form == negotiation.JSON:
             response = fresh(request, found, CHART_CACHE if max_staleness is None else CHECKED_CACHE)
         else:
@@ -168,11 +170,15 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
 
 async def _titles(request: Request, song_ids: set[str]) -> Mapping[str, Title | None]:
     """The songs' names of now; none while the catalog can't be read, where charts keep those of then."""
-    songs: SongVersions = request.app.state.songs
     try:
-        return await (await songs.live()).titles.of(song_ids)
+        return await (await _songs(request).live()).titles.of(song_ids)
     except StoreUnavailableError:
         return {}
+
+
+def _songs(request: Request) -> SongVersions:
+    versions: SongVersions = request.app.state.songs
+    return versions
 
 
 async def _store(request: Request) -> DocumentStore:

@@ -249,6 +249,8 @@ export interface Kinds {
   removed: number;
   imported: number;
   undone: number;
+  matched: number;
+  unmatched: number;
   sampled: boolean;
 }
 
@@ -280,6 +282,37 @@ export interface NowPlaying {
   title: string | null;
   artist: string | null;
   at: string;
+}
+
+export interface MatchAnswer {
+  asOf: string;
+  name: string;
+  title: string | null;
+  artist: string | null;
+  songId: string | null;
+  saidAt: string | null;
+  effectiveFrom: string | null;
+}
+
+export interface MatchesAnswer {
+  asOf: string;
+  matches: MatchAnswer[];
+}
+
+export interface NamedSongAnswer {
+  asOf: string;
+  completeThrough: string | null;
+  position: Record<string, number>;
+  song: NamedSong;
+}
+
+export interface NamedSong {
+  id: string;
+  title: string;
+  artist: string;
+  artists: string[];
+  album?: string | null;
+  matchedWith?: string | null;
 }
 
 export interface ParkedAnswer {
@@ -440,7 +473,7 @@ export interface GetAnswers {
   "/v1/charts/{kind}/{window}": Chart;
   "/v1/charts/{kind}/{window}/history": History;
   "/v1/songs/{song_id}/history": SongHistory;
-  "/v1/songs/{song_id}": SongAnswer;
+  "/v1/songs/{song_id}": SongAnswer | NamedSongAnswer;
   "/v1/songs": SongsAnswer;
   "/v1/songs/{song_id}/plays": SongPlays;
   "/v1/users/{user_id}/library": Library;
@@ -451,6 +484,8 @@ export interface GetAnswers {
   "/v1/ingestions/{ingestion_id}": IngestionAnswer;
   "/v1/users/{user_id}/imports": ImportsAnswer;
   "/v1/imports/{import_id}": ImportAnswer;
+  "/v1/matches": MatchesAnswer;
+  "/v1/matches/{name}": MatchAnswer;
   "/v1/parked": ParkedAnswer;
   "/v1/erasures/{erasure_id}": ErasureAnswer;
   "/v1/session": SessionAnswer;

@@ -38,6 +38,13 @@ def answers(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "The answer", "content": {"application/json": content}}} | _others(others)
 
 
+def either(names: Sequence[str], *others: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of an operation: 200 with one of several schemas, the first of which has an example, and problems."""
+    found = answers(names[0], *others)
+    found[200]["content"]["application/json"]["schema"] = {"anyOf": [{"$ref": _REF.format(name=one)} for one in names]}
+    return found
+
+
 def audio(*others: int) -> dict[int | str, dict[str, Any]]:
     """The answers of an operation that sends a file, or a range of it, and problems."""
     content = {"audio/*": {"schema": {"type": "string", "format": "binary"}}}

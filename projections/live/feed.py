@@ -11,6 +11,7 @@ from functools import partial
 from msgspec import Struct
 
 from songline.projections.charts import queries as charts
+from songline.projections.charts.names import with_names
 from songline.projections.freshness import earliest
 from songline.projections.ingestions import queries as ingestions
 from songline.projections.live import snapshot as live
@@ -135,7 +136,8 @@ class LiveFeed:
 
     async def _read_chart(self, followed: FollowedChart) -> Chart | None:
         store = await self._stores.live(CHARTS)
-        return await charts.chart(store, followed.kind, followed.window, followed.scope, CHART_SIZE)
+        found = await charts.chart(store, followed.kind, followed.window, followed.scope, CHART_SIZE)
+        return None if found is None else await with_names(found, lambda: self._stores.songs)
 
     async def close(self) -> None:
         """Stop taking snapshots, and close the client of the workers' reports."""

@@ -58,6 +58,8 @@ class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
     removed: float
     imported: float
     undone: float
+    matched: float
+    unmatched: float
     sampled: bool
 
 

@@ -15,6 +15,7 @@ from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
 from songline.projections.hub_creation import known
 from songline.projections.live_version import VersionGoneError
+from songline.projections.matches.named_songs import named_song
 from songline.projections.page_size import MAX_LIMIT
 from songline.projections.songs import queries as songs
 from songline.projections.songs.audio import AudioLostError
@@ -31,6 +32,8 @@ from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.store import DocumentStore
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.genres import GENRE_RULE
+from songline.schemas.match_answers import NamedSongAnswer
+from songline.schemas.song_names import is_name_id
 from songline.schemas.songs import SongAnswer, SongsAnswer
 
 GONE = "`next` of the page before; its version of the list was dropped: begin with the first page"
@@ -48,11 +51,17 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
-    @app.get("/v1/songs/{song_id}", summary="A song", responses=openapi.answers("SongAnswer", 404, 410, 503))
+    responses = openapi.either(("SongAnswer", "NamedSongAnswer"), 404, 410, 503)
+
+    @app.get("/v1/songs/{song_id}", summary="A song", responses=responses)
     async def one(request: Request, song_id: SongId, max_staleness: MaxStaleness = None) -> Response:
-        """A song that was uploaded a moment ago may be missing: `completeThrough` says up to when uploads are known."""
+        """A song that was uploaded a moment ago may be missing: `completeThrough` says up to when uploads are known.
+        Of one that is known by name only, whose id begins with `name:`, the words are answered."""
         store = (await _versions(request).live()).store
         fresh = await _fresh(request, store, now, max_staleness)
+        if is_name_id(song_id):
+            named = await named_song(request.app.state.names, song_id)
+            return _no_words(song_id) if named is None else plain(NamedSongAnswer(song=named, **fresh))
         found = await songs.song(store, song_id)
         return _unknown(song_id) if found is None else plain(SongAnswer(song=found, **fresh))
 
@@ -113,6 +122,8 @@ def _audio(app: FastAPI, now: Callable[[], datetime]) -> None:
         store = (await _versions(request).live()).store
         if max_staleness is not None:
             await _fresh(request, store, now, max_staleness)
+        if is_name_id(song_id):
+            return answer(Problem("No audio", 404, f"Song {song_id} is known by name only, so it has no audio."))
         found = await songs.song(store, song_id)
         if found is None:
             return _unknown(song_id)
@@ -143,6 +154,11 @@ def _fault(q: str | None, search: SongSearch) -> Fault | None:
     if q is not None and not 1 <= len(search.words) <= MAX_WORDS:
         return Fault("q", shown(q), f"1 to {MAX_WORDS} words")
     return None
+
+
+def _no_words(song_id: str) -> Response:
+    detail = f"Nobody has named {song_id} in words: no import and no player brought it along."
+    return answer(Problem("No such song", 404, detail))
 
 
 def _unknown(song_id: str) -> Response:

@@ -9,6 +9,7 @@ from msgspec import structs
 from songline.cloud.settings import read_cosmos, read_eventhubs, read_number
 from songline.processes.environment import OUTBOX
 from songline.producers.http import event_routes as events_api
+from songline.producers.http import match_routes
 from songline.producers.http import now_playing_routes as now_playing
 from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
@@ -40,6 +41,8 @@ def _spill_after(environ: Mapping[str, str]) -> float:
 def serve(app: FastAPI, settings: EventApiSettings) -> None:
     """Add the routes to `app`."""
     app.include_router(events_api.routes(settings))
+    if settings.cosmos is not None:
+        app.include_router(match_routes.routes(settings.cosmos))
     app.include_router(
         now_playing.routes(settings.eventhubs, structs.replace(settings.pace, deadline_s=now_playing.PACE.deadline_s))
     )

@@ -19,6 +19,8 @@ from songline.schemas.envelope import Event
 from songline.schemas.events import (
     ImportUndone,
     ListenImported,
+    NameMatched,
+    NameUnmatched,
     SongLiked,
     SongPlayed,
     SongRemoved,
@@ -56,6 +58,8 @@ def libraries(log: Iterable[Place]) -> dict[str, Shelf]:
     undone = {(data.user_id, data.import_id) for data in facts if isinstance(data, ImportUndone)}
     for partition, position, event in sorted(log, key=lambda place: place[:2]):
         data = event.data
+        if isinstance(data, NameMatched | NameUnmatched):
+            continue
         if isinstance(data, SongPlayed) and not is_heard(data):
             continue
         if isinstance(data, ListenImported) and (data.user_id, data.import_id) in undone:

@@ -45,6 +45,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.CHARTS: "reader",
             channels.PLAYS: "reader",
             channels.SONGS: "reader",
+            channels.NAMES: "reader",
             channels.LIBRARY_SHELVES: "reader",
             channels.PROJECTIONS: "reader",
             channels.PARKED: "reader",
@@ -76,13 +77,19 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.PLAYS: "contributor",
             channels.PROJECTIONS: "reader",
             channels.SONGS: "reader",
+            channels.NAMES: "reader",
             **_STATE,
         },
         blobs={channels.TRENDING_BLOBS: "contributor"},
     ),
     "catalog": ProcessAccess(
         hubs={channels.MUSIC_EVENTS: ("receiver",), channels.CATALOG: ("sender", "receiver")},
-        containers={channels.SONGS: "contributor", channels.PROJECTIONS: "reader", **_STATE},
+        containers={
+            channels.SONGS: "contributor",
+            channels.NAMES: "contributor",
+            channels.PROJECTIONS: "reader",
+            **_STATE,
+        },
         blobs={channels.CHECKPOINT_BLOBS: "contributor"},
     ),
     # It makes the first version of libraries live.
@@ -91,6 +98,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
         containers={
             channels.LIBRARY_SHELVES: "contributor",
             channels.PROJECTIONS: "contributor",
+            channels.NAMES: "reader",
             **_STATE,
         },
         blobs={channels.CHECKPOINT_BLOBS: "contributor"},

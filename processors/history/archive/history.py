@@ -17,6 +17,7 @@ from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.merge import FileMerge
 from songline.processors.runtime.resume_point import HubState
 from songline.processors.runtime.service_errors import leaves
+from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.progress import lasting_position, split_position
 
 _AT_ONCE = 8
@@ -67,6 +68,7 @@ class HubHistory:
         self._skip = skip
         self._facts: dict[tuple[str, str], FileFacts] = {}
         self._has_container = True
+        self._matches = NO_MATCHES
 
     async def partitions(self) -> list[str]:
         """The partitions of which there are events, or may be."""
@@ -104,6 +106,12 @@ class HubHistory:
         """The same history, which passes over what is missing or damaged, with a report of its own."""
         other = HubHistory(self.files, self.tail, skip=True)
         other._facts = self._facts
+        return other
+
+    def with_matches(self, matches: NameMatches) -> "HubHistory":
+        """The same history, in which events of names have the songs that these are; it has the same report."""
+        other = HubHistory(self.files, self.tail, skip=self._skip)
+        other.skipped, other._facts, other._matches = self.skipped, self._facts, matches
         return other
 
     def know(self, facts: Iterable[FileFacts]) -> None:
@@ -174,7 +182,8 @@ class HubHistory:
                 stop = count_before(records.enqueued_s, until_s)
                 if stop:
                     kept = records if stop == len(records) else records.cut(0, stop)
-                    yield ArchivedBatch(partition, kept.positions, kept.enqueued_s, kept.bodies)
+                    bodies = self._matches.matched(kept.bodies, kept.enqueued_s)
+                    yield ArchivedBatch(partition, kept.positions, kept.enqueued_s, bodies)
                 if stop < len(records):
                     return
 

@@ -13,6 +13,7 @@ from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.library.action import UserAction
 from songline.schemas.library.fold import fold_actions
+from songline.schemas.name_matches import NameMatches
 from songline.schemas.progress import split_position
 
 
@@ -43,8 +44,10 @@ FindHistory = Callable[[str, int], Awaitable[HistoryOfListener]]
 """Finds a listener's history: what is before the first event that the hub took at a second or later."""
 
 
-async def library_as_of(history: ReadableHistory, find: FindHistory, user_id: str, second: int) -> PastLibrary:
-    """The library of all that the hub had taken by the Unix second `second`.
+async def library_as_of(
+    history: ReadableHistory, find: FindHistory, matches: NameMatches, user_id: str, second: int
+) -> PastLibrary:
+    """The library of all that the hub had taken by the Unix second `second`, by what names meant then.
 
     Raises NoHistoryError, MomentError, and what reading the history raises.
     """
@@ -52,7 +55,12 @@ async def library_as_of(history: ReadableHistory, find: FindHistory, user_id: st
     found = await find(user_id, second + 1)
     actions: list[UserAction] = []
     for partition, events in groupby(found.events, attrgetter("partition")):
-        records = (HubRecord(one.position, datetime.fromtimestamp(one.enqueued_s, UTC), one.body) for one in events)
+        some = list(events)
+        bodies = matches.matched([one.body for one in some], [one.enqueued_s for one in some])
+        records = (
+            HubRecord(one.position, datetime.fromtimestamp(one.enqueued_s, UTC), body)
+            for one, body in zip(some, bodies, strict=True)
+        )
         actions += [one for one in parse_actions(int(partition), records).actions if one.user_id == user_id]
     positions = {partition: split_position(last)[1] for partition, last in found.positions.items()}
     return PastLibrary(fold_actions(actions), positions)

@@ -14,7 +14,8 @@ import msgspec
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
-from songline.cloud.settings import SettingError
+from songline.cloud import cosmos
+from songline.cloud.settings import COSMOS_CONNECTION, COSMOS_ENDPOINT, SettingError, read_cosmos
 from songline.processors.history.archive.errors import ArchiveHoleError, HistoryError
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.archive.spans import MomentError, NoHistoryError, SpannedHistory
@@ -29,8 +30,10 @@ from songline.processors.history.as_of.answers import (
 from songline.processors.history.as_of.library import library_as_of
 from songline.processors.history.erasure.tail_names import is_being_forgotten, read_keyed
 from songline.processors.history.index.opening import open_index
+from songline.processors.runtime.match_watch import read_matches
 from songline.processors.runtime.service_errors import last_line
 from songline.schemas.decoding import Decoder
+from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.projections import DamagedVersionError
 
 BEING_FORGOTTEN = "this listener is being forgotten: the past is answered again once the archive is without them"
@@ -50,7 +53,8 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
             open_history(environ, keeps_listing=True) as opened,
             open_index(environ, opened) as index,
         ):
-            history = SpannedHistory(opened)
+            matches = await matches_as_of(environ, question.second)
+            history = SpannedHistory(opened.with_matches(matches))
             match question:
                 case ChartsQuestion(second):
                     await index.recall()
@@ -63,7 +67,7 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                         return FoldFailure(BEING_FORGOTTEN)
                     # Before the files' moments are asked for: else the ends of each would be read.
                     await index.update_all()
-                    return await library_as_of(history, index.listener_history, user_id, second)
+                    return await library_as_of(history, index.listener_history, matches, user_id, second)
     except MomentError as error:
         return MomentRefusal(error.rule)
     except ArchiveHoleError as error:
@@ -72,6 +76,17 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
         return FoldFailure(str(error))
     except (AzureError, EventHubError) as error:
         return FoldFailure(f"the history can't be read: {last_line(error)}")
+
+
+async def matches_as_of(environ: Mapping[str, str], second: int) -> NameMatches:
+    """What names meant at a Unix second; nothing where the environment names no Cosmos DB. Raises AzureError."""
+    if not (environ.get(COSMOS_CONNECTION) or environ.get(COSMOS_ENDPOINT)):
+        return NO_MATCHES
+    account = cosmos.client(read_cosmos(environ))
+    try:
+        return (await read_matches(account)).as_of(second)
+    finally:
+        await account.close()
 
 
 def main() -> None:

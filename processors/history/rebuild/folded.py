@@ -1,11 +1,14 @@
 """Rebuilds of `library` and `songs`: their partitions are folded by the processors of their workers."""
 
 import asyncio
+import time
 from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
 
+from songline.cloud import cosmos
 from songline.processors.catalog import song_store
+from songline.processors.catalog.match_store import MatchStore
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.rebuild.hub_life import HubLife
@@ -19,7 +22,7 @@ from songline.processors.library.processor import SHELVES_PER_PARTITION, Library
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.watermark_store import WatermarkStore
-from songline.schemas.channels import LIBRARY, SONGS
+from songline.schemas.channels import DATABASE, LIBRARY, NAMES, SONGS
 from songline.schemas.projections import VersionDocument
 
 
@@ -55,15 +58,15 @@ def open_libraries(container: ContainerProxy, version: VersionDocument) -> OpenP
     return LibraryProcessor(ShelfStore(container, config.room), layout, config.writes, config.buffer).open
 
 
-def open_songs(container: ContainerProxy, version: VersionDocument) -> OpenProcessor:
+def open_songs(container: ContainerProxy, version: VersionDocument, matches: MatchStore | None = None) -> OpenProcessor:
     """What opens the processors of a version of the songs. The hub `catalog` is the live version's: nothing is
-    published."""
+    published. What was said of names is kept in `matches`, which has no versions."""
 
     async def publish(stored: StoredSong) -> None:
         return
 
     store = SongStore(container)
-    return lambda partition, retries: CatalogPartitionProcessor(partition, store, publish, retries)
+    return lambda partition, retries: CatalogPartitionProcessor(partition, store, publish, retries, matches)
 
 
 async def rebuild_libraries(parts: RebuildParts) -> None:
@@ -73,7 +76,8 @@ async def rebuild_libraries(parts: RebuildParts) -> None:
 
 async def rebuild_songs(parts: RebuildParts) -> None:
     """Fold the history into a version of the songs. Raises as PartitionFold does."""
-    await fold_history(parts, CATALOG_SONGS.key, open_songs(parts.container, parts.version))
+    matches = MatchStore(cosmos.container(parts.account, DATABASE, NAMES), time.time)
+    await fold_history(parts, CATALOG_SONGS.key, open_songs(parts.container, parts.version, matches))
 
 
 LIBRARIES = RebuiltProjection(

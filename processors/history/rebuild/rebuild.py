@@ -19,6 +19,7 @@ from songline.processors.history.rebuild.progress import RebuildCount, events_be
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.history.versions.version_store import StoredVersion, VersionOvertakenError, VersionStore
 from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.processors.runtime.match_watch import read_matches
 from songline.schemas.channels import DATABASE
 from songline.schemas.progress import Watermark, lasting_position
 from songline.schemas.projections import VersionDocument, container_of, version_id
@@ -120,11 +121,14 @@ async def _build(
 ) -> VersionDocument:
     before = _recovered(lease.document, lasting(await watermarks(lease.document)))
     count = RebuildCount()
+    # What names mean is taken as of the rebuild's own moment: one that goes on takes the same.
+    known_at = before.until or before.started_at or before.since
+    matches = (await read_matches(services.account)).as_of(int(known_at.timestamp()))
     parts = RebuildParts(
         version=before,
         account=services.account,
         container=cosmos.container(services.account, DATABASE, container_of(projection.name, before.version)),
-        history=services.history,
+        history=services.history.with_matches(matches),
         hub=services.hub,
         count=count,
         until_s=None if before.until is None else int(before.until.timestamp()) + 1,

@@ -29,6 +29,8 @@ from songline.schemas.event_time import MAX_FUTURE, check_enqueued
 from songline.schemas.events import (
     ImportUndone,
     ListenImported,
+    NameMatched,
+    NameUnmatched,
     SongLiked,
     SongPlayed,
     SongRemoved,
@@ -42,6 +44,7 @@ PIECE = 4_096
 """Bodies that are read at once: few enough that their columns stay in the processor's cache."""
 
 _KINDS: dict[type, int] = {SongPlayed: LISTENS, SongLiked: LIKES, SongUnliked: UNLIKES}
+_NO_ACTIONS = (ListenImported, ImportUndone, NameMatched, NameUnmatched)
 _MAX_FUTURE_MS = MAX_FUTURE // timedelta(milliseconds=1)
 _ANY_TIME = "1970-01-01T00:00:00Z"
 
@@ -96,7 +99,7 @@ def read_batch(
                 continue
             # What is sent again for other readers was applied here before, and may be outside of the window in which
             # an action is known again.
-            if not event.is_for(READER) or isinstance(event.data, ListenImported | ImportUndone):
+            if not event.is_for(READER) or isinstance(event.data, _NO_ACTIONS):
                 continue
             if isinstance(event.data, SongUploaded | SongRemoved):
                 facts.append((start + place, event))

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from faust.types import TP
+from msgspec import structs
 
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells.hour_store import HourStore
@@ -26,6 +27,7 @@ from songline.processors.trending.spans import HOUR_MS
 from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
+from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.policy import ChartPolicy
 
 FAR_BEHIND = 20_000
@@ -44,7 +46,8 @@ HOLD_WAITING = 100
 
 
 class CellWorker:
-    """The source partitions that this worker holds. `owner` names its hold on them, each time anew."""
+    """The source partitions that this worker holds. `owner` names its hold on them, each time anew. `matches` gives the
+    songs that stand behind names."""
 
     def __init__(
         self,
@@ -58,7 +61,9 @@ class CellWorker:
         opener: PartitionOpener,
         policy: ChartPolicy,
         version: StateVersion = FIRST,
+        matches: Callable[[], NameMatches] = lambda: NO_MATCHES,
     ) -> None:
+        self._matches = matches
         self._version = version
         self._app = app
         self._hours = hours
@@ -93,7 +98,7 @@ class CellWorker:
             message = event.message
             if not await self._gaps.follows(message.partition, event.value):
                 continue
-            await self._fold(message.partition, message, event.value)
+            await self._fold(message.partition, message, _matched(event.value, self._matches()))
             while self._parking.full and message.partition in self._sources:
                 await self.flush(now=True)
                 await asyncio.sleep(PAUSE_S)
@@ -311,6 +316,17 @@ class CellWorker:
             await send_records(self._app.producer, self._saved.outgoing(number, values))
             self._saved.update(values)
             await self._hours.delete_before(number, oldest_hour(now_ms))
+
+
+def _matched(batch: Batch, matches: NameMatches) -> Batch:
+    """The batch, in which events of names have the songs that these are."""
+    if not len(matches):
+        return batch
+    seconds = [ms // 1_000 for ms in batch.logged_ms]
+    # Charts count no imported listens, whichever words these have.
+    before = list(batch.bodies)
+    bodies = matches.matched(before, seconds, by_words=False)
+    return batch if bodies is before else structs.replace(batch, bodies=bodies)
 
 
 def wall_clock_ms() -> int:

@@ -3,12 +3,13 @@ import { ApiError, get } from "../api.js";
 import { emptyState, h, placeholder, viewHead } from "../dom.js";
 import { formatBytes, formatCount, formatDateTime, formatLength } from "../format.js";
 import { WINDOW_SPANS } from "../labels.js";
+import { songLink } from "../links.js";
 import { likeButton } from "../panels/like-button.js";
 import { listenerName } from "../panels/listener-name.js";
 import { playsByHour } from "../panels/plays-by-hour.js";
 import { session } from "../session.js";
 
-/** @import { Plot, Route, Song, Standing, View } from "../types.d.ts" */
+/** @import { NamedSong, Plot, Route, Song, Standing, View } from "../types.d.ts" */
 
 const HOURS = 48;
 const REFRESH_MS = 15_000;
@@ -57,9 +58,9 @@ export function song({ values: [id = ""] }) {
       const answer = await get("/v1/songs/{song_id}", { song_id: id });
       if (left) return;
       document.title = `${answer.song.title} · Songline`;
+      const known = answer.song;
       element.replaceChildren(
-        songHead(answer.song),
-        songAudio(answer.song),
+        ...("userId" in known ? [songHead(known), songAudio(known)] : [nameHead(known)]),
         h("section", {}, h("h2", {}, "In the charts now"), standings),
         h("section", {}, h("h2", {}, "Listens, hour by hour"), chart),
       );
@@ -120,6 +121,14 @@ function songHead({ id, title, artist, album, genre, genres, durationMs, uploade
   const by = ` · ${facts.join(" · ")} · by `;
   const lead = h("p", { class: "lead" }, h("strong", {}, artist), by, listenerName(userId));
   return viewHead(title, lead, likeButton(id));
+}
+
+/** @param {NamedSong} song */
+function nameHead({ id, title, artist, album, matchedWith }) {
+  const facts = [album, "known by name only: no upload has it"].filter(Boolean).join(" · ");
+  const song = matchedWith ? h("a", { href: songLink(matchedWith) }, "this song") : null;
+  const matched = song ? [" · counts as ", song, " since somebody said so"] : [];
+  return viewHead(title, h("p", { class: "lead" }, h("strong", {}, artist), ` · ${facts}`, ...matched), likeButton(id));
 }
 
 /** @param {Song} song */

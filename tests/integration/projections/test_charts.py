@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -14,9 +15,10 @@ from songline.cloud import cosmos
 from songline.processes.entities import CONTAINERS
 from songline.projections.api import create
 from songline.schemas import examples
-from songline.schemas.channels import CHARTS, DATABASE
+from songline.schemas.channels import CHARTS, DATABASE, NAMES
 from songline.schemas.documents import CURRENT, Chart, ChartEntry, chart_key
 from songline.schemas.progress import PROGRESS, Freshness
+from songline.schemas.song_names import song_name
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -92,6 +94,26 @@ async def test_a_limit_cuts_the_lines_and_nothing_else(container: ContainerProxy
     await write(container, GLOBAL)
     answer = (await api.get("/v1/charts/top/1h", params={"limit": 7})).json()
     assert answer == {**msgspec.to_builtins(GLOBAL), "entries": msgspec.to_builtins(LINES[:7])}
+
+
+async def test_songs_that_are_known_by_name_only_have_their_words(
+    localcloud: LocalCloud, container: ContainerProxy, api: httpx.AsyncClient
+) -> None:
+    words = song_name(f"Quiet Street {uuid4()}", ("Benno Falk", "Alba Reed"))
+    async with cosmos.client(localcloud.settings().cosmos) as client:
+        await cosmos.container(client, DATABASE, NAMES).upsert_item(msgspec.to_builtins(words))
+    unnamed = [
+        structs.replace(LINES[0], song_id=words.id, title=None, artist=None, genre=None),
+        structs.replace(LINES[1], song_id="name:of-nobody", title=None, artist=None, genre=None),
+        structs.replace(LINES[2], title=None, artist=None, genre=None),
+    ]
+    await write(container, structs.replace(GLOBAL, entries=unnamed))
+    shown = (await api.get("/v1/charts/top/1h")).json()["entries"]
+    assert [(one["title"], one["artist"]) for one in shown] == [
+        (words.title, "Benno Falk, Alba Reed"),
+        (None, None),
+        (None, None),
+    ]
 
 
 @pytest.mark.parametrize("genre", ["джаз", "演歌", "r&b", "हिन्दी"])

@@ -84,7 +84,17 @@ async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(
     await publish(song_cloud, SongLiked, 2)
     after = await hubs.count()
     grown = {kind: after.kinds[kind] - before.kinds[kind] for kind in after.kinds}
-    assert grown == {"played": 7, "liked": 2, "unliked": 0, "uploaded": 0, "removed": 0, "imported": 0, "undone": 0}
+    assert grown == {
+        "played": 7,
+        "liked": 2,
+        "unliked": 0,
+        "uploaded": 0,
+        "removed": 0,
+        "imported": 0,
+        "undone": 0,
+        "matched": 0,
+        "unmatched": 0,
+    }
     assert not after.sampled
     assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 9
 

@@ -14,7 +14,8 @@ from songline.processors.catalog.fold import apply_facts, fact_of, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
-from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.events import NameMatched, NameUnmatched, SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.name_matches import LEAD_S, MatchStatement
 from songline.schemas.ownership import OTHERS, Claim, enqueued_second
 from songline.schemas.songs import Fact, Song, SongDocument
 from tests.support.bad_bytes import BAD_RECORDS
@@ -42,6 +43,22 @@ def event(data: SongUploaded | SongRemoved, at: datetime = NOON) -> bytes:
 
 def records(*bodies: bytes, position: int = 0) -> list[HubRecord]:
     return [HubRecord(number, NOON, body) for number, body in enumerate(bodies, start=position)]
+
+
+def test_what_is_said_of_names_is_read_beside_the_songs() -> None:
+    bodies = [
+        encode(Event(id=f"m-{number}", source="/tests", time=NOON, data=data))
+        for number, data in enumerate(
+            (NameMatched(user_id="a", name="name:x", song_id="song-42"), NameUnmatched(user_id="b", name="name:x"))
+        )
+    ]
+    said = parse_songs(records(bodies[0], event(UPLOADED), bodies[1], position=3), "2")
+    at_s = int(NOON.timestamp())
+    assert said.matches == (
+        ("name:x", MatchStatement(said_s=at_s, partition=2, position=3, from_s=at_s + LEAD_S, song_id="song-42")),
+        ("name:x", MatchStatement(said_s=at_s, partition=2, position=5, from_s=at_s + LEAD_S)),
+    )
+    assert set(said.facts) == {"song-42"}
 
 
 def test_an_upload_makes_a_song_that_can_be_found() -> None:

@@ -39,6 +39,8 @@ def test_rates_are_over_the_whole_span() -> None:
     kinds = live.kinds(samples)
     assert kinds is not None
     assert (kinds.played, kinds.liked) == (3.0, 0.0)
+    # Each kind of event has its rate.
+    assert set(kinds.__struct_fields__) == {*live.KIND_NAMES.values(), "sampled"}
 
 
 def test_of_one_look_no_rate_follows() -> None:

@@ -21,6 +21,8 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.events import (
     ImportUndone,
     ListenImported,
+    NameMatched,
+    NameUnmatched,
     SongLiked,
     SongPlayed,
     SongRemoved,
@@ -122,6 +124,8 @@ kinds = [
     "song.danced",
     "listen.imported",
     "import.undone",
+    "name.matched",
+    "name.unmatched",
 ]
 usual = {
     "userId": "user-1",
@@ -132,6 +136,7 @@ usual = {
     "title": "One",
     "artist": "Two",
     "importId": "import-1",
+    "name": "name:x",
     "origin": "lastfm",
     "artists": ["Two", "Three"],
 }
@@ -327,7 +332,7 @@ def holds_the_verdict(batch: list[bytes], logged_ms: list[int], seen: Sequence[b
             continue
         if isinstance(event.data, SongUploaded | SongRemoved):
             facts.append((index, event))
-        elif isinstance(event.data, ListenImported | ImportUndone):
+        elif isinstance(event.data, ListenImported | ImportUndone | NameMatched | NameUnmatched):
             continue
         elif not isinstance(event.data, SongPlayed) or is_listen(event.data.played_ms, event.data.duration_ms):
             acts.append(expected(event))
