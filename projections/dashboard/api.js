@@ -55,7 +55,7 @@ export async function getJson(href) {
 
 /**
  * Sends a write without a body, as the user who is signed in. Throws an ApiError.
- * @param {"PUT" | "DELETE"} method
+ * @param {"POST" | "PUT" | "DELETE"} method
  * @param {string} path
  * @param {Record<string, string>} parameters
  */

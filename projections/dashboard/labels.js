@@ -1,6 +1,6 @@
 // What things are called on the page, in one place.
 
-/** @import { Chart, IngestionState } from "./types.d.ts" */
+/** @import { Chart, ImportState, IngestionState } from "./types.d.ts" */
 
 /** @type {Record<Chart["kind"], string>} */
 export const KINDS = { top: "Top", trending: "Trending" };
@@ -20,6 +20,22 @@ export const STATES = {
   rejected: "Rejected",
   dead: "Dead",
 };
+
+/** @type {Record<ImportState, string>} */
+export const IMPORT_STATES = {
+  queued: "Queued",
+  running: "Reading",
+  stopping: "Stopping",
+  stopped: "Stopped",
+  done: "Done",
+  refused: "Refused",
+  failed: "Failed",
+  undoing: "Taking back",
+  undone: "Taken back",
+};
+
+/** @type {ImportState[]} The states that an import does not leave by itself. */
+export const ENDED_IMPORTS = ["stopped", "done", "refused", "failed", "undone"];
 
 /** @type {IngestionState[]} The states that an upload does not leave by itself. */
 export const FINAL_STATES = ["ready", "rejected", "dead"];

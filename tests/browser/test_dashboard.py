@@ -13,6 +13,7 @@ from playwright.sync_api import FilePayload, expect
 from tests.browser.conftest import System, Visit
 from tests.support.api import ApiProcess
 from tests.support.audio import song
+from tests.support.histories import Heard, lastfm_table
 from tests.support.waiting import wait_for
 
 VIEWS = ("/", "/?kind=trending&window=7d&scope=region:DE", "/songs", "/songs/warm-up", "/listeners/nobody", "/system")
@@ -81,6 +82,38 @@ def drop(visit: Visit, name: str, media_type: str, content: bytes) -> None:
     }"""
     transfer = visit.page.evaluate_handle(make, [name, media_type, b64encode(content).decode()])
     visit.page.dispatch_event(".drop", "drop", {"dataTransfer": transfer})
+
+
+def test_a_history_is_imported_and_taken_back(visit: Visit, system: System) -> None:
+    began_ms = 1_616_432_100_000
+    history = [Heard(began_ms + number * 240_000, f"Quiet Street {number}", "Benno Falk") for number in range(3)]
+    file = FilePayload(name="scrobbles.csv", mimeType="text/csv", buffer=lastfm_table([*history, history[0]]))
+    visit.go("/listeners/alba")
+    expect(visit.page.get_by_text("Nothing is known of this listener")).to_be_visible()
+    way = visit.page.locator(".way")
+    visit.page.get_by_label("Dry run").check()
+    visit.page.set_input_files("#histories", [file])
+    expect(way.locator(".badge")).to_have_text("Dry run")
+    expect(way).to_contain_text("4 read: 3 would be taken, 0 already known, 1 skipped")
+    visit.page.get_by_label("Dry run").uncheck()
+    visit.page.set_input_files("#histories", [file])
+    real = way.filter(has_text="3 taken")
+    expect(real.locator(".badge")).to_have_text("Done")
+    expect(real).to_contain_text("4 read: 3 taken, 0 already known, 1 skipped")
+    expect(real).to_contain_text("0 matched, 3 by name only")
+    expect(real).to_contain_text("skipped: 1 duplicate")
+    expect(visit.page.get_by_role("table", name="Library").get_by_role("row")).to_have_count(4)
+
+    # A song that is known by name only has a page, too.
+    visit.page.get_by_role("table", name="Library").get_by_role("link", name="Quiet Street 1").click()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Quiet Street 1")
+    expect(visit.page.locator(".lead")).to_contain_text("known by name only")
+    visit.go("/listeners/alba")
+    # What was imported before is listed, and can be taken back.
+    expect(way).to_have_count(2)
+    real.get_by_role("button", name="Take back").click()
+    expect(way.locator(".badge", has_text="Taken back")).to_be_visible()
+    expect(visit.page.get_by_text("Nothing is known of this listener")).to_be_visible()
 
 
 def test_a_chart_changes_as_events_come_in(visit: Visit, system: System) -> None:

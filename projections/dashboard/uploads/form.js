@@ -1,6 +1,7 @@
 // Songs in by drag and drop.
 import { h } from "../dom.js";
 import { notAllowed } from "../panels/account.js";
+import { dropZone } from "../panels/drop-zone.js";
 import { session } from "../session.js";
 import { MAX_UPLOADS } from "./slots.js";
 import { Upload } from "./upload.js";
@@ -75,31 +76,6 @@ export function uploadForm(onReady) {
     h("div", {}, input, h("label", { class: "button main", for: "files" }, "Choose files")),
   );
   return h("section", { "aria-label": "Upload" }, drop, list);
-}
-
-/**
- * @param {(files: FileList | undefined) => void} onFiles
- * @param {...(HTMLElement | false)} children
- */
-function dropZone(onFiles, ...children) {
-  const element = h(
-    "div",
-    {
-      class: "drop",
-      ondragover: (event) => {
-        event.preventDefault();
-        element.classList.add("over");
-      },
-      ondragleave: () => element.classList.remove("over"),
-      ondrop: (event) => {
-        event.preventDefault();
-        element.classList.remove("over");
-        onFiles(event.dataTransfer?.files);
-      },
-    },
-    ...children,
-  );
-  return element;
 }
 
 function storedUser() {

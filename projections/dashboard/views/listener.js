@@ -2,6 +2,7 @@
 import { ApiError, get } from "../api.js";
 import { emptyState, h, placeholder, viewHead } from "../dom.js";
 import { formatDateTime, formatHours, formatLength, formatNumber } from "../format.js";
+import { importPanel } from "../imports/import-panel.js";
 import { listenerLink, songLink } from "../links.js";
 import { notAllowed } from "../panels/account.js";
 import { nowPlaying } from "../panels/now-playing.js";
@@ -15,6 +16,7 @@ const UNKNOWN_TEXT = "A listener appears here a moment after they hear, like or 
 const ASK_TEXT = "The user id of an event finds what that listener heard, liked and uploaded.";
 const CLOSED_TEXT = "Sign in to see what you heard, liked and uploaded. Each listener sees their own.";
 const RECENT_ROWS = 10;
+const LIBRARY_AFTER_MS = [1500, 5000];
 const RECENT_COLUMNS = [
   { text: "Song", class: "song" },
   { text: "Heard", class: "right" },
@@ -39,10 +41,13 @@ export function listener({ values: [named] }) {
   let left = false;
   let failed = false;
 
-  /** @param {string} userId */
-  async function load(userId) {
+  /**
+   * @param {string} userId
+   * @param {boolean} [isAgain] what is shown stays until there is more
+   */
+  async function load(userId, isAgain = false) {
     failed = false;
-    content.replaceChildren(placeholder(6));
+    if (!isAgain) content.replaceChildren(placeholder(6));
     try {
       const [summary, recent, library] = await Promise.all([
         get("/v1/users/{user_id}/summary", { user_id: userId }),
@@ -68,6 +73,14 @@ export function listener({ values: [named] }) {
     }
   }
 
+  /** What an import has changed is in the library a moment later. */
+  function loadSoon() {
+    for (const later of LIBRARY_AFTER_MS) {
+      setTimeout(() => !left && id !== undefined && load(id, true), later);
+    }
+  }
+
+  const imports = id !== undefined && session.mayReadLibraryOf(id) ? importPanel(id, loadSoon) : null;
   if (id === undefined && isAnyAllowed) content.append(emptyState("Whose library?", ASK_TEXT), playing.element);
   else if (id === undefined) content.append(notAllowed("Your library", CLOSED_TEXT), playing.element);
   else if (session.mayReadLibraryOf(id)) load(id);
@@ -82,6 +95,7 @@ export function listener({ values: [named] }) {
       viewHead(id ?? "Listeners", h("p", { class: "lead" }, lead)),
       isAnyAllowed && listenerForm(id),
       content,
+      imports?.element,
     ),
     onLive: playing.onLive,
     onRecovery() {
@@ -89,6 +103,7 @@ export function listener({ values: [named] }) {
     },
     onLeave() {
       left = true;
+      imports?.leave();
     },
   };
 }
