@@ -61,6 +61,7 @@ LONG = (
     "integration/songline/test_ownership.py",
     "integration/songline/test_parked_way.py",
     "integration/songline/test_up_killed.py",
+    "integration/songline/test_whole_history.py",
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",
     "integration/trending/test_sealing.py::test_an_hour_that_is_over",

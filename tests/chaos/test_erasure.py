@@ -12,6 +12,7 @@ from typing import Any
 
 import cramjam
 import fastavro
+import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,13 +26,16 @@ from songline.cloud.servicebus import peeked
 from songline.cloud.settings import read_eventhubs
 from songline.processes import emulator_files
 from songline.processors.trending.action_hashes import id_hash
-from songline.schemas.channels import ARCHIVE_BLOBS, CATALOG, HUBS, MUSIC_EVENTS, SONG_COMMANDS
+from songline.schemas.channels import ARCHIVE_BLOBS, CATALOG, HUBS, MUSIC_EVENTS, NAMES, SONG_COMMANDS
 from songline.schemas.envelope import Event, encode
-from songline.schemas.events import SongPlayed
+from songline.schemas.events import NameMatched, SongPlayed
 from songline.schemas.library.action_run import RunFormatError, decode_run
+from songline.schemas.song_names import song_name
 from tests.support import audio
+from tests.support.api import ApiProcess
 from tests.support.catalog import CatalogWorker
 from tests.support.erasure import ErasureSystem, erasure_system, events_of
+from tests.support.histories import Heard, listenbrainz_row
 from tests.support.ingestion import App
 from tests.support.ingestion import WorkerProcess as IngestionWorker
 from tests.support.library import LibraryWorker
@@ -42,6 +46,9 @@ from tests.support.worker import TrendingWorker
 
 USER, OTHER = "anna-of-the-hill", "benno-of-the-dale"
 RETENTION_S = 120
+BEGAN_MS = 1_616_432_100_000
+QUIET_STREET = song_name("Quiet Street 0", ("Benno Falk",))
+"""A song that both histories have, and nobody has uploaded."""
 CATALOG_PLACE = f"hub {CATALOG}"
 """Where the uploader of a song that stays is until compaction has dropped the former record of the song."""
 
@@ -177,6 +184,14 @@ async def test_only_the_receipt_is_found(tmp_path: Path, start_localcloud: Calla
                 TrendingWorker(cloud, tmp_path / "trending.log").start(),
                 IngestionWorker(quick, tmp_path / "ingestion.log").start(),
             ]
+            api = ApiProcess(
+                {**cloud.environment, "SONGLINE_OUTBOX": str(tmp_path / "outbox.sqlite")}, tmp_path / "api.log"
+            )
+            async with api.start().client() as client:
+                for user_id in (USER, OTHER):
+                    await bring_along(client, system, user_id)
+            # What it holds in memory, and in its outbox, is for its own tests.
+            api.kill()
             await forget_one(system)
             assert await places_of(system, USER) <= {CATALOG_PLACE}
             assert await places_of(system, OTHER) > {CATALOG_PLACE, f"blobs {ARCHIVE_BLOBS}"}
@@ -186,9 +201,39 @@ async def test_only_the_receipt_is_found(tmp_path: Path, start_localcloud: Calla
             assert rebuilt.exit_code == 0, rebuilt.output
             assert await places_of(system, USER) <= {CATALOG_PLACE}
             assert "container library-shelves-v2" in await places_of(system, OTHER)
+            await words_stay(system)
         finally:
             for worker in workers:
                 worker.kill()
+
+
+async def bring_along(client: httpx.AsyncClient, system: ErasureSystem, user_id: str) -> None:
+    """Import a history that names the listener in every place, and say which song a name in it is."""
+    rows = [
+        listenbrainz_row(Heard(BEGAN_MS + 240_000 * number, f"Quiet Street {number}", "Benno Falk"))
+        for number in range(3)
+    ]
+    history = "".join(json.dumps({**row, "user_name": user_id}) + "\n" for row in rows).encode()
+    fields = {"userId": user_id, "fileName": f"listenbrainz_{user_id}.jsonl"}
+    taken = await client.post("/v1/imports", params=fields, content=history)
+    assert taken.status_code == 202, taken.text
+    where = taken.json()["href"]
+
+    async def is_done() -> bool:
+        return (await client.get(where)).json()["state"] == "done"
+
+    await wait_for_async(is_done, "the import to be done", 120)
+    assert (await client.get(where)).json()["counts"]["byName"] == 3
+    matched = NameMatched(user_id=user_id, name=QUIET_STREET.id, song_id="song-1")
+    await system.tell(Event(id=f"match-of-{user_id}", source=f"/apps/{user_id}", time=datetime.now(UTC), data=matched))
+
+
+async def words_stay(system: ErasureSystem) -> None:
+    """The words of names, and which songs these are, are of no listener."""
+    names = system.database.get_container_client(NAMES)
+    found = [item async for item in names.query_items("SELECT * FROM c")]
+    assert QUIET_STREET.id in {item["id"] for item in found}
+    assert [item["songId"] for item in found if item.get("name") == QUIET_STREET.id] == ["song-1"]
 
 
 async def forget_one(system: ErasureSystem) -> None:
@@ -202,7 +247,7 @@ async def forget_one(system: ErasureSystem) -> None:
 
     async def is_everywhere() -> bool:
         found = {record.place for record in await system.held(USER)}
-        return found >= {"libraries", "catalog", "uploads", "records", "archive"}
+        return found >= {"libraries", "catalog", "uploads", "records", "archive", "imports"}
 
     await wait_for_async(is_everywhere, "the listener to be in every place", 120)
     erasure = await system.request(USER, "remove")

@@ -1,6 +1,8 @@
 """`songline import`, as it is typed: files go over the API and the broker to the worker, and come out as events."""
 
 import asyncio
+import io
+import json
 import os
 import subprocess
 import sys
@@ -11,11 +13,15 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from songline.api_client import decoded
+from songline.cli import main
 from songline.cloud import cosmos
 from songline.processes.entities import CONTAINERS
 from songline.processors.catalog.fold import document_of
+from songline.processors.imports.history_file import read_history
+from songline.processors.imports.rows import HistoryListen, ReadOptions
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.channels import DATABASE, NAMES, SONGS
@@ -29,6 +35,7 @@ from tests.support.api import ApiProcess
 from tests.support.catalog import stated
 from tests.support.histories import Heard, lastfm_bare, lastfm_table, listenbrainz, rockbox, spotify
 from tests.support.ingestion import App, WorkerProcess
+from tests.support.library import LibraryWorker
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -166,6 +173,69 @@ async def test_histories_come_along_once_whatever_they_overlap(
     assert (kept["title"], kept["artists"]) == ("Song 0", ["Artist 0"])
     listed = await songline(environment, "import", "--user", user, "--list")
     assert sorted(line.split()[3].rstrip(",") for line in listed.stdout.splitlines()) == ["done"] * 3 + ["undone"]
+
+
+async def test_a_library_shows_a_history_at_its_own_dates_writes_it_back_and_gives_it_up(
+    system: App,
+    environment: Mapping[str, str],
+    api: ApiProcess,
+    song_cloud: LocalCloud,
+    tmp_path: Path,
+) -> None:
+    user, text = "imports-9", listenbrainz(HISTORY)
+    library_worker = LibraryWorker(song_cloud, tmp_path / "library.log").start()
+    try:
+        (taken,) = await imported(environment, user, file(tmp_path / "in", "history", text))
+        assert (taken.counts.taken, taken.counts.by_name) == (20, 20)
+        # The sixth listen to the tenth: each of the five songs once.
+        since, until = (HISTORY[number].began.isoformat() for number in (5, 10))
+        span = {"since": since, "until": until}
+        async with api.client() as http:
+
+            async def plays(**params: str) -> list[int]:
+                answer = await http.get(f"/v1/users/{user}/library", params=params)
+                assert answer.status_code == 200, answer.text
+                return sorted(one["plays"] for one in answer.json()["entries"])
+
+            async def is_there() -> bool:
+                return sum(await plays()) == 20
+
+            await wait_for_async(is_there, "the library to have the history", 120)
+            assert await plays(**span) == [1] * 5
+            assert await plays(until=HISTORY[0].began.isoformat()) == []
+            recent = (await http.get(f"/v1/users/{user}/recent", params={"until": until})).json()["listens"]
+            assert datetime.fromisoformat(recent[0]["at"]) == HISTORY[9].began
+            shown = await typed(environment, "library", user, "--since", since, "--until", until, "--json")
+            assert [one["plays"] for one in json.loads(shown)["entries"]] == [1] * 5
+
+            await typed(environment, "export", user, "--listenbrainz", "-o", str(tmp_path / "out"))
+            (back,) = (tmp_path / "out").iterdir()
+            assert sorted(told(back.read_bytes())) == sorted(told(text))
+            (again,) = await imported(environment, user, str(back))
+            assert (again.counts.read, again.counts.taken, again.counts.known) == (20, 0, 20)
+            assert again.id != taken.id
+            for one in (taken, again):
+                await typed(environment, "import", "--user", user, "--undo", one.id)
+
+            async def is_gone() -> bool:
+                return await plays() == []
+
+            await wait_for_async(is_gone, "the library to have nothing of the history", 120)
+    finally:
+        library_worker.kill()
+
+
+async def typed(environment: Mapping[str, str], *arguments: str) -> str:
+    """What a command that succeeds says, in this process."""
+    done = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=dict(environment))
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def told(archive: bytes) -> list[tuple[int, str, str]]:
+    """The listens in an export of ListenBrainz: when, title and artist."""
+    rows = read_history(io.BytesIO(archive), ReadOptions("any"))
+    return [(row.began_ms // 1_000, row.title, row.artists[0]) for _, row in rows if isinstance(row, HistoryListen)]
 
 
 async def test_any_order_of_files_gives_one_library(
