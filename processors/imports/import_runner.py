@@ -27,6 +27,7 @@ from songline.schemas.envelope import Event
 from songline.schemas.events import ImportUndone
 from songline.schemas.imports import ENDED, TAKEN_BACK, HistoryImport, ImportState, ListenPage
 from songline.schemas.resolver import SongMatch, SongWords
+from songline.schemas.song_names import is_name_id
 
 logger = logging.getLogger("ingestion.imports")
 
@@ -263,4 +264,6 @@ class _Pages:
 
 def _match(resolved: "dict[SongWords, SongMatch]", row: HistoryListen) -> SongMatch:
     """The song of a row: the one that it names, or the one that its words mean."""
-    return resolved[words_of(row)] if row.song_id is None else SongMatch(row.song_id, "joined")
+    if row.song_id is None:
+        return resolved[words_of(row)]
+    return SongMatch(row.song_id, "name" if is_name_id(row.song_id) else "words")

@@ -45,7 +45,6 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.CHARTS: "reader",
             channels.PLAYS: "reader",
             channels.SONGS: "reader",
-            channels.NAMES: "reader",
             channels.LIBRARY_SHELVES: "reader",
             channels.PROJECTIONS: "reader",
             channels.PARKED: "reader",
