@@ -46,8 +46,9 @@ class CatalogPartitionProcessor:
         async with asyncio.TaskGroup() as group:
             for song_id in batch.facts.keys() | batch.resubmitted.keys():
                 group.create_task(self._retries.run(partial(self._write, song_id, batch), writes_item=True))
-        for name, said in batch.matches if self._matches is not None else ():
-            await self._retries.run(partial(self._matches.apply, name, said), writes_item=True)
+        if self._matches is not None:
+            for name, said in batch.matches:
+                await self._retries.run(partial(self._matches.apply, name, said), writes_item=True)
         return batch.poison
 
     async def flush(self) -> None:

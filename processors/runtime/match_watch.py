@@ -85,9 +85,13 @@ class MatchWatch:
     async def _changed(self) -> str | None:
         """The ETag of the document that tells of changes; None where it is the one that is known, or where there is
         none yet."""
-        condition = {"etag": self._etag, "match_condition": MatchConditions.IfModified} if self._etag else {}
         try:
-            found = await self._names.read_item(CHANGES, SHARD, **condition)
+            if not self._etag:
+                found = await self._names.read_item(CHANGES, SHARD)
+            else:
+                found = await self._names.read_item(
+                    CHANGES, SHARD, etag=self._etag, match_condition=MatchConditions.IfModified
+                )
         except CosmosResourceNotFoundError:
             return None
         # An answer 304 has no body.

@@ -87,7 +87,7 @@ class EventEndpoint:
 
     async def publish_own(self, body: bytes) -> None:
         """Take an event that the API says itself. Raises ContractViolationError and RequestDeclinedError."""
-        (result,) = (await self._take([body], UNRESTRICTED)).results
+        (result,) = (await self.take([body], UNRESTRICTED)).results
         if result.error is not None:
             raise ContractViolationError(result.error)
 

@@ -220,7 +220,7 @@ async def bring_along(client: httpx.AsyncClient, system: ErasureSystem, user_id:
     where = taken.json()["href"]
 
     async def is_done() -> bool:
-        return (await client.get(where)).json()["state"] == "done"
+        return bool((await client.get(where)).json()["state"] == "done")
 
     await wait_for_async(is_done, "the import to be done", 120)
     assert (await client.get(where)).json()["counts"]["byName"] == 3

@@ -125,7 +125,7 @@ class HubHistory:
         mine = [file for file in listed or () if file.name.partition == partition]
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def facts(file_key: tuple[str, str], place: int) -> None:
+        async def read(file_key: tuple[str, str], place: int) -> None:
             async with limit:
                 self._facts[file_key] = await read_facts(self.files, mine[place])
 
@@ -134,7 +134,7 @@ class HubHistory:
             async with asyncio.TaskGroup() as group:
                 for place, key in enumerate(keys):
                     if key not in self._facts:
-                        group.create_task(facts(key, place))
+                        group.create_task(read(key, place))
         except ExceptionGroup as errors:
             # One service, and most often one cause: callers know its errors, and no groups.
             raise next(leaves(errors)) from None

@@ -122,7 +122,7 @@ async def _build(
     before = _recovered(lease.document, lasting(await watermarks(lease.document)))
     count = RebuildCount()
     # What names mean is taken as of the rebuild's own moment: one that goes on takes the same.
-    known_at = before.until or before.started_at or before.since
+    known_at = before.until or before.started_at
     matches = (await read_matches(services.account)).as_of(int(known_at.timestamp()))
     parts = RebuildParts(
         version=before,

@@ -14,7 +14,7 @@ from songline.processors.catalog.fold import apply_facts, fact_of, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
-from songline.schemas.events import NameMatched, NameUnmatched, SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.events import NameMatched, NameUnmatched, Payload, SongPlayed, SongRemoved, SongUploaded
 from songline.schemas.name_matches import LEAD_S, MatchStatement
 from songline.schemas.ownership import OTHERS, Claim, enqueued_second
 from songline.schemas.songs import Fact, Song, SongDocument
@@ -46,11 +46,12 @@ def records(*bodies: bytes, position: int = 0) -> list[HubRecord]:
 
 
 def test_what_is_said_of_names_is_read_beside_the_songs() -> None:
+    facts: tuple[Payload, ...] = (
+        NameMatched(user_id="a", name="name:x", song_id="song-42"),
+        NameUnmatched(user_id="b", name="name:x"),
+    )
     bodies = [
-        encode(Event(id=f"m-{number}", source="/tests", time=NOON, data=data))
-        for number, data in enumerate(
-            (NameMatched(user_id="a", name="name:x", song_id="song-42"), NameUnmatched(user_id="b", name="name:x"))
-        )
+        encode(Event(id=f"m-{number}", source="/tests", time=NOON, data=data)) for number, data in enumerate(facts)
     ]
     said = parse_songs(records(bodies[0], event(UPLOADED), bodies[1], position=3), "2")
     at_s = int(NOON.timestamp())

@@ -90,7 +90,7 @@ def test_a_rebuild_takes_what_was_said_by_its_moment_for_all_before_and_goes_on_
 
 def test_events_of_names_get_their_songs_and_all_others_stay_as_they_are() -> None:
     matches = NameMatches({NAME: document(said(0, "song-1"))})
-    named = [
+    named: list[Payload] = [
         SongPlayed(user_id="u", song_id=NAME, device="ios"),
         SongLiked(user_id="u", song_id=NAME),
         SongUnliked(user_id="u", song_id=NAME),
@@ -98,7 +98,7 @@ def test_events_of_names_get_their_songs_and_all_others_stay_as_they_are() -> No
         # The words of a listen say it too, whichever song it was matched with.
         listen("Paper Lanterns (feat. Alba Reed)", "song-9"),
     ]
-    others = [
+    others: list[Payload] = [
         SongPlayed(user_id="u", song_id="song-9"),
         SongPlayed(user_id="u", song_id=OTHER),
         listen("Another", "name:x"),
