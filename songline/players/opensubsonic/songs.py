@@ -1,5 +1,7 @@
 """The songs of the catalog, one by one, for handlers."""
 
+import re
+
 from songline.players.opensubsonic.call import PlayerCall
 from songline.players.opensubsonic.errors import ErrorCode, OpenSubsonicError
 from songline.projections.songs import queries
@@ -9,12 +11,17 @@ from songline.projections.songs.titles import CatalogSong
 from songline.projections.store import StoreUnavailableError
 from songline.schemas.song_names import is_name_id
 from songline.schemas.songs import Song
+from songline.schemas.types import ID_PATTERN
 
 _OURS = ("al-", "ar-")
+_ID = re.compile(ID_PATTERN)
 
 
 async def known_song(call: PlayerCall, song_id: str) -> Song:
     """The song, as the catalog has it now. Raises OpenSubsonicError where there is none, and StoreUnavailableError."""
+    if not _ID.search(song_id):
+        # It would be another address in the store.
+        raise not_found("song", song_id)
     versions: SongVersions = call.request.app.state.songs
     try:
         found = await queries.song((await versions.live()).store, song_id)

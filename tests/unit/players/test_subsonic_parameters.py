@@ -1,6 +1,8 @@
 """Parameters and credentials of OpenSubsonic."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from songline.players.opensubsonic.answer import AnswerFormat
 from songline.players.opensubsonic.credentials import ApiKey, SaltedProof, read_credentials
@@ -35,6 +37,16 @@ def test_what_can_not_be_read_is_refused(query: str) -> None:
     with pytest.raises(OpenSubsonicError) as caught:
         Parameters.read(query.encode("latin-1"))
     assert caught.value.code == 0
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(query: bytes, form: bytes) -> None:
+    try:
+        found = Parameters.read(query, form)
+        assert found.form in AnswerFormat
+    except OpenSubsonicError:
+        return
+    assert all(isinstance(value, str) for values in found.values.values() for value in values)
 
 
 @pytest.mark.parametrize(("text", "count"), [("7", 7), ("0", 0), ("501", 500), ("999999999999", 500), ("", 20)])

@@ -194,6 +194,16 @@ async def test_what_is_missing_and_what_is_not_there() -> None:
     assert await code_of({**key, "f": "json", "songCount": "many"}, name="search3") == 0
 
 
+@pytest.mark.parametrize("song_id", ["a/b", "..", "x" * 129, "song 1", "ä", "a\0", "?x=1#y"])
+async def test_what_no_song_has_for_an_id_is_not_asked_for(song_id: str) -> None:
+    key = {"apiKey": READING.text, "id": song_id}
+    assert await code_of(key, name="getSong") == 70
+    async with served() as http:
+        response = await http.get("/rest/stream", params={"f": "json", **key})
+    assert response.status_code == 404
+    assert answer(response)["error"]["code"] == 70
+
+
 async def test_a_file_that_is_not_there_has_a_status_too() -> None:
     async with served() as http:
         for form, media_type in ({}, "text/xml; charset=utf-8"), ({"f": "json"}, "application/json"):
