@@ -15,6 +15,7 @@ HOSTS, ORIGINS = "SONGLINE_HOSTS", "SONGLINE_ORIGINS"
 ANY = "*"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing. Source: RFC 9110 section 9.2.1."""
+_PLAYER = "token "
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{0,5})?", re.ASCII)
 _NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
@@ -46,9 +47,10 @@ def is_foreign(method: str, headers: Headers, origins: Sequence[str]) -> str | N
     """The foreign origin of a write from another site's page; None for every other request.
 
     Source: Go's net/http CrossOriginProtection, after "Cross-Site Request Forgery" by F. Valsorda. A client that is no
-    browser sends neither header.
+    browser sends neither header. Nor is a request foreign that shows a token of a player (`Token …`): a browser
+    adds none by itself, and lets no page of another site add one. Extensions of browsers report plays so.
     """
-    if method in SAFE:
+    if method in SAFE or (headers.get("authorization") or "").lower().startswith(_PLAYER):
         return None
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if origin is not None and origin in origins:

@@ -51,6 +51,12 @@ def test_what_no_stranger_can_own_is_ours(host: str) -> None:
         ("DELETE", {"origin": "https://player.example.evil"}, True),
         ("PUT", {"sec-fetch-site": "same-site"}, True),
         ("PUT", {"origin": ""}, True),
+        ("POST", {"origin": "chrome-extension://abc", "authorization": "Token t"}, False),
+        ("POST", {"sec-fetch-site": "cross-site", "authorization": "token t"}, False),
+        # Browsers add what they know of a user and a password by themselves.
+        ("POST", {"sec-fetch-site": "cross-site", "authorization": "Basic dXNlcjp4"}, True),
+        ("POST", {"sec-fetch-site": "cross-site", "authorization": "Bearer t"}, True),
+        ("POST", {"origin": "chrome-extension://abc", "cookie": "Token t"}, True),
     ],
 )
 def test_where_a_write_comes_from(method: str, headers: Mapping[str, str], foreign: bool) -> None:
