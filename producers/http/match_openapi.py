@@ -24,18 +24,10 @@ _WORDS = {
     503: "A service can't be reached; `Retry-After` says when to try again",
 }
 _answers = partial(answers, "It is said; `Location` tells from when on it holds", _RECEIPT, _WORDS)
-_NAME = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "The id of a song that is known by name only: `name:` and more",
-    "schema": {"type": "string", "maxLength": 128},
-}
 
 MATCH: dict[str, Any] = {
     "responses": _answers(400, 404, 408, 409, 413, 503),
     "openapi_extra": {
-        "parameters": [_NAME],
         "requestBody": {
             "required": True,
             "content": {
@@ -52,4 +44,4 @@ MATCH: dict[str, Any] = {
         },
     },
 }
-UNMATCH: dict[str, Any] = {"responses": _answers(400, 404, 503), "openapi_extra": {"parameters": [_NAME]}}
+UNMATCH: dict[str, Any] = {"responses": _answers(400, 404, 503)}

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request
+from fastapi import Path as InPath
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -45,6 +47,9 @@ _ID = re.compile(ID_PATTERN)
 _NAME = re.compile(NAME_ID_PATTERN)
 
 
+Name = Annotated[str, InPath(description="The id of a song that is known by name only: `name:` and more")]
+
+
 class MatchReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
     """What an accepted request gets: the name, the song that it is from now on, what becomes of the past, and where it
     can be looked up."""
@@ -78,7 +83,7 @@ def routes(settings: CosmosSettings) -> APIRouter:
     router = APIRouter(lifespan=lifespan)
 
     @router.put("/v1/matches/{name}", status_code=202, summary="Say which song a name is", **MATCH)
-    async def match(request: Request, name: str) -> Response:
+    async def match(request: Request, name: Name) -> Response:
         """`name` is the id of a song that is known by name only. Saying the same again changes nothing."""
         _check_name(name)
         song_id = await _wished(request)
@@ -107,7 +112,7 @@ def routes(settings: CosmosSettings) -> APIRouter:
         return _receipt(name, song_id)
 
     @router.delete("/v1/matches/{name}", status_code=202, summary="Take back which song a name is", **UNMATCH)
-    async def unmatch(request: Request, name: str) -> Response:
+    async def unmatch(request: Request, name: Name) -> Response:
         """The name is then a song that is known by name only, as before."""
         _check_name(name)
         records: MatchRecords = request.app.state.matching

@@ -32,4 +32,9 @@ IngestionId = Annotated[
     str, InPath(description="The id in the answer to the upload", json_schema_extra=_SCHEMA), _IS_ID
 ]
 ErasureId = Annotated[str, InPath(description="The id in the answer to the request", json_schema_extra=_SCHEMA), _IS_ID]
+NameId = Annotated[
+    str,
+    InPath(description="The id of a song that is known by name only: `name:` and more", json_schema_extra=_SCHEMA),
+    _IS_ID,
+]
 ImportId = Annotated[str, InPath(description="The id in the answer to the import", json_schema_extra=_SCHEMA), _IS_ID]

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from songline.projections.http import openapi
-from songline.projections.http.ids import SongId
+from songline.projections.http.ids import NameId
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Problem, answer
 from songline.projections.http.responses import plain
@@ -33,7 +33,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         return plain(MatchesAnswer(as_of=as_of, matches=shown))
 
     @app.get("/v1/matches/{name}", summary="Which song a name is", responses=openapi.answers("MatchAnswer", 404, 503))
-    async def one(request: Request, name: SongId) -> Response:
+    async def one(request: Request, name: NameId) -> Response:
         """What was said last of the name."""
         as_of = now()
         found = await match_of(request.app.state.names, name)

@@ -182,6 +182,8 @@ async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.As
         "/v1/users/{user_id}/recent",
         "/v1/users/{user_id}/summary",
         "/v1/users/{user_id}/imports",
+        "/v1/matches",
+        "/v1/matches/{name}",
         "/v1/imports/{import_id}",
     }
     operation = document["paths"]["/v1/charts/{kind}/{window}"]["get"]
