@@ -6,8 +6,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from songline.api.operations import OPERATIONS
+from songline.players.tokens.token_lookup import PlayerTokenLookup
 from tests.support.asgi import Answer, ask
 from tests.support.guarded import BAD, GUARDED, allowed, asked, composed
+from tests.unit.players.test_token_lookup import Kept
 
 NO_DOOR = {301, 302, 307, 308, 400, 401, 403, 404, 405, 422}
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "POSTX"]
@@ -15,9 +18,28 @@ REWRITES = ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Forwarde
 OVERRIDES = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "_method"]
 
 
+# Those of players have tokens of their own; what these open is in tests/unit/players.
+CLOSED = {
+    **GUARDED,
+    **{key: operation for key, operation in OPERATIONS.items() if operation.is_of_players and not operation.is_open},
+}
+OPEN = {
+    *("/health/live", "/health/ready", "/health/progress", "/health/events", "/health/identity"),
+    *("/v1/session", "/v1/session/sign-in", "/v1/session/callback", "/v1/session/sign-out"),
+}
+OWN_CREDENTIALS = {
+    # It says whether a token is good, and nothing else.
+    "/1/validate-token": "tests/unit/players/test_player_guard.py",
+    "/rest/{path:path}": "tests/unit/players/test_subsonic_doors.py",
+}
+"""Open to the guard, and asked for credentials of their own: which test holds that."""
+
+
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    return composed({}, is_answered=False)
+    app = composed({}, is_answered=False)
+    app.state.tokens_of_players = PlayerTokenLookup(Kept())
+    return app
 
 
 def doors(path: str) -> list[str]:
@@ -67,8 +89,11 @@ def no_answer(answer: Answer, what: object) -> None:
     assert not location or location.startswith("http://127.0.0.1/"), (what, location)
 
 
-def test_every_guarded_operation_is_tried() -> None:
-    assert len(GUARDED) > 35
+def test_every_operation_is_tried_or_known_to_be_open() -> None:
+    assert len(CLOSED) > 35
+    opened = {template for (_, template), operation in OPERATIONS.items() if operation.is_open}
+    assert opened - OWN_CREDENTIALS.keys() == OPEN
+    assert {template for _, template in OPERATIONS} == opened | {template for _, template in CLOSED}
 
 
 SHOWN = {
@@ -80,7 +105,7 @@ SHOWN = {
 
 @pytest.mark.parametrize("shown", SHOWN)
 async def test_no_other_spelling_of_a_path_is_a_door(app: FastAPI, shown: str) -> None:
-    for (method, template), operation in GUARDED.items():
+    for (method, template), operation in CLOSED.items():
         # For pages and documents any token is enough.
         if operation.scopes or shown != "no scope":
             for door in doors(asked(template)):
@@ -89,14 +114,14 @@ async def test_no_other_spelling_of_a_path_is_a_door(app: FastAPI, shown: str) -
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_no_other_method_is_a_door(app: FastAPI, method: str) -> None:
-    paths = {asked(template) for _, template in GUARDED}
+    paths = {asked(template) for _, template in CLOSED}
     for path in sorted(paths):
         for headers in ([], BAD["another signature"]()):
             no_answer(await ask(app, method, path, headers), (method, path))
 
 
 async def test_no_header_changes_the_method_or_the_path(app: FastAPI) -> None:
-    for method, template in GUARDED:
+    for method, template in CLOSED:
         for name in OVERRIDES:
             for value in ("GET", "OPTIONS", "HEAD"):
                 no_answer(await ask(app, method, asked(template), [(name, value)]), (method, template, name))
@@ -111,7 +136,7 @@ async def test_no_header_changes_the_method_or_the_path(app: FastAPI) -> None:
 
 
 async def test_no_bad_token_is_a_door_for_head(app: FastAPI) -> None:
-    for method, template in GUARDED:
+    for method, template in CLOSED:
         if method == "GET":
             for wrong, make in BAD.items():
                 answer = await ask(app, "HEAD", asked(template), make())
@@ -119,7 +144,7 @@ async def test_no_bad_token_is_a_door_for_head(app: FastAPI) -> None:
 
 
 async def test_websockets_are_closed_whatever_their_path(app: FastAPI) -> None:
-    for path in sorted({asked(template) for _, template in GUARDED} | {"/health/live", "/v1/session", "/nothing"}):
+    for path in sorted({asked(template) for _, template in CLOSED} | {"/health/live", "/v1/session", "/nothing"}):
         sent: list[Message] = []
 
         async def send(message: Message, sent: list[Message] = sent) -> None:
