@@ -11,6 +11,8 @@ Ints = npt.NDArray[np.int64]
 MARGIN_BYTES = 1_024
 """So much may be cut off behind the last body: what is there is zeros."""
 
+_SPACE, _BACKSLASH, _LAST_ASCII = ord(" "), ord("\\"), 127
+
 
 class BodyBytes:
     """Bodies behind one another. `starts` and `ends` are where each is."""
@@ -20,10 +22,15 @@ class BodyBytes:
         self.ends: Ints = np.cumsum(np.fromiter(map(len, bodies), np.int64, len(bodies)))
         self.starts: Ints = np.concatenate([np.zeros(1, np.int64), self.ends[:-1]])
 
-    def is_simple(self) -> bool:
-        """Whether all bytes are ASCII that stands for itself in a JSON text: no escapes, and no controls."""
+    def simple(self) -> Ints:
+        """The places of the bodies that are ASCII which stands for itself in a JSON text: no escape, no control."""
         found = np.frombuffer(self._joined, np.uint8)[:-MARGIN_BYTES]
-        return b"\\" not in self._joined and self._joined.isascii() and bool(found.min(initial=ord(" ")) >= ord(" "))
+        if b"\\" not in self._joined and self._joined.isascii() and found.min(initial=_SPACE) >= _SPACE:
+            return np.arange(len(self.ends))
+        odd = np.flatnonzero((found < _SPACE) | (found > _LAST_ASCII) | (found == _BACKSLASH))
+        is_simple = np.ones(len(self.ends), np.bool_)
+        is_simple[np.searchsorted(self.ends, odd, side="right")] = False
+        return np.flatnonzero(is_simple)
 
     def cut(self, at: Ints, width: int) -> Bytes:
         """`width` bytes from each of these places, a row each."""

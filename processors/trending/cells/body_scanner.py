@@ -83,9 +83,7 @@ class BodyScanner:
         if len(bodies) < LEAST_BODIES or not self._layouts:
             return []
         text = BodyBytes(bodies)
-        left = np.arange(len(bodies))
-        if not text.is_simple():
-            left = np.flatnonzero([BodyBytes([body]).is_simple() for body in bodies])
+        left = text.simple()
         found: list[tuple[PlainLayout, ScannedActions]] = []
         for layout in self._layouts:
             if len(left) < LEAST_BODIES:

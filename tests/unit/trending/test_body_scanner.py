@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from songline.processors.trending import id_table
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import body_scanner, columns
+from songline.processors.trending.cells.body_bytes import BodyBytes
 from songline.processors.trending.cells.body_scanner import LEAST_BODIES, MOST_LAYOUTS, BodyScanner
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.cells.plain_layout import learn_layout
@@ -143,6 +144,12 @@ def test_regions_have_the_same_numbers_in_columns() -> None:
             assert number == regions[text.decode("latin-1")]
         except ValueError:
             assert number == 0
+
+
+@given(st.lists(st.binary(max_size=3) | st.just(b"plain"), max_size=6))
+def test_simple_bodies_have_no_escape_and_no_control(bodies: list[bytes]) -> None:
+    wanted = [place for place, body in enumerate(bodies) if all(31 < byte < 128 and byte != 92 for byte in body)]
+    assert BodyBytes(bodies).simple().tolist() == wanted
 
 
 def test_few_bodies_are_read_one_by_one() -> None:
