@@ -150,7 +150,8 @@ def _is_id(text: BodyBytes, fields: FoundFields) -> Mask:
     lengths = fields.lengths["id"]
     found = text.cut(fields.starts["id"], int(lengths.max(initial=0)) + 1)
     # The quote behind an id is the first that is of none.
-    return (_IS_OF_NO_ID[found].argmax(axis=1) == lengths) & (found[:, 0] != ord("."))
+    is_id: Mask = (_IS_OF_NO_ID[found].argmax(axis=1) == lengths) & (found[:, 0] != ord("."))
+    return is_id
 
 
 def _is_user(text: BodyBytes, fields: FoundFields) -> Mask:

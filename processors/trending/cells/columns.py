@@ -156,7 +156,8 @@ class _Piece:
 
     def _read_plainly(self, places: Ints) -> Sequence[int]:
         """Read those of the bodies at `places` that are plain one by one, and return the places of the others."""
-        bodies = [self._bodies[place] for place in places.tolist()]
+        all_places: list[int] = places.tolist()
+        bodies = [self._bodies[place] for place in all_places]
         try:
             if not is_plain(bodies):
                 raise ValueError("a body that is not UTF-8, or too deep")
@@ -164,22 +165,22 @@ class _Piece:
             _check_ids(found.ids)
             minutes = event_minutes(found.times)
         except ValueError:
-            return places.tolist()
+            return all_places
         others = np.zeros(len(bodies), np.bool_)
         others[found.others] = True
         rows = places[~others]
-        columns = (np.array(one, np.int64)[~others] for one in (found.listeners, found.codes, minutes))
+        listeners, codes = np.array(found.listeners, np.int64), np.array(found.codes, np.int64)
         is_action = np.ones(len(bodies), np.bool_)
         is_action[found.passed_over] = False
-        if self._put_all(rows, *columns, is_action[~others]).any():
+        if self._put_all(rows, listeners[~others], codes[~others], minutes[~others], is_action[~others]).any():
             self._there[rows] = False
-            return places.tolist()
+            return all_places
         if len(rows) >= body_scanner.LEAST_BODIES:
             plain = np.flatnonzero(~others)
             # The first one may have a known layout, and a field that only the loop reads.
-            for place in {int(plain[0]), int(plain[len(plain) // 2]), int(plain[-1])}:
+            for place in (int(plain[0]), int(plain[len(plain) // 2]), int(plain[-1])):
                 self._scanner.learn(bodies[place], found.codes[place] & (1 << KIND_BITS) - 1)
-        return places[others].tolist()
+        return [place for place, is_other in zip(all_places, others.tolist(), strict=True) if is_other]
 
     def _put_all(
         self, rows: Ints, listeners: Ints, codes: Ints, minutes: Ints, is_action: npt.NDArray[np.bool_]

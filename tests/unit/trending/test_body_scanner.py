@@ -14,6 +14,7 @@ from songline.processors.trending.cells import body_scanner, columns
 from songline.processors.trending.cells.body_bytes import BodyBytes
 from songline.processors.trending.cells.body_scanner import LEAST_BODIES, MOST_LAYOUTS, BodyScanner
 from songline.processors.trending.cells.columns import read_batch
+from songline.processors.trending.cells.plain_events import decode_plain
 from songline.processors.trending.cells.plain_layout import learn_layout
 from songline.processors.trending.id_table import NO_ID, IdTable
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_numbers
@@ -61,7 +62,7 @@ def test_one_body_that_is_written_otherwise_costs_no_other() -> None:
     scanner = BodyScanner()
     wanted = read(MANY, scanner)
     others = [MANY[-1].replace(b"user", b"us\\u0065r"), MANY[-1].replace(b'"/s"', '"/\u00e4"'.encode())]
-    with patch.object(columns, "decode_plain", wraps=columns.decode_plain) as decoded:
+    with patch.object(columns, "decode_plain", wraps=decode_plain) as decoded:
         found = read([others[0], *MANY, others[1]], scanner)
     assert decoded.call_count == 2
     assert found == [wanted[-1], *wanted, wanted[-1]]
