@@ -70,6 +70,12 @@ from songline.schemas.projections import FIRST_VERSION
 FAR_BEHIND_SHARE = 0.1
 """The share of its day writes that a worker does while it is far behind: its days would soon be out of date."""
 
+FAR_BEHIND_S = 2.0
+"""The least pause of reports, and of writes of charts, while a worker is far behind: a chart is seconds old then, and
+soon out of date."""
+FAR_BEHIND_WRITES = 16
+"""Charts that are written at once then, at most: all global ones, and as many others."""
+
 SEAL_S = 5.0
 """The pause between two looks for hours to seal."""
 
@@ -141,6 +147,7 @@ def build_app(
 
     parking = ParkingQueue(ParkedStore(services.parked), services.renaming, lambda: datetime.now(UTC))
     isolation = CrashIsolation(AttemptStore(services.attempts), ParkingBound(), parking, app.crash)
+    app.in_pieces = lambda: len(isolation.in_pieces)
     guards = {hub: FoldGuard(hub, isolation) for hub in batched}
 
     cell_table = add_table(app, "cells", TRENDING_CELLS_CHANGELOG, partitions[MUSIC_EVENTS])
@@ -169,8 +176,15 @@ def build_app(
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
     ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, *rules)
-    rates = [WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))]
-    chart_writer = ChartWriter(services.charts, *rates)
+    chart_rate, snapshot_rate = (
+        WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))
+    )
+    behind_rate = WriteRate(min(FAR_BEHIND_WRITES, config.chart_writes), monotonic)
+
+    def chart_writes() -> int:
+        return behind_rate() if cells.far_behind() else chart_rate()
+
+    chart_writer = ChartWriter(services.charts, chart_writes, snapshot_rate)
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy, version)
 
     def day_writes() -> int:
@@ -197,14 +211,17 @@ def build_app(
     shard_table.on_recover(crash_on_error(app, hold_shards))
     on_revoked(app, (cells.revoked, ranking.revoked, merge.revoked))
 
-    least_s = config.flush_s * LEAST_SHARE
-    repeat(app, config.flush_s, cells.flush, isolation.run_apart, wake=cells.news, least_s=least_s)
+    def least_s(pause_s: float) -> Callable[[], float]:
+        return lambda: max(pause_s, FAR_BEHIND_S) if cells.far_behind() else pause_s
+
+    flush_s = config.flush_s * LEAST_SHARE
+    repeat(app, config.flush_s, cells.flush, isolation.run_apart, wake=cells.news, least_s=lambda: flush_s)
     repeat(app, SEAL_S, cells.seal, isolation.run_apart)
-    repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=config.tick_s)
+    repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=least_s(config.tick_s))
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
     # Global charts get half of the writes: there are enough for all of them.
-    least_s = max(config.tick_s, min(1.0, 2 * IN_FLIGHT / config.chart_writes))
-    repeat(app, IDLE_S, merge.write, isolation.run_apart, wake=merge.news, least_s=least_s)
+    write_s = least_s(max(config.tick_s, min(1.0, 2 * IN_FLIGHT / config.chart_writes)))
+    repeat(app, IDLE_S, merge.write, isolation.run_apart, wake=merge.news, least_s=write_s)
     repeat(app, DAYS_S, plays.write, isolation.run_apart)
 
     def errors() -> Iterator[tuple[str, Exception | None]]:

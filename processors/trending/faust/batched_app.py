@@ -36,6 +36,7 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.fetched_records import FetchedRecords, OffsetGap, ReadableRecords, moments
 from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
+from songline.processors.trending.faust.settings import fetch_bytes
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         self._gathering.attach(fetcher)
+        fetcher._max_partition_fetch_bytes = fetch_bytes(self.app.in_pieces())
         with fetcher._subscriptions.fetch_context():
             fetched = await self._fetched(fetcher, active_partitions)
             if not fetched and timeout:
@@ -236,7 +238,8 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
 
     `unreadable` has, by other hubs, what to call with a record batch that can't be read: partition, offset, bytes, why.
     `gathered`: hub to the seconds for which what comes to its partitions is gathered once they are read to their end.
-    `gaps` are those at which partitions are. Partitions that are `on_hold` or `unopened` are not handed over at all.
+    `in_pieces` returns how many partitions are folded in pieces. `gaps` are those at which partitions are. Partitions
+    that are `on_hold` or `unopened` are not handed over at all.
     """
 
     def __init__(
@@ -252,6 +255,7 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
         self.gaps: dict[TP, GapRead] = {}
         self.on_hold: set[TP] = set()
         self.unopened: set[TP] = set()
+        self.in_pieces: Callable[[], int] = lambda: 0
         fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)
 

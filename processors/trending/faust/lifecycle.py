@@ -14,6 +14,8 @@ REST = 0.5
 """A timer rests at least for this share of the time that its work took, so that folding gets its share."""
 GATHER_S = 0.02
 """What is woken waits so long: the records of several partitions come right after each other."""
+LOOK_S = 0.1
+"""How soon it is seen that the least pause of what is woken has become shorter."""
 
 
 async def run_until(app: faust.App, stop: asyncio.Event) -> None:
@@ -71,27 +73,30 @@ def repeat(
     guard: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
     *,
     wake: asyncio.Event | None = None,
-    least_s: float = 0.0,
+    least_s: Callable[[], float] = lambda: 0.0,
 ) -> None:
     """Have the app call `guard` with `work` every `pause_s` seconds, for as long as it runs.
 
-    `wake` is set when there is work to do before: it is done then, but no sooner than `least_s` after it was begun
+    `wake` is set when there is work to do before: it is done then, but no sooner than `least_s()` after it was begun
     last.
     """
 
     async def loop() -> None:
-        due_s = soonest_s = monotonic()
+        due_s = rested_s = start_s = monotonic()
         while not app.should_stop:
             if wake is None:
                 await app.sleep(max(0.0, due_s - monotonic()))
             else:
                 await app.wait(wake.wait(), timeout=max(0.0, due_s - monotonic()))
                 # What comes together is done together.
-                await app.sleep(max(GATHER_S, soonest_s - monotonic()))
+                await app.sleep(GATHER_S)
+                while (left_s := max(start_s + least_s(), rested_s) - monotonic()) > 0 and not app.should_stop:
+                    # The least pause may become shorter meanwhile.
+                    await app.sleep(min(left_s, LOOK_S))
                 wake.clear()
             start_s = monotonic()
             await guard(work)
             rested_s = monotonic() + (monotonic() - start_s) * REST
-            due_s, soonest_s = max(start_s + pause_s, rested_s), max(start_s + least_s, rested_s)
+            due_s = max(start_s + pause_s, rested_s)
 
     app.task(loop)

@@ -13,7 +13,16 @@ BUFFERED_BATCHES = 2
 MAX_FETCH_BYTES = 1_048_576
 """No event is larger, and more would lie in memory for nothing: folding takes longer than fetching."""
 
+PIECES_FETCH_BYTES = 25_165_824
+"""While partitions are folded in pieces, each of which is written before the next one, so much is fetched of all of
+these together: a piece is never larger than a fetch."""
+
 MAX_BATCH_BYTES = 900_000
+
+
+def fetch_bytes(in_pieces: int) -> int:
+    """How much one fetch may bring of a partition while so many of them are folded in pieces."""
+    return max(MAX_FETCH_BYTES, PIECES_FETCH_BYTES // in_pieces) if in_pieces else MAX_FETCH_BYTES
 
 
 def faust_settings(settings: CloudSettings, config: TrendingConfig) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from songline.processors.trending.faust.batched_app import (
 )
 from songline.processors.trending.faust.fetched_records import FetchedRecords
 from songline.processors.trending.faust.record_batches import RecordBytes
+from songline.processors.trending.faust.settings import MAX_FETCH_BYTES, fetch_bytes
 
 TP = TopicPartition("music-events", 0)
 
@@ -48,7 +49,13 @@ def test_what_is_overridden_exists() -> None:
     assert BatchedTransport.Consumer is BatchedConsumer
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))
+    assert "self._max_partition_fetch_bytes)" in inspect.getsource(Fetcher._get_actions_per_node), "asked at each fetch"
     assert hasattr(fetcher, "MemoryRecords"), "the name under which aiokafka makes them is where ours are put"
+
+
+def test_partitions_that_are_folded_in_pieces_are_fetched_in_large_ones() -> None:
+    assert fetch_bytes(0) == MAX_FETCH_BYTES
+    assert [fetch_bytes(held) // 2**20 for held in (1, 4, 24, 32)] == [24, 6, 1, 1], "bounded for all of them"
 
 
 def test_nothing_is_made_where_the_process_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
