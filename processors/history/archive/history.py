@@ -138,12 +138,12 @@ class HubHistory:
         except ExceptionGroup as errors:
             # One service, and most often one cause: callers know its errors, and no groups.
             raise next(leaves(errors)) from None
-        facts = [self._facts[key] for key in keys]
-        placed = placed_files(facts)
+        known = [self._facts[key] for key in keys]
+        placed = placed_files(known)
         if self.tail is None or not any(one.generation for one in placed):
             return placed
         # The hub itself knows whether it was made anew.
-        return placed_files(facts, (await self.tail.describe()).created_at)
+        return placed_files(known, (await self.tail.describe()).created_at)
 
     async def is_at(self, partition: str, position: int, second: int | None) -> bool:
         """Whether the archive may have the event at a lasting position as one that the hub took at a Unix second, or
