@@ -19,6 +19,7 @@ from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.moments import moment_at
+from songline.schemas.name_matches import NO_MATCHES, MatchStatement, NameMatches, no_match, with_statement
 from songline.schemas.policy import V1
 from songline.schemas.progress import Watermark
 from tests.support.gate import Gate
@@ -71,7 +72,7 @@ class Guard:
 class Stage:
     """One source partition in the hands of one worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, matches: NameMatches = NO_MATCHES) -> None:
         self.now_ms = FIRST_MS - 10 * MINUTE_MS
         self.noting, self.sending, self.parking = Gate(), Gate(), Parking()
         self.guard = Guard(self.noting)
@@ -91,7 +92,9 @@ class Stage:
         self.on_hold: set[TP] = app.on_hold
         saved = Changelog("cells", SimpleNamespace(data={}), parking, lambda *_: None)
         hours = HourStore(saved, None, KEY, lambda: app.producer)
-        self.worker = CellWorker(app, saved, hours, 1, lambda: self.now_ms, parking, guard, opener, V1)
+        self.worker = CellWorker(
+            app, saved, hours, 1, lambda: self.now_ms, parking, guard, opener, V1, matches=lambda: matches
+        )
 
     async def open(self) -> None:
         """Hold the partition from its first event on."""
@@ -107,9 +110,9 @@ class Stage:
     async def _send(self, *_: object) -> Any:
         return self.sending.enter()
 
-    async def consume(self, begin: int, count: int = 1) -> None:
+    async def consume(self, begin: int, count: int = 1, song_id: str = "song-1") -> None:
         """Consume a batch of plays, logged now."""
-        data = SongPlayed(user_id="user-1", song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
+        data = SongPlayed(user_id="user-1", song_id=song_id, played_ms=60_000, duration_ms=90_000, region="DE")
         body = encode(Event(id="e", source="/tests", time=moment_at(self.now_ms), data=data))
         end = begin + count
         batch = Batch(begin, end, range(begin, end), [self.now_ms] * count, [body] * count)
@@ -160,6 +163,18 @@ async def test_a_piece_that_is_not_flushed_is_not_committed_when_its_partition_i
         await end(stage.worker)
         await consuming
     assert (stage.committed, stage.acknowledged) == ([], [])
+
+
+async def test_a_play_of_a_name_counts_for_the_song_that_it_is_when_the_hub_takes_it() -> None:
+    said_s = (FIRST_MS - 10 * MINUTE_MS) // 1_000
+    statement = MatchStatement(said_s=said_s, partition=0, position=0, from_s=said_s + 5, song_id="song-1")
+    stage = Stage(NameMatches({"name:x": with_statement(no_match("name:x"), statement)}))
+    await stage.open()
+    for begin, (after_s, song) in enumerate(((4, "name:x"), (5, "song-1"), (6, "song-1"))):
+        stage.now_ms = (said_s + after_s) * 1_000
+        await stage.consume(begin, song_id="name:x")
+        assert stage.worker._songs.names[-1] == song
+    assert stage.worker._songs.names == ["name:x", "song-1"]
 
 
 async def test_a_piece_is_committed_once_it_is_flushed() -> None:
