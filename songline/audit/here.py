@@ -117,6 +117,7 @@ class HereAudit:
                 api, watch, self._ledger, settings, config.recovers_s * 2, is_alone=False
             )
             self._proofs.append(rested)
+            self._say("reading what the hub took since the beginning")
             log = await read_hub(settings, after=start)
             self._say("comparing all answers about the audit's listeners with the reference")
             self._proofs += check_health(watch.samples, watch.positions, (), log, config.recovers_s)

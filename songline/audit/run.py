@@ -97,6 +97,7 @@ class AuditRun:
                 api, watch, self._ledger, settings, config.recovers_s * 2, is_alone=True
             )
             self._proofs.append(rested)
+            self._say("reading all that the hub holds")
             log = await read_hub(settings)
             # From here on nothing is to be mended, and health is as it was.
             await ended(keeping)

@@ -96,13 +96,16 @@ def audits() -> Iterator[list[Audit]]:
 
 @pytest.mark.timeout(600)
 def test_a_short_audit_proves_every_sentence(audits: list[Audit], tmp_path: Path) -> None:
-    audit = Audit(tmp_path, "--minutes", "0.1", "--seed", "7", "--recovery", "400")
+    """With faults: by this seed writes become slow, messages come twice, and the library worker and the API are
+    killed."""
+    audit = Audit(tmp_path, "--chaos", "--minutes", "0.15", "--seed", "155", "--recovery", "400")
     audits.append(audit)
     assert audit.process.wait(570) == 0, audit.said
     figures = json.loads((audit.out / "figures.json").read_bytes())
+    assert figures["faults"]["kill"] >= 1
     assert {one["name"] for one in figures["proofs"]} == SENTENCES
     assert all(not one["wrong"] and not one["missing"] for one in figures["proofs"])
-    assert "seed 7: proven" in audit.report
+    assert "seed 155: proven" in audit.report
     assert audit.report in audit.said
     history = [msgspec.json.decode(line) for line in (audit.out / "history.jsonl").read_bytes().splitlines()]
     sent = {id_ for line in history if line["operation"] == "publish" for id_ in line.get("ids", ())}
