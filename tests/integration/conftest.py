@@ -25,6 +25,14 @@ def song_cloud(_host: LocalCloud) -> Iterator[LocalCloud]:
 
 
 @pytest.fixture
+def own_cloud(_host: LocalCloud) -> Iterator[LocalCloud]:
+    """A cloud with Blob Storage for one test alone, whose hubs are empty."""
+    cloud = SharedCloud(_host).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
 async def app(song_cloud: LocalCloud) -> AsyncIterator[App]:
     """What sends and reads songs there."""
     async with App(song_cloud) as app:

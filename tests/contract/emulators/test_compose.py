@@ -22,19 +22,22 @@ NEEDED = {"ACCEPT_EULA": "Y", "MSSQL_SA_PASSWORD": "Chosen-by-1-test"}
 PINNED = re.compile(r"^mcr\.microsoft\.com/[a-z/-]+:(?!latest)[\w.-]+@sha256:[0-9a-f]{64}$")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> "Config":
-    podman = tmp_path / "podman"
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> "Config":
+    folder = tmp_path_factory.mktemp("podman")
+    podman = folder / "podman"
     podman.write_text("#!/bin/sh\necho podman version 5.0.0\n")
     podman.chmod(0o755)
-    return Config(tmp_path)
+    return Config(folder)
 
 
 class Config:
-    """`podman-compose config` with nothing in its environment but what it is given."""
+    """`podman-compose config` with nothing in its environment but what it is given; what it has said is not asked for
+    again."""
 
     def __init__(self, path: Path) -> None:
         self._path = f"{path}{os.pathsep}{os.environ['PATH']}"
+        self._said: dict[tuple[object, ...], str] = {}
 
     def run(self, environ: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "podman_compose", "--file", str(COMPOSE_FILE), *options, "config"]
@@ -42,9 +45,12 @@ class Config:
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
     def services(self, *options: str, **environ: str) -> dict[str, dict[str, Any]]:
-        done = self.run({**NEEDED, **environ}, *options)
-        assert done.returncode == 0, done.stderr
-        found: dict[str, dict[str, Any]] = yaml.safe_load(done.stdout)["services"]
+        asked = (options, *environ.items())
+        if asked not in self._said:
+            done = self.run({**NEEDED, **environ}, *options)
+            assert done.returncode == 0, done.stderr
+            self._said[asked] = done.stdout
+        found: dict[str, dict[str, Any]] = yaml.safe_load(self._said[asked])["services"]
         return found
 
 

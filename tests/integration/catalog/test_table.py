@@ -1,7 +1,7 @@
 """The hub `catalog`, as an outside reader has it: a Kafka client that keeps the last record of each key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -53,25 +53,22 @@ async def told(cloud: LocalCloud) -> dict[str, list[Song | None]]:
     return found
 
 
-async def test_the_last_record_of_each_key_is_the_catalog(
-    start_localcloud: Callable[..., LocalCloud], tmp_path: Path
-) -> None:
-    cloud = start_localcloud("--blobs")
-    async with catalog_on(cloud) as catalog:
-        worker = CatalogWorker(cloud, tmp_path / "worker.log").start()
+async def test_the_last_record_of_each_key_is_the_catalog(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    async with catalog_on(own_cloud) as catalog:
+        worker = CatalogWorker(own_cloud, tmp_path / "worker.log").start()
         try:
             await catalog.tell(uploaded("song-1", "first"), uploaded("song-2", "second"), partition="0")
             await catalog.tell(uploaded("song-3", "third"), partition="1")
             ends = await catalog.ends()
             await wait_for_async(lambda: catalog.read_up_to(ends), "the worker to have read three uploads")
-            assert all(says[-1] is not None for says in (await told(cloud)).values())
+            assert all(says[-1] is not None for says in (await told(own_cloud)).values())
             await catalog.tell(removed("song-1"), uploaded("song-2", "changed", minute=1), partition="0")
             later = await catalog.ends()
             await wait_for_async(lambda: catalog.read_up_to(later), "the worker to have read a removal and a change")
             assert worker.stop() == 0, worker.said
         finally:
             worker.kill()
-        last = {song_id: says[-1] for song_id, says in (await told(cloud)).items()}
+        last = {song_id: says[-1] for song_id, says in (await told(own_cloud)).items()}
         assert last == {song_id: document.song for song_id, document in (await catalog.songs()).items()}
         titles = {song_id: says and says.title for song_id, says in last.items()}
         assert titles == {"song-1": None, "song-2": "changed", "song-3": "third"}

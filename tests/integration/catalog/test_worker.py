@@ -28,21 +28,16 @@ PARTITIONS = ("0", "1", "2", "3")
 
 
 @pytest.fixture
-def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
-    return start_localcloud("--blobs")
-
-
-@pytest.fixture
-async def catalog(cloud: LocalCloud) -> AsyncIterator[Catalog]:
-    async with catalog_on(cloud) as catalog:
+async def catalog(own_cloud: LocalCloud) -> AsyncIterator[Catalog]:
+    async with catalog_on(own_cloud) as catalog:
         yield catalog
 
 
 @pytest.fixture
-def new_worker(cloud: LocalCloud, tmp_path: Path) -> Iterator[Callable[..., CatalogWorker]]:
+def new_worker(own_cloud: LocalCloud, tmp_path: Path) -> Iterator[Callable[..., CatalogWorker]]:
     workers: list[CatalogWorker] = []
 
-    def start(**dials: str) -> CatalogWorker:
+    def start(cloud: LocalCloud = own_cloud, **dials: str) -> CatalogWorker:
         workers.append(CatalogWorker(cloud, tmp_path / f"worker-{len(workers)}.log", {**DIALS, **dials}))
         return workers[-1].start()
 
@@ -172,7 +167,7 @@ async def test_workers_share_the_partitions_and_take_over_from_one_that_died(
 
 
 async def test_it_waits_for_what_is_not_there_yet_and_says_for_what(
-    cloud: LocalCloud, new_worker: Callable[..., CatalogWorker]
+    own_cloud: LocalCloud, new_worker: Callable[..., CatalogWorker]
 ) -> None:
     port = settle({"health": 0})["health"]
     worker = new_worker(SONGLINE_CATALOG_PORT=str(port))
@@ -182,7 +177,7 @@ async def test_it_waits_for_what_is_not_there_yet_and_says_for_what(
         waits = await health.get("/health/ready")
         assert waits.status_code == 503
         assert "CosmosResourceNotFoundError" in waits.json()["reasons"][0]
-        async with catalog_on(cloud) as catalog:
+        async with catalog_on(own_cloud) as catalog:
             await catalog.tell(uploaded("song-1"))
             await read_all(catalog)
 
@@ -193,10 +188,13 @@ async def test_it_waits_for_what_is_not_there_yet_and_says_for_what(
     assert worker.stop() == 0, worker.said
 
 
-async def test_it_goes_on_when_the_cloud_does(cloud: LocalCloud, new_worker: Callable[..., CatalogWorker]) -> None:
+async def test_it_goes_on_when_the_cloud_does(
+    start_localcloud: Callable[..., LocalCloud], new_worker: Callable[..., CatalogWorker]
+) -> None:
+    cloud = start_localcloud("--blobs")
     # A client of our own for before and one for after: a connection that broke leaves sockets behind in the SDK.
     async with catalog_on(cloud) as before:
-        new_worker()
+        new_worker(cloud)
         await before.tell(uploaded("song-1"))
         await read_all(before)
     cloud.restart()

@@ -68,12 +68,10 @@ def history() -> list[HistoryEvent]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, history: list[HistoryEvent]) -> Iterator[LocalCloud]:
-    cloud = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
-    asyncio.run(make_containers(cloud.settings()))
-    asyncio.run(write_archive(cloud, numbered(history)))
-    yield cloud
-    cloud.stop()
+def cloud(song_cloud: LocalCloud, history: list[HistoryEvent]) -> LocalCloud:
+    asyncio.run(make_containers(song_cloud.settings()))
+    asyncio.run(write_archive(song_cloud, numbered(history)))
+    return song_cloud
 
 
 @pytest.fixture(scope="module")

@@ -62,11 +62,10 @@ def history() -> list[HistoryEvent]:
 
 
 @pytest.fixture
-async def cloud(start_localcloud: Callable[..., LocalCloud], history: list[HistoryEvent]) -> LocalCloud:
-    cloud = start_localcloud("--blobs")
-    await make_containers(cloud.settings())
-    await write_archive(cloud, numbered(history))
-    return cloud
+async def cloud(own_cloud: LocalCloud, history: list[HistoryEvent]) -> LocalCloud:
+    await make_containers(own_cloud.settings())
+    await write_archive(own_cloud, numbered(history))
+    return own_cloud
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ none counts twice."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -100,8 +100,8 @@ def built(services: VersionServices, version: int) -> Libraries:
 
 
 @pytest.fixture
-def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
-    return start_localcloud("--blobs")
+def cloud(own_cloud: LocalCloud) -> LocalCloud:
+    return own_cloud
 
 
 @pytest.fixture(autouse=True)

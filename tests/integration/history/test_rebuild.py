@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -43,8 +43,8 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
-    return start_localcloud("--blobs")
+def cloud(own_cloud: LocalCloud) -> LocalCloud:
+    return own_cloud
 
 
 async def build(

@@ -1,6 +1,5 @@
 """Every kind of bad record among good ones, through the library and the catalog worker: parked once, neighbours in."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -75,10 +74,8 @@ def is_poison(body: bytes | None) -> bool:
     return False
 
 
-async def test_each_kind_is_parked_once_and_its_neighbours_are_in(
-    start_localcloud: Callable[..., LocalCloud], tmp_path: Path
-) -> None:
-    cloud = start_localcloud("--blobs")
+async def test_each_kind_is_parked_once_and_its_neighbours_are_in(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    cloud = own_cloud
     bodies = [body for number, bad in enumerate(BAD_RECORDS.values()) for body in (good(number), bad)]
     workers = [LibraryWorker(cloud, tmp_path / "library"), CatalogWorker(cloud, tmp_path / "catalog")]
     try:

@@ -1,7 +1,7 @@
 """Hours that are over, sealed into Blob Storage by the worker: late events find them, and nothing counts twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -39,10 +39,8 @@ def working(cloud: LocalCloud, log: Path, **config: str) -> Iterator[TrendingWor
         worker.kill()
 
 
-async def test_an_hour_that_is_over_is_sealed_and_late_events_find_it(
-    start_localcloud: Callable[..., LocalCloud], tmp_path: Path
-) -> None:
-    cloud = start_localcloud("--blobs")
+async def test_an_hour_that_is_over_is_sealed_and_late_events_find_it(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    cloud = own_cloud
     settings, log = cloud.settings(), tmp_path / "worker.log"
     await make_containers(settings)
     past = (datetime.now(UTC) - timedelta(hours=5)).replace(minute=30)
