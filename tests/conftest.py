@@ -60,6 +60,7 @@ LONG = (
     "integration/songline/test_like_azure.py::test_tokens_are_fetched_anew",
     "integration/songline/test_ownership.py",
     "integration/songline/test_parked_way.py",
+    "integration/songline/test_up.py::test_whatever_is_killed_or_hangs",
     "integration/songline/test_up_killed.py",
     "integration/songline/test_whole_history.py",
     "integration/trending/test_isolation.py",

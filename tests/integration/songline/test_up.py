@@ -48,7 +48,7 @@ RESTARTED = (
     "songline.processors.ingestion",
     "songline.api",
 )
-DEADLINE = 90.0
+DEADLINE = 180.0
 
 
 SONG = song("flac", 1.0)
@@ -155,6 +155,7 @@ def counted(api: str) -> int:
     return sum(chart(api)["position"].values())
 
 
+@pytest.mark.timeout(600)
 def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -> None:
     # As an earlier version left its data: under published keys, for every user to read.
     first = up("--rate=10", "--dev-keys")
@@ -170,10 +171,8 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     told = songline(first.data, "chart", "top", "1h", "--json")
     assert json.loads(told.stdout)["kind"] == "top"
 
-    examined = songline(first.data, "doctor", "--json")
-    findings = json.loads(examined.stdout)
-    assert [finding for finding in findings if finding["status"] != "ok"] == []
-    assert examined.returncode == 0
+    # On a busy machine a service may not answer in the time that the doctor gives it.
+    wait_for(lambda: all_is_well(first.data), "the doctor to find nothing", DEADLINE)
 
     nobody_reads_or_writes_as_a_listener(first, api)
     sees_what_they_wrote(first, api)
@@ -199,6 +198,7 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     api = again.healthy()
     assert again.text.count("From now on it has keys of its own") == 1
     assert counted(api) > last
+    killed_workers_are_started_again(again, api)
     assert sound(api, kept) == SONG
     assert readable_by_others(again.data) == {}
     assert {address for address in listening(again.members()) if not address.startswith("127.0.0.1:")} == set()
@@ -208,6 +208,24 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     again.ended()
     wait_for(lambda: not again.members(), "the end of all", DEADLINE)
     assert readable_by_others(again.data) == {}
+
+
+def all_is_well(data: Path) -> bool:
+    """Whether the doctor finds nothing; its exit code says the same."""
+    examined = songline(data, "doctor", "--json")
+    statuses = {finding["status"] for finding in json.loads(examined.stdout)}
+    assert (examined.returncode == 1) == ("fail" in statuses)
+    return statuses == {"ok"}
+
+
+def killed_workers_are_started_again(system: Up, api: str) -> None:
+    """All but ingestion, at once, and charts go on."""
+    killed = {module: leader(system, module) for module in RESTARTED if module != "songline.processors.ingestion"}
+    started_anew(system, killed)
+    before = wait_for(lambda: ready(api) and counted(api), "the API's health", DEADLINE)
+    for module in killed:
+        assert f"{module.rpartition('.')[2]} ended by SIGKILL" in system.text
+    wait_for(lambda: grown(api, before), "charts that go on", DEADLINE)
 
 
 def bearer(system: Up, user: str) -> dict[str, str]:
@@ -316,13 +334,13 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     hangs = leader(system, "songline.processors.ingestion")
     os.kill(hangs, signal.SIGSTOP)
     killed = {module: leader(system, module) for module in RESTARTED if module != "songline.processors.ingestion"}
-    again(system, killed)
+    started_anew(system, killed)
     wait_for(lambda: ready(api), "the API's health", DEADLINE)
     for module in killed:
         assert f"{module.rpartition('.')[2]} ended by SIGKILL" in system.text
 
     before = counted(api)
-    again(system, {"localcloud": leader(system, "localcloud")})
+    started_anew(system, {"localcloud": leader(system, "localcloud")})
     wait_for(lambda: grown(api, before), "charts that go on", DEADLINE)
     assert system.text.count("localcloud ended by SIGKILL") == 1
     localcloud = leader(system, "localcloud")
@@ -343,7 +361,7 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     assert system.members() == []
 
 
-def again(system: Up, killed: dict[str, int]) -> None:
+def started_anew(system: Up, killed: dict[str, int]) -> None:
     """Kill these processes, by module, and wait until each has another."""
     # 0 would be the process group of this very test.
     assert all(killed.values()), f"not running: {killed}"
