@@ -333,11 +333,7 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     # It takes half a minute until it counts as hanging; the others are killed meanwhile.
     hangs = leader(system, "songline.processors.ingestion")
     os.kill(hangs, signal.SIGSTOP)
-    killed = {module: leader(system, module) for module in RESTARTED if module != "songline.processors.ingestion"}
-    started_anew(system, killed)
-    wait_for(lambda: ready(api), "the API's health", DEADLINE)
-    for module in killed:
-        assert f"{module.rpartition('.')[2]} ended by SIGKILL" in system.text
+    killed_workers_are_started_again(system, api)
 
     before = counted(api)
     started_anew(system, {"localcloud": leader(system, "localcloud")})
