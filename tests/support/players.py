@@ -103,11 +103,12 @@ class HttpsFront:
     def environment(self) -> dict[str, str]:
         """What clients read: httpx, requests and OpenSSL."""
         certificate = str(self.certificate)
+        proxies = {"https_proxy": self.address, "all_proxy": "", "no_proxy": ""}
         return {
-            "HTTPS_PROXY": self.address,
+            **proxies,
+            **{name.upper(): value for name, value in proxies.items()},
             "SSL_CERT_FILE": certificate,
             "REQUESTS_CA_BUNDLE": certificate,
-            "NO_PROXY": "",
         }
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

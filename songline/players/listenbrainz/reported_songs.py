@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -13,7 +13,7 @@ from msgspec import Struct
 from songline.players.listenbrainz.errors import ListenBrainzError
 from songline.players.listenbrainz.listen_events import listen_key, words_of
 from songline.players.listenbrainz.submission import SubmittedListen
-from songline.processors.imports.song_resolution import SongResolution
+from songline.processors.imports.song_resolution import MAX_OPERATIONS, SongResolution
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
 from songline.schemas.song_names import is_name_id, song_name
@@ -63,9 +63,14 @@ class ReportedSongs:
                 if is_name_id(song_id)
             )
             await self._resolution.keep_names(named)
-            for one, song_id in zip(listens, songs, strict=True):
-                if one.listen.recording_mbid is not None:
-                    await self._keep(user_id, one.listen.recording_mbid, song_id)
+            await self._keep(
+                user_id,
+                {
+                    one.listen.recording_mbid: song_id
+                    for one, song_id in zip(listens, songs, strict=True)
+                    if one.listen.recording_mbid is not None
+                },
+            )
         except AzureError as error:
             raise _away(error) from None
         except ExceptionGroup as errors:
@@ -90,12 +95,17 @@ class ReportedSongs:
         except AzureError as error:
             raise _away(error) from None
 
-    async def _keep(self, user_id: str, mbid: str, song_id: str) -> None:
-        if self._recordings.get((user_id, mbid)) == song_id:
-            return
-        document = ReportedRecording(id=_document_id(mbid), user_id=user_id, song_id=song_id)
-        await self._container.upsert_item(msgspec.to_builtins(document), no_response=True)
-        self._recordings[user_id, mbid] = song_id
+    async def _keep(self, user_id: str, songs: Mapping[str, str]) -> None:
+        """Keep the songs of recordings, by their MusicBrainz ids. Raises AzureError."""
+        new = [(mbid, song_id) for mbid, song_id in songs.items() if self._recordings.get((user_id, mbid)) != song_id]
+        for start in range(0, len(new), MAX_OPERATIONS):
+            some = new[start : start + MAX_OPERATIONS]
+            documents = [
+                ReportedRecording(id=_document_id(mbid), user_id=user_id, song_id=song_id) for mbid, song_id in some
+            ]
+            operations = [("upsert", (msgspec.to_builtins(document),)) for document in documents]
+            await self._container.execute_item_batch(operations, user_id, no_response=True)
+            self._recordings.update(((user_id, mbid), song_id) for mbid, song_id in some)
         _trim(self._recordings)
 
 

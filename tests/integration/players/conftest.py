@@ -2,14 +2,14 @@
 
 import asyncio
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from songline.cli import main
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.identity.scopes import Scope
@@ -21,6 +21,7 @@ from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from tests.support.api import ApiProcess
 from tests.support.library import LibraryWorker
 from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for
 from tests.support.worker import TrendingWorker
 
 LISTENBRAINZ = "api.listenbrainz.org"
@@ -34,16 +35,16 @@ class PlayerSystem:
         mine = {"SONGLINE_DATA": str(folder / "none"), "SONGLINE_API": api.address, "COLUMNS": "200"}
         self.environment: Mapping[str, str] = {**cloud.environment, **mine}
 
-    def songline(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command, as it is typed."""
-        return subprocess.run(
-            [sys.executable, "-m", "songline", *arguments],
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    def has_libraries(self) -> bool:
+        """Whether libraries can be read: the worker makes their first version."""
+        with self.api.blocking_client() as http:
+            return http.get("/v1/users/nobody/summary").status_code == 200
+
+    def songline(self, *arguments: str) -> str:
+        """What a command prints, run in this process: a process of its own takes seconds to begin."""
+        result = CliRunner().invoke(main, list(arguments), env=dict(self.environment))
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
     def token(self, user: str, player: str = "player", *scopes: Scope) -> str:
         """A new token of a player of the listener."""
@@ -57,6 +58,13 @@ class PlayerSystem:
         return made.text
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients read proxies from the environment, and the system is on this machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+
+
 @pytest.fixture(scope="module")
 def system(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlayerSystem]:
     folder, cloud = tmp_path_factory.mktemp("players"), song_cloud
@@ -67,7 +75,9 @@ def system(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> 
     try:
         for worker in workers:
             worker.start()
-        yield PlayerSystem(cloud, api.start(), folder)
+        running = PlayerSystem(cloud, api.start(), folder)
+        wait_for(running.has_libraries, "the first version of libraries", 90)
+        yield running
     finally:
         api.kill()
         for worker in workers:
