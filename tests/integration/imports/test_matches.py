@@ -53,13 +53,13 @@ class Matching:
         self._sent = 0
 
     async def send(self, *facts: Payload) -> None:
-        """Publish facts, and return when the hub has them."""
+        """Publish facts, and return when the hub has them, or the disk where the hub is slow."""
         for data in facts:
             self._sent += 1
             event = Event(id=f"fact-{self._sent}", source="/tests", time=datetime.now(UTC), data=data)
             headers = {"Content-Type": "application/cloudevents+json"}
             answer = await self.client.post("/v1/events", content=encode(event), headers=headers)
-            assert answer.status_code == 200, answer.text
+            assert answer.json()["status"] in ("sent", "kept"), answer.text
 
     async def songs_of(self, user_id: str) -> dict[str, tuple[str | None, int]]:
         """The titles and plays in a library."""
