@@ -16,11 +16,13 @@ from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
 from songline.projections.live_version import VersionedStores
+from songline.projections.matches.queries import name_words
 from songline.projections.plays import queries as plays
 from songline.projections.songs import queries as songs
 from songline.projections.songs.served_songs import SongVersions
 from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.schemas.channels import PLAYS
+from songline.schemas.song_names import is_name_id
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
 """No event is older than 2000-01-01, a week before this moment."""
@@ -29,7 +31,8 @@ AHEAD = timedelta(hours=1)
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Add the route. The app's state has `versions`, the VersionedStores, and `songs`, the SongVersions."""
+    """Add the route. The app's state has `versions`, the VersionedStores, `songs`, the SongVersions, and `names`, a
+    DocumentStore."""
 
     @app.get(
         "/v1/songs/{song_id}/plays",
@@ -50,7 +53,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> Response:
         """Every hour, oldest first, also hours without plays. `counting` says that an hour may still grow:
         `completeThrough` has not reached its end. A late event counts in the hour of its own time, up to seven days
-        later. A song with plays that is not in the catalog has its hours too."""
+        later. A song with plays that is not in the catalog has its hours too, and so has one that is known by name."""
         moment = now()
         end = until or moment
         if not EARLIEST <= end <= moment + AHEAD:
@@ -66,8 +69,11 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         # Read first, so that it holds for the days that are read after it.
         reached = await plays.read_watermarks(store)
         through = await check.through("plays", max_staleness, reached)
-        song = await songs.song((await catalog.live()).store, song_id)
-        if song is None and not await plays.known(store, song_id):
+        if is_name_id(song_id):
+            is_named = await name_words(request.app.state.names, song_id) is not None
+        else:
+            is_named = await songs.song((await catalog.live()).store, song_id) is not None
+        if not is_named and not await plays.known(store, song_id):
             detail = f"The catalog knows no song {song_id}, and nobody heard one. /v1/songs lists songs."
             return answer(Problem("No such song", 404, detail))
         found = await plays.of_song(store, song_id, end, hours, freshness(now(), through, reached))

@@ -115,6 +115,8 @@ async def test_a_name_counts_for_its_song_from_then_on_and_before_at_the_next_re
         "id": NAME, "title": "Quiet Street", "artist": "Benno Falk", "artists": ["Benno Falk"], "album": "Harbour",
     }  # fmt: skip
     assert await status("name:nobody") == 404
+    plays = await client.get(f"/v1/songs/{NAME}/plays")
+    assert (plays.status_code, sum(hour["listens"] for hour in plays.json()["hours"])) == (200, 0)
     assert (await client.get(f"/v1/songs/{NAME}/audio")).status_code == 404
 
     async def said(name: str, song_id: object) -> tuple[int, str]:
