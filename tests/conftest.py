@@ -31,7 +31,7 @@ LONG = (
     "chaos/test_trending_killed.py",
     "contract/test_installation.py::test_an_extra_brings",
     "contract/test_local_installation.py",
-    "integration/broadcast/test_broadcast.py",
+    "integration/broadcast/",
     "integration/catalog/test_worker.py::test_killed_workers_leave",
     "integration/history/test_charts_rebuild.py::test_a_switched_version",
     "integration/history/test_charts_rebuild.py::test_rebuilt_charts_and_days_are_those_of_the_rules[killed",
