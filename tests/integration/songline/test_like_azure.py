@@ -12,13 +12,15 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventData
 from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusMessage
+from azure.servicebus.exceptions import MessageSizeExceededError
 from msgspec import structs
 
+from localcloud.testing.cloud import ControlError
 from songline.cloud import blobs, checkpoints, clock, cosmos, eventhubs, kafka, servicebus
 from songline.cloud.credentials import EntraCredential, entra
 from songline.cloud.service_fault import is_denied
@@ -33,7 +35,7 @@ from songline.cloud.settings import (
 from songline.processes.azure_like import declare_containers
 from songline.processes.entities import CONTAINERS
 from songline.processes.managed_identity import COMMANDS
-from songline.schemas.channels import CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, SONG_COMMANDS
+from songline.schemas.channels import CHECKPOINT_BLOBS, DATABASE, HUBS, MUSIC_EVENTS, SONG_COMMANDS
 from tests.support.azure_like import AzureLikeCloud
 from tests.support.waiting import wait_for_async
 
@@ -168,6 +170,30 @@ async def test_a_container_that_a_token_can_not_create_is_asked_of_who_can(cloud
     with cloud.acting_as(COMMANDS):
         async with cosmos.client(read_cosmos(cloud.environment)) as account:
             await cosmos.ensure(account, DATABASE, (missing,))
+
+
+async def test_limits_are_those_of_the_tier_standard(cloud: AzureLikeCloud) -> None:
+    with cloud.acting_as(COMMANDS):
+        settings = read_servicebus(cloud.environment)
+        async with servicebus.client(settings) as bus, bus.get_queue_sender(SONG_COMMANDS) as sender:
+            # What is declared for localcloud is 100 MB.
+            with pytest.raises(MessageSizeExceededError):
+                await sender.send_messages(ServiceBusMessage(b"x" * 300_000))
+        async with servicebus.administration(settings) as administration:
+            with pytest.raises(HttpResponseError) as refused:
+                await administration.create_queue("large", max_message_size_in_kilobytes=1024)
+            assert refused.value.status_code == 400
+    made = [f"more-{number}" for number in range(10 - len(HUBS))]
+    for name in made:
+        cloud.control("PUT", f"/hubs/{name}", {"partitions": 1})
+    try:
+        with pytest.raises(ControlError, match="11 hubs; expected 10"):
+            cloud.control("PUT", "/hubs/one-too-many", {"partitions": 1})
+        with pytest.raises(ControlError, match="keeps the partitions"):
+            cloud.control("PUT", f"/hubs/{MUSIC_EVENTS}", {"partitions": 8})
+    finally:
+        for name in made:
+            cloud.control("DELETE", f"/hubs/{name}")
 
 
 async def test_keys_open_nothing(cloud: AzureLikeCloud) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import PolicyViolationError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
@@ -143,3 +145,23 @@ async def test_a_client_too_many_is_refused(store: LogStore) -> None:
         async with EventHubProducerClient.from_connection_string(address, eventhub_name="events") as producer:
             await producer.send_batch([EventData(b"taken")], partition_id="0")
     assert store.hub("events").partitions[0].end_offset == 1
+
+
+async def test_in_the_tier_standard_there_are_ten_hubs_and_none_grows(tmp_path: Path) -> None:
+    hubs = [HubConfig(f"hub-{number}", 1) for number in range(9)]
+    async with (
+        LogStore.open(tmp_path, hubs, lambda: 1) as store,
+        KafkaServer(store, Keys(), port=0, create_topics=True, standard=True) as server,
+    ):
+        admin = AIOKafkaAdminClient(**aiokafka_options(f"127.0.0.1:{server.port}"))
+        await admin.start()
+        try:
+            made = await admin.create_topics([NewTopic(name, 1, 1) for name in ("tenth", "eleventh")])
+            errors = [(name, error) for name, error, *_ in made.topic_errors]
+            assert errors == [("tenth", 0), ("eleventh", PolicyViolationError.errno)]
+            with pytest.raises(PolicyViolationError, match="keeps the partitions"):
+                await admin.create_partitions({"hub-0": NewPartitions(2)})
+        finally:
+            await admin.close()
+        assert len(store.hubs()) == 10
+        assert len(store.hub("hub-0").partitions) == 1
