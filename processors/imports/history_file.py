@@ -14,6 +14,17 @@ EMPTY_ZIP_MAGIC = b"PK\x05\x06"
 MAX_FILES = 10_000
 """Files of an archive beyond which it is no history that a service exports."""
 
+_UNPACKING_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    # An entry that says to begin before the archive does.
+    ValueError,
+)
+
 KNOWN = (
     "a ListenBrainz export, Spotify's streaming history, Last.fm scrobbles as CSV or JSON, a Maloja export, a "
     ".scrobbler.log, Pano Scrobbler's JSON lines, YouTube Music's watch history, or events of our own as Avro or lines"
@@ -76,7 +87,7 @@ def _read_archive(file: BinaryIO, options: ReadOptions) -> Iterator[tuple[str, H
                         )
                     for row in READERS[name](found, options):
                         yield name, row
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            except _UNPACKING_ERRORS as error:
                 raise UnreadableHistoryError(
                     f"{entry.filename[:200]!r} in the archive can't be unpacked ({error}). Download it again, without "
                     "a password."

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import zipfile
+from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -294,6 +295,15 @@ def test_a_packed_file_that_is_cut_or_unpacks_to_too_much_is_refused(monkeypatch
     monkeypatch.setattr(plain_file, "MAX_UNPACKED_BYTES", 100_000)
     with pytest.raises(UnreadableHistoryError, match="unpacks to more than"):
         read(data)
+
+
+def test_an_archive_that_lacks_a_byte_is_refused() -> None:
+    data = packed(a=spotify([HEARD]), b=b"[]")
+    for place in range(4, len(data) - 22):
+        with suppress(UnreadableHistoryError):
+            assert read(data[:place] + data[place + 1 :]) == [LISTEN]
+    with pytest.raises(UnreadableHistoryError, match="can't be unpacked"):
+        read(data[:5] + data[6:])
 
 
 def test_text_in_utf_16_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
