@@ -66,12 +66,12 @@ def _touched(
 
 
 def _wrong_charts(log: HubLog, charts: Mapping[str, Chart], rules: Rules) -> Iterator[Difference]:
-    minutes = {minute(chart) for chart in charts.values()}
+    minutes, ends = {minute(chart) for chart in charts.values()}, log.ends
     expected = {at: chart_reference.charts(log.events, at, rules=rules) for at in minutes}
     for key, chart in sorted(charts.items()):
         where = f"/v1/charts/{chart.kind}/{chart.window}?scope={chart.scope}"
-        if (counted := {name: end for name, end in chart.position.items() if end >= 0}) != log.ends:
-            yield Difference(f"chart {key} has not counted all", log.ends, counted, where)
+        if (counted := {name: end for name, end in chart.position.items() if end >= 0}) != ends:
+            yield Difference(f"chart {key} has not counted all", ends, counted, where)
             continue
         wanted, seen = expected[minute(chart)].get(key, []), lines(chart)
         if wanted != seen:
@@ -85,15 +85,15 @@ def _wrong_charts(log: HubLog, charts: Mapping[str, Chart], rules: Rules) -> Ite
 
 
 def _wrong_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> Iterator[Difference]:
-    expected = chart_reference.plays(log.events, rules)
+    expected, ends = chart_reference.plays(log.events, rules), log.ends
     facts = chart_reference.song_facts(log.events)
     removed = {song for song, fact in facts.items() if isinstance(fact.data, SongRemoved)}
     for song in sorted({song for song, _ in expected} - removed - plays.keys()):
         yield Difference(f"the plays of song {song} are not there", None, None, f"/v1/songs/{song}/plays")
     for song, answer in sorted(plays.items()):
-        if any(answer.position.get(partition, -1) < end for partition, end in log.ends.items()):
+        if any(answer.position.get(partition, -1) < end for partition, end in ends.items()):
             where = f"/v1/songs/{song}/plays"
-            yield Difference(f"the plays of song {song} have not counted all", log.ends, answer.position, where)
+            yield Difference(f"the plays of song {song} have not counted all", ends, answer.position, where)
             continue
         for one in answer.hours:
             wanted = expected.get((song, f"{one.hour:%Y-%m-%dT%H}"), (0, 0, 0))

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from songline.audit.chart_check import chart_keys, check_charts, check_plays
 from songline.audit.chart_reference import USUAL, Rules
+from songline.audit.hub_log import HubLog
 from songline.audit.library_check import LibraryAnswers, check_libraries
 from songline.audit.parked_check import READERS, check_parked
 from songline.audit.proof import Proof
@@ -44,6 +45,23 @@ def test_right_answers_prove_everything() -> None:
     ]
     assert [one.name for one in proofs if not one.holds] == []
     assert all(sum(one.checked.values()) for one in proofs)
+
+
+def test_the_whole_log_is_gone_through_once_for_all_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each: there are thousands of songs, and hundreds of thousands of records."""
+    charts, plays, ends = right_charts(ONCE), right_plays(ONCE), ONCE.ends
+    assert len(charts) > 2
+    assert len(plays) > 1
+    asked = []
+
+    def counted(log: HubLog) -> dict[str, int]:
+        asked.append(log)
+        return ends
+
+    monkeypatch.setattr(HubLog, "ends", property(counted))
+    assert check_charts(ONCE, charts, USUAL).holds
+    assert check_plays(ONCE, plays, USUAL).holds
+    assert len(asked) == 2
 
 
 def test_a_listen_that_is_counted_twice_is_named() -> None:
