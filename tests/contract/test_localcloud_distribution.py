@@ -64,6 +64,7 @@ def test_the_wheel_has_what_it_needs_and_no_more(wheel: zipfile.ZipFile) -> None
         "localcloud/blobs/.npmrc",
         "localcloud/blobs/package.json",
         "localcloud/blobs/package-lock.json",
+        "localcloud/blobs/acknowledged.js",
         "localcloud/blobs/serve.js",
         "localcloud/cosmos/query/grammar.lark",
     } <= names

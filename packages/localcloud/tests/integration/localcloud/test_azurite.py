@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobBlock, BlobType
 from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.azurite import AzuriteServer
@@ -41,6 +43,10 @@ def running(pid: int) -> bool:
     return state != "Z"
 
 
+def gone(pid: int) -> bool:
+    return not running(pid)
+
+
 async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
     async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
         songs = await client.create_container("songs")
@@ -52,11 +58,41 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
             await stored.upload_blob(b"other", overwrite=False)
 
 
-async def test_its_end_is_noticed(tmp_path: Path) -> None:
-    gone = asyncio.Event()
-    async with AzuriteServer(tmp_path, gone=gone.set) as server:
+async def test_what_was_answered_outlives_a_kill(tmp_path: Path) -> None:
+    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+        songs = await client.create_container("songs")
+        await songs.upload_blob("first", b"audio")
         os.kill(server.pid, signal.SIGKILL)
-        await asyncio.wait_for(gone.wait(), 60)
+        wait_for(partial(gone, server.pid), "Azurite to end")
+    for number in range(3):
+        async with AzuriteServer(tmp_path, port=server.port) as server, blobs(server.port) as client:
+            songs = client.get_container_client("songs")
+            await songs.upload_blob(f"whole-{number}", b"audio")
+            parts = songs.get_blob_client(f"parts-{number}")
+            await parts.stage_block("YQ==", b"au")
+            await parts.stage_block("Yg==", b"dio")
+            await parts.commit_block_list([BlobBlock("YQ=="), BlobBlock("Yg==")])
+            if number:
+                await songs.get_blob_client("appended").append_block(b"audio")
+            else:
+                await songs.upload_blob("appended", b"audio", blob_type=BlobType.APPENDBLOB)
+            copied = songs.get_blob_client(f"copied-{number}")
+            await copied.start_copy_from_url(songs.get_blob_client("first").url, requires_sync=True)
+            os.kill(server.pid, signal.SIGKILL)
+            wait_for(partial(gone, server.pid), "Azurite to end")
+    async with AzuriteServer(tmp_path, port=server.port) as server, blobs(server.port) as client:
+        songs = client.get_container_client("songs")
+        names = ["first", *(f"{what}-{number}" for number in range(3) for what in ("whole", "parts", "copied"))]
+        for name in names:
+            assert await (await songs.download_blob(name)).readall() == b"audio", name
+        assert await (await songs.download_blob("appended")).readall() == b"audio" * 3
+
+
+async def test_its_end_is_noticed(tmp_path: Path) -> None:
+    noticed = asyncio.Event()
+    async with AzuriteServer(tmp_path, gone=noticed.set) as server:
+        os.kill(server.pid, signal.SIGKILL)
+        await asyncio.wait_for(noticed.wait(), 60)
 
 
 async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path) -> None:
