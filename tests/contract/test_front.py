@@ -19,6 +19,7 @@ VALUES = {
     "import_id": "import-1",
     "ingestion_id": "i-1",
     "erasure_id": "e-1",
+    "name": "name:1",
 }
 STREAMS = ("/v1/live", "/v1/now-playing", "/v1/users/user-1/now-playing")
 UNSIZED = (*STREAMS, "/v1/listeners/user-1/export")

@@ -41,9 +41,19 @@ from tests.support.waiting import wait_for_async
 
 BEGAN_MS = 1_616_432_101_000
 STEP_MS = 240_000
-HISTORY = [
-    Heard(BEGAN_MS + number * STEP_MS, f"Song {number % 5}", f"Artist {number % 3}", "Album") for number in range(20)
-]
+
+
+def heard(title: str) -> list[Heard]:
+    """Twenty listens, of five songs."""
+    return [
+        Heard(BEGAN_MS + number * STEP_MS, f"{title} {number % 5}", f"Artist {number % 3}", "Album")
+        for number in range(20)
+    ]
+
+
+HISTORY = heard("Song")
+UNKNOWN = heard("Tune")
+"""Listens of which no test puts a song into the catalog."""
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +192,13 @@ async def test_a_library_shows_a_history_at_its_own_dates_writes_it_back_and_giv
     song_cloud: LocalCloud,
     tmp_path: Path,
 ) -> None:
-    user, text = "imports-9", listenbrainz(HISTORY)
+    user, text = "imports-9", listenbrainz(UNKNOWN)
     library_worker = LibraryWorker(song_cloud, tmp_path / "library.log").start()
     try:
         (taken,) = await imported(environment, user, file(tmp_path / "in", "history", text))
         assert (taken.counts.taken, taken.counts.by_name) == (20, 20)
         # The sixth listen to the tenth: each of the five songs once.
-        since, until = (HISTORY[number].began.isoformat() for number in (5, 10))
+        since, until = (UNKNOWN[number].began.isoformat() for number in (5, 10))
         span = {"since": since, "until": until}
         async with api.client() as http:
 
@@ -202,9 +212,9 @@ async def test_a_library_shows_a_history_at_its_own_dates_writes_it_back_and_giv
 
             await wait_for_async(is_there, "the library to have the history", 120)
             assert await plays(**span) == [1] * 5
-            assert await plays(until=HISTORY[0].began.isoformat()) == []
+            assert await plays(until=UNKNOWN[0].began.isoformat()) == []
             recent = (await http.get(f"/v1/users/{user}/recent", params={"until": until})).json()["listens"]
-            assert datetime.fromisoformat(recent[0]["at"]) == HISTORY[9].began
+            assert datetime.fromisoformat(recent[0]["at"]) == UNKNOWN[9].began
             shown = await typed(environment, "library", user, "--since", since, "--until", until, "--json")
             assert [one["plays"] for one in json.loads(shown)["entries"]] == [1] * 5
 
