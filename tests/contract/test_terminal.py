@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,11 @@ def test_signals_end_it_with_their_codes(address: str, tmp_path: Path) -> None:
         )
         for _, words, _ in asked
     ]
-    for process, (number, words, code) in zip(started, asked, strict=True):
-        with process:
+    with ExitStack() as stack:
+        for process in started:
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        for process, (number, words, code) in zip(started, asked, strict=True):
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stderr is not None
@@ -119,8 +123,8 @@ def test_signals_end_it_with_their_codes(address: str, tmp_path: Path) -> None:
                 process.stderr.readline()
             process.send_signal(number)
             _, said = process.communicate(timeout=60)
-        assert process.returncode == code, said
-        assert b"Traceback" not in said
+            assert process.returncode == code, said
+            assert b"Traceback" not in said
 
 
 @pytest.mark.parametrize("odd", ["x/../y", "..", ".", "a b", "x%2Fy", "?limit=1", "#", "é", "\x1b[31m"])
