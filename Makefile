@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-# Tests mostly wait for processes and for the SDKs, so four share two cores well.
-WORKERS ?= 4
+# Tests wait for processes and for the SDKs a third of their time, so six share two cores well.
+WORKERS ?= 6
 # The tests start hundreds of Python processes: without bytecode each would compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -150,6 +150,9 @@ async def test_what_only_a_reading_tells_is_read(data: st.DataObject) -> None:
             for user_id in LISTENERS[:2]:
                 found = await outcome(index.listener_history(user_id, until_s))
                 read = await outcome(scanned(files, user_id, until_s, tail, skip=skip))
+                if read is DamagedFileError and found is ArchiveHoleError:
+                    # What no other file has is missing: a reading comes upon the file first, the index upon the hole.
+                    continue
                 if read is DamagedFileError and found is not read:
                     # Other files have all that is asked for.
                     read = await scanned(MemoryFiles(), user_id, until_s, MemoryTail(everything))
