@@ -121,6 +121,10 @@ class ApiAnswers:
         """An upload, None where there is none."""
         return await self._find(f"/v1/ingestions/{ingestion}", IngestionAnswer, {})
 
+    async def has_song(self, song: str) -> bool:
+        """Whether the catalog has the song."""
+        return await self._find(f"/v1/songs/{song}", SongAnswer, {}) is not None
+
     async def _all(self, what: str, names: Iterable[str], read: Callable[[str], Awaitable[T]]) -> dict[str, T]:
         """What `read` returns for each name, some at a time."""
         found: dict[str, T] = {}

@@ -48,7 +48,7 @@ async def rest(
         async with asyncio.timeout(within_s):
             waits_for = "the API's outbox to be empty"
             await until_answered(lambda: _is_sent(api))
-            waits_for = "every upload to come to its end"
+            waits_for = "every upload to come to its end, and each of their songs to be in the catalog"
             for ingestion in ledger.uploads:
                 await until_answered(partial(_is_settled, answers, ingestion))
             is_at_rest = False
@@ -79,6 +79,9 @@ async def _is_sent(api: httpx.AsyncClient) -> bool:
 
 async def _is_settled(answers: ApiAnswers, ingestion: str) -> bool:
     found = await answers.ingestion(ingestion)
+    if found is not None and found.state == "ready" and found.song_id is not None:
+        # Its event follows its state: that of a worker that was killed in between is published a minute later.
+        return await answers.has_song(found.song_id)
     return found is None or found.state in ("ready", "rejected", "dead")
 
 
