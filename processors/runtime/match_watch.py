@@ -1,18 +1,16 @@
 """The matches of names as a running process knows them: read before it begins, and then every two seconds."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
-from msgspec import structs
 
 from songline.cloud import cosmos
-from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.hub_record import HubRecord, enqueued_seconds, with_bodies
+from songline.processors.runtime.repeated_look import looking
 from songline.schemas.channels import DATABASE, NAMES
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
@@ -61,26 +59,8 @@ class MatchWatch:
         if not len(self.matches):
             return records
         bodies = [record.body for record in records]
-        seconds = [0 if one.enqueued_at is None else int(one.enqueued_at.timestamp()) for one in records]
-        after = self.matches.matched(bodies, seconds)
-        if after is bodies:
-            return records
-        return [
-            record if body is record.body else structs.replace(record, body=body)
-            for record, body in zip(records, after, strict=True)
-        ]
-
-    async def run(self) -> None:
-        """Refresh every LOOK_S seconds until cancelled. What is known stays known while that fails."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await self.refresh()
-            except AzureError as error:
-                log.info("the matches of names can't be read: %s", error)
-            except Exception:
-                # An end of this task would leave the process without what is said from now on.
-                log.exception("the matches of names can't be read")
+        after = self.matches.matched(bodies, enqueued_seconds(records))
+        return records if after is bodies else with_bodies(records, after)
 
     async def _changed(self) -> str | None:
         """The ETag of the document that tells of changes; None where it is the one that is known, or where there is
@@ -102,12 +82,8 @@ class MatchWatch:
 async def watch_matches(account: CosmosClient) -> AsyncIterator[MatchWatch]:
     """A watch that is kept up to date while the context lasts. Nothing is read before its first `refresh`."""
     watch = MatchWatch(cosmos.container(account, DATABASE, NAMES))
-    running = asyncio.create_task(watch.run())
-    try:
+    async with looking(watch.refresh, LOOK_S, "the matches of names"):
         yield watch
-    finally:
-        running.cancel()
-        await asyncio.wait((running,))
 
 
 async def read_matches(account: CosmosClient) -> NameMatches:

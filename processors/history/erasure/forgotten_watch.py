@@ -1,23 +1,18 @@
 """Forgotten listeners as a running worker knows them: asked for now and then, and before a partition is read."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from azure.core.exceptions import AzureError
 from azure.cosmos.aio import CosmosClient
-from azure.eventhub.exceptions import EventHubError
-from msgspec import structs
 
 from songline.cloud import cosmos
 from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.erasure.tail_names import NOBODY_FORGOTTEN, ForgottenListeners
 from songline.processors.runtime.hub_metadata import HubMetadata
-from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.hub_record import HubRecord, enqueued_seconds, with_bodies
+from songline.processors.runtime.repeated_look import looking
 from songline.schemas.channels import DATABASE, ERASURES
-
-log = logging.getLogger(__name__)
 
 LOOK_S = 10.0
 """The pause between two looks for who was forgotten. One look that finds nobody costs a query."""
@@ -49,36 +44,15 @@ class ForgottenWatch:
             self._known.renamed,
             partition,
             [record.position for record in records],
-            [0 if one.enqueued_at is None else int(one.enqueued_at.timestamp()) for one in records],
+            enqueued_seconds(records),
             bodies,
         )
-        if after is bodies:
-            return records
-        return [
-            record if body is record.body else structs.replace(record, body=body)
-            for record, body in zip(records, after, strict=True)
-        ]
-
-    async def run(self) -> None:
-        """Refresh every LOOK_S seconds until cancelled. Who is known stays known while that fails."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                await self.refresh()
-            except (AzureError, EventHubError) as error:
-                log.info("who was forgotten can't be read: %s", error)
-            except Exception:
-                # An end of this task would leave the worker without those who are forgotten from now on.
-                log.exception("who was forgotten can't be read")
+        return records if after is bodies else with_bodies(records, after)
 
 
 @asynccontextmanager
 async def watch_forgotten(account: CosmosClient, hub: HubMetadata) -> AsyncIterator[ForgottenWatch]:
     """A watch that is kept up to date while the context lasts."""
     watch = ForgottenWatch(ErasureStore(cosmos.container(account, DATABASE, ERASURES)), hub)
-    running = asyncio.create_task(watch.run())
-    try:
+    async with looking(watch.refresh, LOOK_S, "who was forgotten"):
         yield watch
-    finally:
-        running.cancel()
-        await asyncio.wait((running,))

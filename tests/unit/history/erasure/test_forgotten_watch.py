@@ -1,12 +1,11 @@
 """A worker's watch over who was forgotten outlasts whatever its looks raise."""
 
-import asyncio
 from typing import Any, cast
 
 import pytest
 
-from songline.processors.history.erasure import forgotten_watch
 from songline.processors.history.erasure.forgotten_watch import ForgottenWatch
+from songline.processors.runtime.repeated_look import looking
 from songline.schemas.erasures import Erasure
 from tests.support.waiting import wait_for_async
 
@@ -26,13 +25,15 @@ class FailingOnce:
         return self.looks > 1
 
 
-async def test_a_look_that_fails_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forgotten_watch, "LOOK_S", 0.01)
+async def test_a_look_that_fails_does_not_end_the_watch(caplog: pytest.LogCaptureFixture) -> None:
     erasures = FailingOnce()
-    watching = asyncio.create_task(ForgottenWatch(cast(Any, erasures), cast(Any, None)).run())
-    try:
+    watch = ForgottenWatch(cast(Any, erasures), cast(Any, None))
+    async with looking(watch.refresh, 0.01, "who was forgotten"):
         await wait_for_async(erasures.is_read_again, "a second look")
-        assert not watching.done()
-    finally:
-        watching.cancel()
-        await asyncio.wait((watching,))
+        looks = erasures.looks
+
+        async def goes_on() -> bool:
+            return erasures.looks > looks
+
+        await wait_for_async(goes_on, "the watch to go on")
+    assert "who was forgotten can't be read" in caplog.text
