@@ -14,7 +14,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from songline.api.app import ApiSettings, compose
 from songline.api.caller_table import CallerTable, TooManyStreamsError
@@ -29,6 +28,7 @@ from songline.identity.caller import Caller
 from songline.producers.http.callers import Callers
 from songline.producers.http.event_charge import charge_events
 from songline.producers.http.problems import RequestDeclinedError
+from tests.support.known_callers import Clock, KnownTokens
 from tests.support.waiting import wait_for_async
 
 POLICY = BucketPolicy(2, 4)
@@ -105,29 +105,6 @@ def test_limits_are_settings(environ: dict[str, str], expected: LimitSettings) -
 def test_what_is_no_limit_is_refused(name: str, text: str) -> None:
     with pytest.raises(SettingError, match=rf"{name}: saw '{text}', expected .* from 0.1 to 1e\+06, or off"):
         LimitSettings.read({name: text})
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class KnownTokens:
-    """What stands for the layer that checks tokens: `Bearer SUBJECT SCOPE…` is good, and `Bearer bad` is refused."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        said = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
-        if said == "bad":
-            await PlainTextResponse("no", 401)(scope, receive, send)
-            return
-        subject, *scopes = said.split() or [""]
-        scope.setdefault("state", {})["caller"] = Caller(subject, frozenset(scopes)) if subject else None
-        await self._app(scope, receive, send)
 
 
 async def _answer(request: Request) -> Response:

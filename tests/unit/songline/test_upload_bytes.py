@@ -12,7 +12,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from songline.api.caller_table import CallerTable
 from songline.api.limit_settings import UPLOAD_BYTES, LimitSettings, of_a_day
@@ -20,9 +19,9 @@ from songline.api.limits import UPLOADS, CallerLimits
 from songline.api.rate_bucket import draw, give_back, wait_s
 from songline.api.refusals import refusal
 from songline.cloud.settings import SettingError
-from songline.identity.caller import Caller
 from songline.producers.http.byte_charge import byte_charge
 from songline.producers.http.problems import RequestDeclinedError
+from tests.support.known_callers import Clock, KnownTokens
 
 DAY = 86_400
 
@@ -48,26 +47,6 @@ def test_a_bucket_of_bytes_is_as_exact_as_one_in_fractions(steps: list[tuple[int
             assert draw(policy, full_s, now_s + later_s, amount).allowed
             assert later_s == 1 or not draw(policy, full_s, now_s + later_s - 1.01, amount).allowed
         full_s = drawn.full_s
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class KnownTokens:
-    """What stands for the layer that checks tokens: `Bearer SUBJECT SCOPE…` is good."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        said = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
-        subject, *scopes = said.split() or [""]
-        scope.setdefault("state", {})["caller"] = Caller(subject, frozenset(scopes)) if subject else None
-        await self._app(scope, receive, send)
 
 
 def api(clock: Clock, settings: LimitSettings) -> httpx.AsyncClient:
