@@ -101,18 +101,23 @@ def _event(user_id: str, import_id: str, row: HistoryListen, song_id: str) -> Ev
         id=derived_id("listen", user_id, song_id, *map(str, told)),
         source=SOURCE,
         time=_EPOCH + timedelta(milliseconds=row.began_ms),
-        data=ListenImported(
-            user_id=user_id,
-            song_id=song_id,
-            import_id=import_id,
-            origin=row.origin,
-            title=row.title,
-            artists=row.artists,
-            album=row.album,
-            played_ms=row.played_ms,
-            duration_ms=row.duration_ms,
-            recording_mbid=row.recording_mbid,
-            isrc=row.isrc,
-            precision_ms=row.precision_ms,
-        ),
+        data=listen_imported(user_id, import_id, row, song_id),
+    )
+
+
+def listen_imported(user_id: str, import_id: str, row: HistoryListen, song_id: str) -> ListenImported:
+    """What the event of a listen of an import says. The row has words."""
+    return ListenImported(
+        user_id=user_id,
+        song_id=song_id,
+        import_id=import_id,
+        origin=row.origin,
+        title=row.title,
+        artists=row.artists,
+        album=row.album,
+        played_ms=row.played_ms,
+        duration_ms=row.duration_ms,
+        recording_mbid=row.recording_mbid,
+        isrc=row.isrc,
+        precision_ms=row.precision_ms,
     )

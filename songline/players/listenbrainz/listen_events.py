@@ -7,33 +7,21 @@ too, so that a player which repeats itself counts once, here and in every reader
 from datetime import datetime
 
 from songline.players.listenbrainz.submission import SubmittedListen
+from songline.processors.imports.import_batch import listen_imported, words_of
 from songline.schemas.commands import derived_id
 from songline.schemas.envelope import Event
-from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongUnliked
+from songline.schemas.events import SongLiked, SongPlayed, SongUnliked
 from songline.schemas.listening import is_listen
-from songline.schemas.resolver import SongWords
 from songline.schemas.song_names import name_id
 
 SOURCE = "/songline/api/listenbrainz"
-
-
-def words_of(submitted: SubmittedListen) -> SongWords:
-    """What a listen says of its song."""
-    listen = submitted.listen
-    return SongWords(
-        title=listen.title,
-        artists=listen.artists,
-        duration_ms=listen.duration_ms,
-        recording_mbid=listen.recording_mbid,
-        isrc=listen.isrc,
-    )
 
 
 def listen_key(user_id: str, submitted: SubmittedListen, *import_id: str) -> str:
     """What tells a listen apart from every other: who listened, when, and the folded words. A listen of an import is
     that import's own: another one has it too, and keeps it when the first is taken back."""
     began_ms = str(submitted.listen.began_ms)
-    return derived_id("scrobble", user_id, name_id(words_of(submitted).key), began_ms, *import_id)
+    return derived_id("scrobble", user_id, name_id(words_of(submitted.listen).key), began_ms, *import_id)
 
 
 def played(user_id: str, submitted: SubmittedListen, song_id: str) -> Event:
@@ -59,24 +47,11 @@ def played(user_id: str, submitted: SubmittedListen, song_id: str) -> Event:
 
 def imported(user_id: str, submitted: SubmittedListen, song_id: str, import_id: str) -> Event:
     """A listen of a history that a player hands over."""
-    listen = submitted.listen
     return Event(
         id=listen_key(user_id, submitted, import_id),
         source=SOURCE,
         time=submitted.at,
-        data=ListenImported(
-            user_id=user_id,
-            song_id=song_id,
-            import_id=import_id,
-            origin=listen.origin,
-            title=listen.title,
-            artists=listen.artists,
-            album=listen.album,
-            played_ms=listen.played_ms,
-            duration_ms=listen.duration_ms,
-            recording_mbid=listen.recording_mbid,
-            isrc=listen.isrc,
-        ),
+        data=listen_imported(user_id, import_id, submitted.listen, song_id),
     )
 
 

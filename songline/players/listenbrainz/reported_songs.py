@@ -11,8 +11,9 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct
 
 from songline.players.listenbrainz.errors import ListenBrainzError
-from songline.players.listenbrainz.listen_events import listen_key, words_of
+from songline.players.listenbrainz.listen_events import listen_key
 from songline.players.listenbrainz.submission import SubmittedListen
+from songline.processors.imports.import_batch import words_of
 from songline.processors.imports.song_resolution import MAX_OPERATIONS, SongResolution
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
@@ -51,11 +52,11 @@ class ReportedSongs:
         try:
             # It reads one question after the other.
             async with self._turn:
-                matches = await self._resolution.resolve(map(words_of, listens))
+                matches = await self._resolution.resolve(words_of(one.listen) for one in listens)
             songs: list[str] = []
             for one in listens:
                 key = listen_key(user_id, one)
-                songs.append(self._listens.setdefault(key, matches[words_of(one)].song_id))
+                songs.append(self._listens.setdefault(key, matches[words_of(one.listen)].song_id))
                 self._listens.move_to_end(key)
             named = (
                 song_name(one.listen.title, one.listen.artists, one.listen.album)
