@@ -41,11 +41,7 @@ _OPENAPI: dict[str, Any] = {
                 "description": words,
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }
-            for status, words in {
-                400: "A value breaks its rule",
-                408: "The body came too slowly",
-                503: "The hub can't be reached",
-            }.items()
+            for status, words in _WORDS.items()
         },
     },
     "openapi_extra": {

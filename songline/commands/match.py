@@ -89,7 +89,7 @@ def set_match(
     name, song_id = _named(ids, title, artist)
     with api.client(_TIMEOUT, [Scope.ADMIN]) as client:
         path = f"/v1/matches/{id_in_path(name, 'NAME')}"
-        _change(client, client.build_request("PUT", path, json={"songId": song_id}))
+        ask(client, client.build_request("PUT", path, json={"songId": song_id}))
         _tell(client, path, song_id, patience if wait else None, as_json=as_json)
 
 
@@ -102,7 +102,7 @@ def undo(name: str, as_json: bool, wait: bool, patience: float, api: ApiConnecti
     """Take back which song NAME is: it is known by name only then."""
     with api.client(_TIMEOUT, [Scope.ADMIN]) as client:
         path = f"/v1/matches/{id_in_path(name, 'NAME')}"
-        _change(client, client.build_request("DELETE", path))
+        ask(client, client.build_request("DELETE", path))
         _tell(client, path, None, patience if wait else None, as_json=as_json)
 
 
@@ -113,14 +113,6 @@ def _named(ids: tuple[str, ...], title: str | None, artist: str | None) -> tuple
     if title and artist and len(ids) == 1:
         return name_id(key_of(title, [artist])), ids[0]
     raise click.UsageError("name NAME and SONG, or --title, --artist and SONG.")
-
-
-def _change(client: httpx.Client, request: httpx.Request) -> None:
-    try:
-        answer = client.send(request)
-    except httpx.TransportError as error:
-        raise unreachable(request, error) from None
-    check(answer)
 
 
 def _tell(client: httpx.Client, path: str, song_id: str | None, patience_s: float | None, *, as_json: bool) -> None:
