@@ -90,3 +90,18 @@ function address(path, parameters, query) {
   const search = new URLSearchParams(query).toString();
   return search ? `${filled}?${search}` : filled;
 }
+
+/**
+ * What the API says of a request that it did not accept.
+ * @param {XMLHttpRequest} request
+ * @returns {string}
+ */
+export function problemOf({ status, responseText }) {
+  const otherwise = `The API answered with the status ${status}.`;
+  try {
+    return JSON.parse(responseText).detail ?? otherwise;
+  } catch {
+    // The page of a proxy is no JSON.
+    return otherwise;
+  }
+}

@@ -1,5 +1,5 @@
 // One import of a history. The bar is of bytes that have left; every number after that comes from the API.
-import { ApiError, get, send } from "../api.js";
+import { ApiError, get, problemOf, send } from "../api.js";
 import { announce, h, setText } from "../dom.js";
 import { formatBytes, formatDateTime, formatNumber } from "../format.js";
 import { ENDED_IMPORTS, IMPORT_STATES } from "../labels.js";
@@ -178,19 +178,4 @@ export function sums({ state, reason, counts, receivedAt, dryRun }) {
   if (taken) lines.push(`${formatNumber(matched)} matched, ${formatNumber(byName)} by name only`);
   if (reasons.length) lines.push(`skipped: ${reasons.join(", ")}`);
   return lines;
-}
-
-/**
- * What the API says of a request that it did not accept.
- * @param {XMLHttpRequest} request
- * @returns {string}
- */
-function problemOf({ status, responseText }) {
-  const otherwise = `The API answered with the status ${status}.`;
-  try {
-    return JSON.parse(responseText).detail ?? otherwise;
-  } catch {
-    // The page of a proxy is no JSON.
-    return otherwise;
-  }
 }

@@ -1,5 +1,5 @@
 // One file on its way. The bar is of bytes that have left; every word after that comes from the API.
-import { ApiError, getJson } from "../api.js";
+import { ApiError, getJson, problemOf } from "../api.js";
 import { announce, h, setText } from "../dom.js";
 import { formatBytes } from "../format.js";
 import { FINAL_STATES, STATES } from "../labels.js";
@@ -143,21 +143,6 @@ export class Upload {
     this.#badge.dataset.state = state;
     setText(this.#badge, label);
     setText(this.#text, text);
-  }
-}
-
-/**
- * What the API says of a request that it did not accept.
- * @param {XMLHttpRequest} request
- * @returns {string}
- */
-function problemOf({ status, responseText }) {
-  const otherwise = `The API answered with the status ${status}.`;
-  try {
-    return JSON.parse(responseText).detail ?? otherwise;
-  } catch {
-    // The page of a proxy is no JSON.
-    return otherwise;
   }
 }
 
