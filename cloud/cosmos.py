@@ -1,6 +1,8 @@
 """Cosmos DB clients, and the containers with their indexing policies."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,6 +61,17 @@ def client(settings: CosmosSettings) -> CosmosClient:
     return CosmosClient(
         settings.endpoint, credential=credential, transport=HttpTransport(tls=client_context(settings.authorities))
     )
+
+
+@asynccontextmanager
+async def opened(settings: CosmosSettings) -> AsyncIterator[CosmosClient]:
+    """A client that is closed at the end. Nothing is asked before its first request, so that a process starts while
+    the account is away; a client that is entered asks at once."""
+    account = client(settings)
+    try:
+        yield account
+    finally:
+        await account.close()
 
 
 class ContainerNotCreatedError(CosmosHttpResponseError):

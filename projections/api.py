@@ -129,8 +129,7 @@ def create(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            client = cosmos.client(settings)
-            stack.push_async_callback(client.close)
+            client = await stack.enter_async_context(cosmos.opened(settings))
 
             def store(name: str) -> DocumentStore:
                 return DocumentStore(cosmos.container(client, DATABASE, name))

@@ -99,9 +99,7 @@ async def work(
         await stack.enter_async_context(serve_health(config.port, report, config.host))
         bus = await stack.enter_async_context(servicebus.client(settings.servicebus, retry_total=RETRIES))
         producer = await stack.enter_async_context(eventhubs.producer(settings.eventhubs, MUSIC_EVENTS))
-        # Without `async with`, which sends a request: the account may still be away.
-        store = cosmos.client(settings.cosmos)
-        stack.push_async_callback(store.close)
+        store = await stack.enter_async_context(cosmos.opened(settings.cosmos))
         container = cosmos.container(store, DATABASE, INGESTIONS)
         blob_client = await stack.enter_async_context(blobs.client(settings.blobs))
         folder = stack.enter_context(scratch_folder(SCRATCH))

@@ -105,9 +105,7 @@ async def run_projection(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(config.port, report, config.host))
         await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
-        # Not entered: that asks the account, which may not be there yet.
-        database = cosmos.client(cloud.cosmos)
-        stack.push_async_callback(database.close)
+        database = await stack.enter_async_context(cosmos.opened(cloud.cosmos))
         parked, attempts, projections = (
             cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS, PROJECTIONS)
         )

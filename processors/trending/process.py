@@ -92,9 +92,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(config.port, report, config.host))
         await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
-        # Entering the Cosmos client calls the account, which may not be there yet.
-        database = cosmos.client(settings.cosmos)
-        stack.push_async_callback(database.close)
+        database = await stack.enter_async_context(cosmos.opened(settings.cosmos))
         parked, attempts, projections = (
             cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS, PROJECTIONS)
         )

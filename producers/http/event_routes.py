@@ -136,8 +136,7 @@ def routes(settings: EventApiSettings) -> APIRouter:
 
 
 async def _records(stack: AsyncExitStack, settings: CosmosSettings) -> UploadRecords:
-    store = cosmos.client(settings)
-    stack.push_async_callback(store.close)
+    store = await stack.enter_async_context(cosmos.opened(settings))
     catalog = CatalogSongs(partial(cosmos.container, store, DATABASE), time.monotonic)
     return UploadRecords(cosmos.container(store, DATABASE, INGESTIONS), catalog, PATIENCE_S)
 

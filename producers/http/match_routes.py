@@ -72,13 +72,10 @@ def routes(settings: CosmosSettings) -> APIRouter:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        account = cosmos.client(settings)
-        container = partial(cosmos.container, account, DATABASE)
-        app.state.matching = MatchRecords(container(NAMES), CatalogSongs(container, time.monotonic), PATIENCE_S)
-        try:
+        async with cosmos.opened(settings) as account:
+            container = partial(cosmos.container, account, DATABASE)
+            app.state.matching = MatchRecords(container(NAMES), CatalogSongs(container, time.monotonic), PATIENCE_S)
             yield
-        finally:
-            await account.close()
 
     router = APIRouter(lifespan=lifespan)
 

@@ -156,8 +156,7 @@ async def _connected(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: s
     environ = load(os.environ)
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(servicebus.client(read_servicebus(environ)))
-        store = cosmos.client(read_cosmos(environ))
-        stack.push_async_callback(store.close)
+        store = await stack.enter_async_context(cosmos.opened(read_cosmos(environ)))
         audio: AudioStore | None = None
         if names_blobs(environ):
             audio = AudioStore(await stack.enter_async_context(blobs.client(read_blobs(environ))))

@@ -70,13 +70,10 @@ def command(user_id: str | None, folder: Path, events: bool, listenbrainz: bool,
 
 
 async def _export_listens(user_id: str, file: Path) -> int:
-    account = cosmos.client(read_cosmos(load(os.environ)))
-    try:
+    async with cosmos.opened(read_cosmos(load(os.environ))) as account:
         database = account.get_database_client(DATABASE)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return await export_listenbrainz(database, LibraryShelves(database), user_id, file)
-    finally:
-        await account.close()
 
 
 def _show(place: str, count: int) -> None:

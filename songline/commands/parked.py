@@ -207,8 +207,7 @@ def _run(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str = "") -
 async def _connected(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str) -> T:
     environ = load(os.environ)
     async with AsyncExitStack() as stack:
-        store = cosmos.client(read_cosmos(environ))
-        stack.push_async_callback(store.close)
+        store = await stack.enter_async_context(cosmos.opened(read_cosmos(environ)))
         audit = AuditLog(cosmos.container(store, DATABASE, AUDIT))
         parked = ParkedStore(cosmos.container(store, DATABASE, PARKED))
         records = ParkedRecords(parked, read_eventhubs(environ), audit, lambda: datetime.now(UTC), _new_id, by)

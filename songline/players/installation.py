@@ -34,20 +34,18 @@ def install(app: FastAPI, settings: CosmosSettings, sealer: Sealer | None) -> No
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Not entered: that asks the account, and the API starts while it is away.
-        client = cosmos.client(settings)
-        container = partial(cosmos.container, client, DATABASE)
-        lookup = PlayerTokenLookup(PlayerTokenStore(container(PLAYER_TOKENS)), sealer)
-        app.state.tokens_of_players = lookup
-        imports = container(IMPORTS)
-        app.state.listenbrainz = ListenBrainzState(
-            ReportedSongs(SongResolution(container), imports), ApiImports(ImportRecords(imports, PATIENCE_S))
-        )
-        try:
-            yield
-        finally:
-            await lookup.close()
-            await client.close()
+        async with cosmos.opened(settings) as client:
+            container = partial(cosmos.container, client, DATABASE)
+            lookup = PlayerTokenLookup(PlayerTokenStore(container(PLAYER_TOKENS)), sealer)
+            app.state.tokens_of_players = lookup
+            imports = container(IMPORTS)
+            app.state.listenbrainz = ListenBrainzState(
+                ReportedSongs(SongResolution(container), imports), ApiImports(ImportRecords(imports, PATIENCE_S))
+            )
+            try:
+                yield
+            finally:
+                await lookup.close()
 
     async def failed(request: Request, error: Exception) -> Response:
         assert isinstance(error, ListenBrainzError)

@@ -82,11 +82,8 @@ async def matches_as_of(environ: Mapping[str, str], second: int) -> NameMatches:
     """What names meant at a Unix second; nothing where the environment names no Cosmos DB. Raises AzureError."""
     if not (environ.get(COSMOS_CONNECTION) or environ.get(COSMOS_ENDPOINT)):
         return NO_MATCHES
-    account = cosmos.client(read_cosmos(environ))
-    try:
+    async with cosmos.opened(read_cosmos(environ)) as account:
         return (await read_matches(account)).as_of(second)
-    finally:
-        await account.close()
 
 
 def main() -> None:

@@ -18,8 +18,7 @@ async def open_parts(environ: Mapping[str, str], now: Callable[[], datetime]) ->
     """The places of erasure, to be read: nothing can be carried out. Raises SettingError."""
     archive = CaptureProgress(environ)
     async with AsyncExitStack() as stack:
-        account = cosmos.client(read_cosmos(environ))
-        stack.push_async_callback(account.close)
+        account = await stack.enter_async_context(cosmos.opened(read_cosmos(environ)))
         storage = await stack.enter_async_context(blobs.client(read_blobs(environ)))
         bus = await stack.enter_async_context(servicebus.client(read_servicebus(environ)))
         yield ErasureParts(
@@ -40,8 +39,5 @@ async def open_parts(environ: Mapping[str, str], now: Callable[[], datetime]) ->
 @asynccontextmanager
 async def open_erasures(environ: Mapping[str, str]) -> AsyncIterator[ErasureStore]:
     """The erasures. Raises SettingError."""
-    account = cosmos.client(read_cosmos(environ))
-    try:
+    async with cosmos.opened(read_cosmos(environ)) as account:
         yield ErasureStore(cosmos.container(account, DATABASE, ERASURES))
-    finally:
-        await account.close()

@@ -87,8 +87,5 @@ async def read_keyed(environ: Mapping[str, str]) -> list[Erasure]:
     the account has no erasures yet. Raises AzureError and SettingError."""
     if not (environ.get(COSMOS_CONNECTION) or environ.get(COSMOS_ENDPOINT)):
         return []
-    account = cosmos.client(read_cosmos(environ))
-    try:
+    async with cosmos.opened(read_cosmos(environ)) as account:
         return await ErasureStore(cosmos.container(account, DATABASE, ERASURES)).keyed()
-    finally:
-        await account.close()

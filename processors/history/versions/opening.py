@@ -42,8 +42,7 @@ async def open_versions(environ: Mapping[str, str]) -> AsyncIterator[VersionServ
     """The services while the context lasts. Raises SettingError."""
     account_settings, hub_settings = read_cosmos(environ), read_eventhubs(environ)
     async with AsyncExitStack() as stack:
-        account = cosmos.client(account_settings)
-        stack.push_async_callback(account.close)
+        account = await stack.enter_async_context(cosmos.opened(account_settings))
         consumer = partial(eventhubs.consumer, hub_settings, MUSIC_EVENTS, READ_GROUP)
         hub = HubMetadata(await stack.enter_async_context(consumer()))
         store = VersionStore(cosmos.container(account, DATABASE, PROJECTIONS), _now)

@@ -76,8 +76,5 @@ def _read(item: Mapping[str, Any]) -> PlayerToken | None:
 @asynccontextmanager
 async def open_player_tokens(environ: Mapping[str, str]) -> AsyncIterator[PlayerTokenStore]:
     """The tokens of the account that `environ` names. Raises SettingError."""
-    account = cosmos.client(read_cosmos(environ))
-    try:
+    async with cosmos.opened(read_cosmos(environ)) as account:
         yield PlayerTokenStore(cosmos.container(account, DATABASE, PLAYER_TOKENS))
-    finally:
-        await account.close()
