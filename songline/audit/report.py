@@ -44,9 +44,10 @@ def _lines(report: AuditReport, places: Mapping[str, str]) -> Iterator[str]:
     config = report.config
     kind = "with faults" if config.is_chaotic else "of the running system" if config.is_here else "without faults"
     yield f"Audit {kind}, seed {config.seed}: {_verdict(report)}"
-    yield f"It took {report.took_s:.0f} s, of which {config.minutes * 60:.0f} s were under load."
     if report.ended_early:
-        yield f"It ended early: {report.ended_early}"
+        yield f"It ended early, after {report.took_s:.0f} s: {report.ended_early}"
+    else:
+        yield f"It took {report.took_s:.0f} s, of which {config.minutes * 60:.0f} s were under load."
     yield ""
     yield "What was done"
     for operation, outcomes in sorted(report.counts.items()):

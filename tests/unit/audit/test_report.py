@@ -62,3 +62,9 @@ def test_what_was_not_checked_proves_nothing() -> None:
     ):
         assert not report.is_proven
         assert report_text(report, {}).startswith("Audit with faults, seed 7: not all was checked\n")
+
+
+def test_a_load_that_was_not_carried_to_its_end_is_not_claimed() -> None:
+    text = report_text(structs.replace(REPORT, took_s=3.2, ended_early="Blob Storage needs Node"), {})
+    assert "It ended early, after 3 s: Blob Storage needs Node\n" in text
+    assert "under load" not in text
