@@ -69,13 +69,14 @@ class Guard:
         caller = await _caller(scope, is_open)
         refused = caller if isinstance(caller, CallerRefusal) else None
         note.caller = _kind(caller)
+        # Also of one that is refused here: it counts against its caller.
+        state[CALLER] = caller if isinstance(caller, Caller) else None
         if isinstance(caller, Caller) and not is_open:
             refused = needs(caller, *matched.operation.scopes) if matched.operation.scopes else None
         if refused is not None:
             note.reason = refused.reason
             await refused_caller(refused)(scope, receive, send)
             return
-        state[CALLER] = caller
         try:
             if isinstance(caller, Caller) and matched.operation.subject is not None:
                 state[STATE] = _permission(caller, matched)

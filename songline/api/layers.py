@@ -11,14 +11,17 @@ from songline.api import guard, identity_health
 from songline.api.caller_table import CallerTable
 from songline.api.guard_settings import GuardSettings
 from songline.api.limit_settings import LimitSettings
-from songline.api.limits import CallerLimits, FailedTokenLimits
+from songline.api.limits import CallerLimits
 from songline.api.operation_matcher import OperationMatcher
 from songline.api.operations import OPERATIONS
 from songline.api.refusal_counts import RefusalCounter, RefusalCounts
 from songline.api.refusals import refusal
+from songline.api.refused_limits import RefusedLimits
+from songline.api.request_account import RequestAccounts
 from songline.api.session import composition as session
 from songline.api.session.settings import PageSettings
 from songline.players.listenbrainz.answer_layer import ListenBrainzAnswers
+from songline.players.opensubsonic.server import PATH as OPENSUBSONIC
 from songline.players.player_guard import PlayerGuard
 from songline.producers.http.direct_events import DirectEvents
 from songline.projections.http.responses import plain
@@ -34,25 +37,25 @@ def install(
 ) -> None:
     """Put the layers before the routes of `app`, which has all of them by now.
 
-    From the outermost on: what counts refusals; the form of ListenBrainz' answers; hosts, origins and methods
-    (`songline.projections.http.front`, installed already); the page's session, which brings the guard a token; what
-    counts refused tokens; the guard; that of players; the limits of callers; and the way of events around the router.
+    From the outermost on: what counts refusals; the form of ListenBrainz' answers; the limits of what is refused;
+    hosts, origins and methods (`songline.projections.http.front`, installed already); the page's session, which brings
+    the guard a token; the guard; that of players; the limits of callers; and the way of events around the router.
     """
     counts = RefusalCounts(datetime.now(UTC))
     app.add_api_route("/health/refusals", _refusals(counts), methods=["GET"], include_in_schema=False)
     app.add_api_route(PATH, identity_health.answering(guarding), methods=["GET"], include_in_schema=False)
+    accounts = RequestAccounts(limiting, CallerTable(), is_open=guarding is None)
+    app.user_middleware.insert(0, Middleware(RefusedLimits, accounts=accounts))
     app.user_middleware.insert(0, Middleware(ListenBrainzAnswers))
     # All that is refused passes through it.
     app.user_middleware.insert(0, Middleware(RefusalCounter, counts=counts))
-    table = CallerTable()
     layers: list[Middleware] = session.layers(app, page, None if guarding is None else guarding.open)
-    layers.append(Middleware(FailedTokenLimits, settings=limiting, table=table))
     if guarding is not None:
         layers.append(guard.layer(app, guarding))
     layers.append(Middleware(PlayerGuard, matcher=OperationMatcher(app.routes, OPERATIONS)))
-    layers.append(
-        Middleware(CallerLimits, settings=limiting, table=table, uploaded=CallerTable(), is_open=guarding is None)
-    )
+    # Players of OpenSubsonic show who they are in the query or a form.
+    late = (f"{OPENSUBSONIC}/",)
+    layers.append(Middleware(CallerLimits, accounts=accounts, uploaded=CallerTable(), late=late))
     if takes_events:
         layers.append(Middleware(DirectEvents, refusal=refusal))
     app.user_middleware += layers

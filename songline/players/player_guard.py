@@ -18,6 +18,7 @@ from songline.identity.caller import CallerRefusal, RefusalReason
 from songline.identity.scopes import Scope as TokenScope
 from songline.players.tokens.player_token import PlayerToken
 from songline.players.tokens.token_lookup import PlayerTokenLookup, TokensUnavailableError
+from songline.producers.http.caller_admission import guess_of
 from songline.producers.http.problems import RequestDeclinedError
 from songline.schemas.permission import CALLER, STATE, NotPermittedError, Permission
 from songline.schemas.refusal_note import ANOTHERS, LISTENER, NOBODY, note_of
@@ -68,7 +69,8 @@ class PlayerGuard:
             await refusal(RequestDeclinedError(503, "Tokens can't be checked", detail, RETRY_S))(scope, receive, send)
         except RequestDeclinedError as error:
             response = refusal(error)
-            response.headers["WWW-Authenticate"] = _CHALLENGE
+            if error.status == 401:
+                response.headers["WWW-Authenticate"] = _CHALLENGE
             await response(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -87,7 +89,7 @@ async def _token(scope: Scope) -> PlayerToken | CallerRefusal:
     if len(shown) > 1 or scheme.lower() not in (*SCHEMES, BASIC):
         return CallerRefusal(RefusalReason.MALFORMED)
     lookup: PlayerTokenLookup = scope["app"].state.tokens_of_players
-    found = await lookup.find(text)
+    found = await lookup.find(text, guess_of(scope))
     if found is None or user_id not in (None, found.user_id):
         return CallerRefusal(RefusalReason.UNKNOWN_KEY)
     return found

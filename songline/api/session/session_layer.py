@@ -80,8 +80,13 @@ class SessionLayer:
                 await send(message)
 
         bearer = (b"authorization", f"Bearer {session.access_token}".encode("latin-1"))
-        state = {**scope.get("state", {}), SESSION_STATE: session}
-        await self._app({**scope, "headers": [*scope["headers"], bearer], "state": state}, receive, sent)
+        # The state stays the request's own: layers before this one read who called.
+        scope["state"][SESSION_STATE] = session
+        try:
+            await self._app({**scope, "headers": [*scope["headers"], bearer]}, receive, sent)
+        finally:
+            if is_refused:
+                del scope["state"][SESSION_STATE]
         return not is_refused
 
 

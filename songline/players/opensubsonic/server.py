@@ -35,6 +35,7 @@ from songline.players.tokens.player_token import PlayerToken
 from songline.players.tokens.token_lookup import PlayerTokenLookup, TokensUnavailableError
 from songline.producers.http.body_memory import BodyMemory
 from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
+from songline.producers.http.caller_admission import admit, guess_of
 from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
 from songline.projections.store import StoreUnavailableError
@@ -115,6 +116,7 @@ class OpenSubsonicServer:
             note.reason = _REASONS.get(error.code, RefusalReason.MALFORMED)
             raise
         note.caller = LISTENER
+        admit(request.scope, token.caller)
         if not _allows(token, operation):
             note.reason = RefusalReason.SCOPE
             raise OpenSubsonicError(
@@ -153,13 +155,13 @@ async def _token(request: Request, parameters: Parameters) -> PlayerToken:
     shown = read_credentials(parameters)
     lookup: PlayerTokenLookup = request.app.state.tokens_of_players
     if isinstance(shown, ApiKey):
-        found = await lookup.find(shown.text)
+        found = await lookup.find(shown.text, guess_of(request.scope))
         if found is None:
             raise no_such_key()
         return found
     if not lookup.knows_salted:
         raise no_salted_tokens()
-    found = await lookup.find_salted(shown.user_id, shown.salt, shown.proof)
+    found = await lookup.find_salted(shown.user_id, shown.salt, shown.proof, guess_of(request.scope))
     if found is None:
         raise wrong_proof()
     return found

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from azure.core.exceptions import AzureError
 from msgspec import Struct, field
@@ -27,6 +28,13 @@ USED_S = 300.0
 ROOM = 10_000
 PATIENCE_S = 5.0
 """Seconds that the store has to answer."""
+
+
+Guessed: TypeAlias = Callable[[], None]
+
+
+def _allowed() -> None:
+    return None
 
 
 class TokensUnavailableError(Exception):
@@ -63,8 +71,12 @@ class PlayerTokenLookup:
         """Whether salted digests can be checked at all."""
         return self._sealer is not None
 
-    async def find(self, text: str) -> PlayerToken | None:
-        """The token with this text; None if there is none, or it was revoked. Raises TokensUnavailableError."""
+    async def find(self, text: str, guessed: Guessed = _allowed) -> PlayerToken | None:
+        """The token with this text; None if there is none, or it was revoked.
+
+        `guessed` is called before the store is asked for what is not known. Raises TokensUnavailableError, and what
+        `guessed` raises.
+        """
         found = read_text(text)
         if found is None:
             return None
@@ -74,12 +86,12 @@ class PlayerTokenLookup:
             token = await self._store.find(token_id)
             return () if token is None else (token,)
 
-        known = await self._read(f"id {token_id}", read)
+        known = await self._read(f"id {token_id}", read, guessed)
         return self._used(known, known.tokens[0]) if known.tokens else None
 
-    async def find_salted(self, user_id: str, salt: str, proof: str) -> PlayerToken | None:
-        """The listener's token of which `proof` is the MD5 together with `salt`; None if there is none. Raises
-        TokensUnavailableError."""
+    async def find_salted(self, user_id: str, salt: str, proof: str, guessed: Guessed = _allowed) -> PlayerToken | None:
+        """The listener's token of which `proof` is the MD5 together with `salt`; None if there is none. Raises as
+        `find` does."""
         if self._sealer is None:
             return None
 
@@ -88,10 +100,13 @@ class PlayerTokenLookup:
 
         # One that was made a moment ago may not be among those that are known.
         for fresh_s in (FRESH_S, AGAIN_S):
-            known = await self._read(f"user {user_id}", read, fresh_s)
+            known = await self._read(f"user {user_id}", read, guessed, fresh_s)
             for token in known.tokens:
                 if is_salted_proof(token, self._sealer, salt, proof):
                     return self._used(known, token)
+            if not known.tokens:
+                # They were read just now.
+                break
         return None
 
     async def close(self) -> None:
@@ -100,12 +115,18 @@ class PlayerTokenLookup:
             await asyncio.wait(self._writing)
 
     async def _read(
-        self, key: str, read: Callable[[], Awaitable[tuple[PlayerToken, ...]]], fresh_s: float = FRESH_S
+        self,
+        key: str,
+        read: Callable[[], Awaitable[tuple[PlayerToken, ...]]],
+        guessed: Guessed,
+        fresh_s: float = FRESH_S,
     ) -> _ReadTokens:
         known, now_s = self._known.get(key), self._steady()
         if known is not None and now_s - known.read_s < fresh_s:
             self._known.move_to_end(key)
             return known
+        if known is None:
+            guessed()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 tokens = await read()

@@ -19,10 +19,12 @@ from songline.api.app import ApiSettings, compose
 from songline.api.caller_table import CallerTable, TooManyStreamsError
 from songline.api.guard_settings import AUTH
 from songline.api.limit_settings import REQUESTS, SERVICE_REQUESTS, STREAMS, LimitSettings
-from songline.api.limits import SERVICE_STREAMS, STREAM_PATHS, CallerLimits, FailedTokenLimits
+from songline.api.limits import SERVICE_STREAMS, STREAM_PATHS, CallerLimits
 from songline.api.operations import OPERATIONS
 from songline.api.rate_bucket import BucketPolicy, draw
 from songline.api.refusals import refusal
+from songline.api.refused_limits import RefusedLimits
+from songline.api.request_account import RequestAccounts
 from songline.cloud.settings import COSMOS_CONNECTION, SettingError
 from songline.identity.caller import Caller
 from songline.producers.http.callers import Callers
@@ -120,7 +122,7 @@ async def _follow(request: Request) -> Response:
 
 
 def api(clock: Clock, settings: LimitSettings, is_open: bool = False) -> httpx.AsyncClient:
-    table = CallerTable()
+    accounts = RequestAccounts(settings, CallerTable(), is_open, clock)
 
     async def batch(request: Request) -> Response:
         charge_events(request.scope, int(request.query_params["events"]))
@@ -139,16 +141,9 @@ def api(clock: Clock, settings: LimitSettings, is_open: bool = False) -> httpx.A
         ],
         exception_handlers={RequestDeclinedError: declined},
         middleware=[
-            Middleware(FailedTokenLimits, settings=settings, table=table, steady=clock),
+            Middleware(RefusedLimits, accounts=accounts),
             Middleware(KnownTokens),
-            Middleware(
-                CallerLimits,
-                settings=settings,
-                table=table,
-                uploaded=CallerTable(),
-                is_open=is_open,
-                steady=clock,
-            ),
+            Middleware(CallerLimits, accounts=accounts, uploaded=CallerTable()),
         ],
     )
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))

@@ -18,6 +18,8 @@ from songline.api.limit_settings import UPLOAD_BYTES, LimitSettings, of_a_day
 from songline.api.limits import UPLOADS, CallerLimits
 from songline.api.rate_bucket import draw, give_back, wait_s
 from songline.api.refusals import refusal
+from songline.api.refused_limits import RefusedLimits
+from songline.api.request_account import RequestAccounts
 from songline.cloud.settings import SettingError
 from songline.producers.http.byte_charge import byte_charge
 from songline.producers.http.problems import RequestDeclinedError
@@ -64,19 +66,14 @@ def api(clock: Clock, settings: LimitSettings) -> httpx.AsyncClient:
         assert isinstance(error, RequestDeclinedError)
         return refusal(error)
 
+    accounts = RequestAccounts(settings, CallerTable(), is_open=False, steady=clock)
     app = Starlette(
         routes=[Route(path, upload, methods=["POST"]) for path in ("/v1/songs", "/v1/imports", "/v1/events")],
         exception_handlers={RequestDeclinedError: declined},
         middleware=[
+            Middleware(RefusedLimits, accounts=accounts),
             Middleware(KnownTokens),
-            Middleware(
-                CallerLimits,
-                settings=settings,
-                table=CallerTable(),
-                uploaded=CallerTable(),
-                is_open=False,
-                steady=clock,
-            ),
+            Middleware(CallerLimits, accounts=accounts, uploaded=CallerTable()),
         ],
     )
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
