@@ -14,11 +14,6 @@ PARTITIONS: Final = 32
 RETENTION_MS: Final = 7 * 24 * 3_600_000
 CONNECTIONS: Final = 5_000
 """Of clients, over AMQP and Kafka together in Event Hubs, and over AMQP in Service Bus."""
-MESSAGE_KB: Final = 256
-ENTITIES: Final = 10_000
-"""Queues and topics of Service Bus."""
-SUBSCRIPTIONS: Final = 2_000
-"""Of a topic."""
 
 
 GROWS_NOT: Final = "A hub of the tier Standard keeps the partitions that it was made with."

@@ -38,14 +38,16 @@ from localcloud.servicebus.message import MessageContent
 from localcloud.servicebus.policy import QueuePolicy
 from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.sql_values import FilterError
+from localcloud.servicebus.standard_limits import EntityLimits
 
 MAX_HOPS: Final = 4
 
 
 class Broker:
-    """All entities of the namespace."""
+    """All entities of the namespace, no more than `limits` allow (None: any number)."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: EntityLimits | None = None) -> None:
+        self.limits = limits
         self.queues: dict[str, QueueEntity] = {}
         self.topics: dict[str, TopicEntity] = {}
         self.queues_by_path: dict[str, MessageQueue] = {}

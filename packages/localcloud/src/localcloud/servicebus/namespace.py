@@ -18,6 +18,7 @@ from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.errors import ServerBusyError
 from localcloud.servicebus.message import BodyFile, MessageContent
+from localcloud.servicebus.standard_limits import EntityLimits
 from localcloud.servicebus.store import BLOB_BYTES, MessageStore, StoreError
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,18 @@ class QueueListener(Protocol):
 
 
 class ServiceBusNamespace:
-    """The entities and messages of `store`, with those of `config` declared; `now_ms` is the clock."""
+    """The entities and messages of `store`, with those of `config` declared; `now_ms` is the clock. What is made later
+    is held to `limits`."""
 
     def __init__(
-        self, store: MessageStore, config: NamespaceConfig, now_ms: Callable[[], int], new_id: Callable[[], UUID]
+        self,
+        store: MessageStore,
+        config: NamespaceConfig,
+        now_ms: Callable[[], int],
+        new_id: Callable[[], UUID],
+        limits: EntityLimits | None = None,
     ) -> None:
+        self._limits = limits
         self.now_ms = now_ms
         self.new_id = new_id
         self._store = store
@@ -180,7 +188,7 @@ class ServiceBusNamespace:
         self._arm()
 
     def _read(self) -> Broker:
-        broker = Broker()
+        broker = Broker(self._limits)
         declaration.restore(broker, self._store.load(), self.now_ms())
         return broker
 

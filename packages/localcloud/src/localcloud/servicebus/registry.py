@@ -1,11 +1,15 @@
 """Creates, changes and deletes entities and rules for the administration client."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 from localcloud.servicebus import entities, topology
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.entities import ReceivingDescription, RuleDescription
 from localcloud.servicebus.entity import Entity, EntityDocument, SubscriptionEntity, TopicEntity
 from localcloud.servicebus.errors import EntityExistsError, EntityNotFoundError, InvalidArgumentError
-from localcloud.servicebus.rules import compile_rule
+from localcloud.servicebus.rules import CompiledRule, compile_rule
+from localcloud.servicebus.standard_limits import EntityLimits
 
 # What an entity is made with can't be changed afterwards.
 _FIXED = ("requires_session", "requires_duplicate_detection", "enable_partitioning")
@@ -16,7 +20,8 @@ class RuleNotFoundError(EntityNotFoundError):
 
 
 def create(broker: Broker, document: EntityDocument, now_ms: int) -> Entity:
-    """Raises EntityExistsError, InvalidArgumentError, EntityNotFoundError for a missing topic or forwarding target."""
+    """Raises EntityExistsError, InvalidArgumentError, EntityNotFoundError for a missing topic or forwarding target,
+    QuotaExceededError for one more than the tier has."""
     names = topology.split_subscription(document.name)
     if names and document.subscription:
         topic = broker.entity(names[0])
@@ -25,12 +30,17 @@ def create(broker: Broker, document: EntityDocument, now_ms: int) -> Entity:
         entities.check_name(names[1], "subscription")
         if names[1].lower() in topic.subscriptions:
             raise EntityExistsError(f"The subscription '{document.name}' exists already.")
+        if broker.limits:
+            broker.limits.check_subscriptions(topic.name, len(topic.subscriptions) + 1)
+            _check_filters(broker.limits, topic, document.rules)
     else:
         entities.check_name(document.name)
         if names or document.subscription:
             raise InvalidArgumentError(f"{document.name!r} can't be the name of a queue or a topic")
         if document.name.lower() in broker.queues or document.name.lower() in broker.topics:
             raise EntityExistsError(f"The entity '{document.name}' exists already.")
+        if broker.limits:
+            broker.limits.check_entities(len(broker.queues) + len(broker.topics) + 1)
     properties = document.queue or document.topic or document.subscription
     assert properties is not None
     _check(broker, document.name, properties)
@@ -58,6 +68,8 @@ def update(broker: Broker, entity: Entity, properties: entities.EntityDescriptio
 
 def _check(broker: Broker, name: str, properties: entities.EntityDescription) -> None:
     entities.check_common(properties)
+    if broker.limits:
+        broker.limits.check_size(properties)
     if not isinstance(properties, ReceivingDescription):
         return
     for target in (properties.forward_to, properties.forward_dead_lettered_messages_to):
@@ -89,7 +101,7 @@ def rule(broker: Broker, path: str, name: str) -> RuleDescription:
 def put_rule(broker: Broker, path: str, made: RuleDescription, *, exists: bool) -> None:
     """Add a rule, or change the one that `exists`.
 
-    Raises EntityNotFoundError, EntityExistsError, InvalidArgumentError.
+    Raises EntityNotFoundError, EntityExistsError, InvalidArgumentError, QuotaExceededError.
     """
     entity = subscription(broker, path)
     entities.check_name(made.name, "rule")
@@ -98,7 +110,11 @@ def put_rule(broker: Broker, path: str, made: RuleDescription, *, exists: bool) 
         rule(broker, path, made.name)
     elif key in entity.rules:
         raise EntityExistsError(f"The rule '{made.name}' of '{path}' exists already.")
-    entity.rules[key] = compile_rule(made)
+    compiled = compile_rule(made)
+    if broker.limits:
+        topic = broker.topics[(topology.split_subscription(entity.name) or ("", ""))[0].lower()]
+        _check_filters(broker.limits, topic, (made,), entity.rules.get(key))
+    entity.rules[key] = compiled
     broker.store(entity)
 
 
@@ -108,3 +124,11 @@ def remove_rule(broker: Broker, path: str, name: str) -> None:
     entity = subscription(broker, path)
     del entity.rules[name.lower()]
     broker.store(entity)
+
+
+def _check_filters(
+    limits: EntityLimits, topic: TopicEntity, made: Iterable[RuleDescription], replaced: CompiledRule | None = None
+) -> None:
+    """Raises QuotaExceededError where the topic has no room for the filters of `made` in the place of `replaced`."""
+    kept = (rule for one in topic.subscriptions.values() for rule in one.rules.values() if rule is not replaced)
+    limits.check_filters(topic.name, chain((rule.rule.filter for rule in kept), (rule.filter for rule in made)))

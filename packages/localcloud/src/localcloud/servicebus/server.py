@@ -29,7 +29,7 @@ from localcloud.servicebus.management import EntityManagement
 from localcloud.servicebus.message_inlet import MessageInlet
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.queue_outlet import QueueOutlet
-from localcloud.servicebus.standard_limits import as_standard
+from localcloud.servicebus.standard_limits import STANDARD, as_standard
 from localcloud.servicebus.store import MessageStore
 from localcloud.standard_tier import ConnectionCount
 
@@ -90,7 +90,8 @@ class ServiceBusServer:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.namespace = ServiceBusNamespace(MessageStore(self._folder), self._config, self._clock, uuid4)
+            limits = STANDARD if self.standard else None
+            self.namespace = ServiceBusNamespace(MessageStore(self._folder), self._config, self._clock, uuid4, limits)
             await stack.enter_async_context(self.namespace)
             await stack.enter_async_context(self._server)
             self._stack = stack.pop_all()

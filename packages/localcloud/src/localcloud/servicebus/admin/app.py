@@ -27,7 +27,6 @@ from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.entity import Entity, EntityDocument, SubscriptionEntity, TopicEntity
 from localcloud.servicebus.errors import EntityNotFoundError, InvalidArgumentError, ServiceBusError
 from localcloud.servicebus.namespace import ServiceBusNamespace
-from localcloud.servicebus.standard_limits import check_standard
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +41,8 @@ _RULES: Final = re.compile(r"/rules(/|$)", re.IGNORECASE)
 
 
 def create(namespace: ServiceBusNamespace, keys: Keys, *, standard: bool = False) -> Starlette:
-    """The app. Every request needs a shared access signature that covers its path. `standard`: entities are held to the
-    limits of that tier."""
+    """The app. Every request needs a shared access signature that covers its path. `standard`: the tier that the
+    namespace says it has."""
     answer = Administration(namespace, keys, standard=standard).answer
     return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "PUT", "DELETE"])])
 
@@ -135,9 +134,7 @@ class Administration:
             description = atom.description_of(body)
             updates = "if-match" in request.headers
             made = await self._namespace.run(
-                lambda broker, now_ms: _entry(
-                    _put(broker, name, description, now_ms, updates=updates, standard=self._standard), base
-                )
+                lambda broker, now_ms: _entry(_put(broker, name, description, now_ms, updates=updates), base)
             )
             return Response(atom.entry(made), 200 if updates else 201, media_type=ENTRY)
         made = await self._namespace.run(lambda broker, now_ms: _entry(broker.entity(name), base))
@@ -169,7 +166,7 @@ def _topic(broker: Broker, name: str) -> TopicEntity:
     return topic
 
 
-def _put(broker: Broker, name: str, description: Element, now_ms: int, *, updates: bool, standard: bool) -> Entity:
+def _put(broker: Broker, name: str, description: Element, now_ms: int, *, updates: bool) -> Entity:
     kind = atom.local_name(description)
     document = EntityDocument(name, now_ms, now_ms)
     properties: entities.EntityDescription
@@ -184,8 +181,6 @@ def _put(broker: Broker, name: str, description: Element, now_ms: int, *, update
         document = EntityDocument(name, now_ms, now_ms, subscription=properties, rules=(_default_rule(description),))
     else:
         raise InvalidArgumentError(f"{kind} describes no entity")
-    if standard:
-        check_standard(broker, name, properties, exists=updates)
     if not updates:
         return registry.create(broker, document, now_ms)
     entity = broker.entity(name)
