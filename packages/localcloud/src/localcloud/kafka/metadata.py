@@ -65,7 +65,7 @@ def _named(
         if not is_hub_name(wanted.name):
             found = ErrorCode.invalid_topic_exception
         elif create:
-            found = create_on_demand(namespace, wanted.name)
+            found = create_on_demand(namespace, client, wanted.name)
     if isinstance(found, ErrorCode):
         return _failed(found, wanted.name, None)
     return _described(found, wanted.name)

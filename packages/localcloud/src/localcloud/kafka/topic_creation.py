@@ -31,13 +31,20 @@ NOT_CREATED = (
 _Failure = tuple[ErrorCode, str]
 
 
-def create_on_demand(namespace: KafkaNamespace, name: str) -> Hub | ErrorCode:
+def create_on_demand(namespace: KafkaNamespace, client: KafkaClient, name: str) -> Hub | ErrorCode:
     """The hub that a client asked the metadata of: as the configuration declares it, else with what are defaults."""
+    if not client.may_use(name, Right.MANAGE):
+        return ErrorCode.topic_authorization_failed
     config = namespace.store.declaration(name) or HubConfig(name, DEFAULT_PARTITIONS)
     try:
+        if namespace.standard:
+            check_hub(config, (hub.name for hub in namespace.store.hubs()))
         hub = namespace.store.create_hub(config)
     except InvalidHubNameError:
         return ErrorCode.invalid_topic_exception
+    except TierLimitError as exceeded:
+        log.warning("event hub %s is not created on demand: %s", name, exceeded)
+        return ErrorCode.policy_violation
     except OSError as failed:
         log.warning("event hub %s could not be created on demand: %s", name, failed)
         return ErrorCode.kafka_storage_error

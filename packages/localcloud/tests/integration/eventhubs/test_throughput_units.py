@@ -13,6 +13,9 @@ from aiokafka.errors import PolicyViolationError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
+from kio.schema.errors import ErrorCode
+from kio.schema.metadata.v12 import MetadataRequest
+from kio.schema.metadata.v12.request import MetadataRequestTopic
 
 from localcloud.config import HubConfig
 from localcloud.eventhubs.server import EventHubsServer
@@ -22,7 +25,8 @@ from localcloud.sas import Keys
 from localcloud.standard_tier import ConnectionCount
 from localcloud.testing.waiting import wait_for_async
 from localcloud.throughput_units import EGRESS, ThroughputUnits
-from localcloud_tests.support.kafka import CONNECTION_STRING, aiokafka_options
+from localcloud_tests.support.kafka import CONNECTION_STRING, RawClient, aiokafka_options
+from localcloud_tests.support.kafka_requests import make
 
 
 class Clock:
@@ -163,5 +167,15 @@ async def test_in_the_tier_standard_there_are_ten_hubs_and_none_grows(tmp_path: 
                 await admin.create_partitions({"hub-0": NewPartitions(2)})
         finally:
             await admin.close()
+        client = await RawClient.connect(server.port)
+        wanted = make(MetadataRequestTopic, name="on-demand", topic_id=None)
+        asked = make(
+            MetadataRequest,
+            topics=(wanted,),
+            allow_auto_topic_creation=True,
+            include_topic_authorized_operations=False,
+        )
+        assert (await client.call(asked)).topics[0].error_code is ErrorCode.policy_violation
+        await client.close()
         assert len(store.hubs()) == 10
         assert len(store.hub("hub-0").partitions) == 1

@@ -34,7 +34,7 @@ from kio.schema.offset_fetch.v1.request import OffsetFetchRequestTopic as Offset
 
 from localcloud.kafka.server import KafkaServer
 from localcloud.log.store import LogStore
-from localcloud.sas import Keys
+from localcloud.sas import AccessRule, Keys, Right
 from localcloud_tests.support.kafka import CONNECTION_STRING, RawClient
 from localcloud_tests.support.kafka_requests import make, plain, produce, produced, values
 from localcloud_tests.unit.kafka.conftest import Connect
@@ -71,6 +71,26 @@ async def test_a_name_that_no_topic_can_have_is_invalid(connect: Connect, name: 
     client = await connect()
     answer = await asked(client, name=name, create=create)
     assert (answer.error_code, answer.name) == (ErrorCode.invalid_topic_exception, name)
+
+
+@pytest.mark.parametrize(
+    ("rights", "error"),
+    [
+        ({Right.SEND}, ErrorCode.topic_authorization_failed),
+        ({Right.SEND, Right.LISTEN}, ErrorCode.topic_authorization_failed),
+        ({Right.MANAGE, Right.SEND, Right.LISTEN}, NONE),
+    ],
+)
+async def test_a_topic_on_demand_needs_the_right_to_manage(
+    store: LogStore, rights: set[Right], error: ErrorCode
+) -> None:
+    keys = Keys(rules=lambda path: {} if path else {"few": AccessRule(("secret",), frozenset(rights))})
+    async with KafkaServer(store, keys, port=0, create_topics=True) as server:
+        password = "Endpoint=sb://127.0.0.1;SharedAccessKeyName=few;SharedAccessKey=secret"
+        client = await RawClient.connect(server.port, password=password)
+        assert (await asked(client, name="fresh", create=True)).error_code is error
+        await client.close()
+    assert ("fresh" in [hub.name for hub in store.hubs()]) is (error is NONE)
 
 
 async def test_a_topic_is_created_when_its_metadata_is_asked_for_and_may_be(connect: Connect) -> None:
