@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from songline.broadcasting.public_address import is_public
 from songline.broadcasting.subscriptions import SubscriptionRefusedError
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
@@ -32,16 +33,8 @@ async def check_webhook(url: str, *, is_local: bool, resolve: Resolve = resolved
         raise SubscriptionRefusedError(f"{url}: {host} can't be found: {error}") from None
     own = all(ip_address(one.partition("%")[0]).is_loopback for one in addresses)
     if not (is_local and own):
-        internal = [one for one in addresses if not _is_public(one)]
+        internal = [one for one in addresses if not is_public(one)]
         if internal:
             raise SubscriptionRefusedError(f"{url}: {host} is {internal[0]}, expected a public address")
         if parts.scheme != "https":
             raise SubscriptionRefusedError(f"{url}: saw HTTP, expected HTTPS")
-
-
-def _is_public(text: str) -> bool:
-    address = ip_address(text.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        # An address of IPv4 in other clothes.
-        address = address.ipv4_mapped or address.sixtofour or address
-    return address.is_global and not address.is_multicast

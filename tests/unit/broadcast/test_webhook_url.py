@@ -19,7 +19,7 @@ async def check(url: str, *addresses: str, is_local: bool = False) -> None:
 
 
 async def test_a_public_address_over_https_is_taken() -> None:
-    await check("https://shop.example/events?key=1", "8.8.8.8", "2001:4860:4860::8888")
+    await check("https://shop.example/events?key=1", "8.8.8.8", "2001:4860:4860::8888", "64:ff9b::8.8.8.8")
 
 
 @pytest.mark.parametrize("url", ["http://localhost:9/hook", "https://localhost/hook"])
@@ -30,7 +30,22 @@ async def test_this_machine_is_taken_where_the_topic_is_here(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["10.0.0.1", "169.254.169.254", "192.168.0.9", "::ffff:10.0.0.1", "fd00::1", "0.0.0.0", "100.64.0.1"]
+    "address",
+    [
+        "10.0.0.1",
+        "169.254.169.254",
+        "168.63.129.16",
+        "192.168.0.9",
+        "192.0.0.192",
+        "100.64.0.1",
+        "0.0.0.0",
+        "::ffff:10.0.0.1",
+        "64:ff9b::169.254.169.254",
+        "2002:a00:1::",
+        "::10.0.0.1",
+        "fec0::1",
+        "fd00::1",
+    ],
 )
 @pytest.mark.parametrize("is_local", [True, False])
 async def test_internal_addresses_are_refused_whatever_else_the_name_is(address: str, is_local: bool) -> None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from urllib.parse import urlsplit
 
 import httptools
 import msgspec
 
-from localcloud.eventgrid.addresses import public_addresses
+from localcloud.eventgrid.addresses import AddressLookup, Resolve, resolve
 
 TIMEOUT_S = 30.0
 """Event Grid waits so long for an answer."""
@@ -29,25 +30,43 @@ class WebhookAnswer(msgspec.Struct, frozen=True):
 
 
 class _Head:
-    """Collects the head of an answer."""
+    """Collects the head of an answer. What announces one (`103 Early Hints`) is passed over."""
 
     def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-        self.is_complete = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self.answer: WebhookAnswer | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """Raises HttpParserError."""
+        with suppress(httptools.HttpParserUpgrade):
+            self._parser.feed_data(piece)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self.is_complete = True
+        status = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._headers = {}
+        elif self.answer is None:
+            self.answer = WebhookAnswer(status, self._headers)
 
 
 class WebhookClient:
-    """Sends requests. `loopback`: webhooks of this machine may be called. `tls`: what HTTPS trusts."""
+    """Sends requests. `loopback`: webhooks of this machine may be called. `tls`: what HTTPS trusts; None: what the
+    system does. `resolve` asks the name servers."""
 
-    def __init__(self, *, loopback: bool, tls: ssl.SSLContext | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self._loopback = loopback
-        self._tls = tls
+    def __init__(
+        self,
+        *,
+        loopback: bool,
+        tls: ssl.SSLContext | None = None,
+        timeout_s: float = TIMEOUT_S,
+        resolve: Resolve = resolve,
+    ) -> None:
+        self._lookup = AddressLookup(loopback=loopback, resolve=resolve)
+        self._given_tls = tls
         self._timeout_s = timeout_s
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> WebhookAnswer:
@@ -68,11 +87,8 @@ class WebhookClient:
         host = parts.hostname or ""
         is_tls = parts.scheme == "https"
         port = parts.port or (443 if is_tls else 80)
-        addresses = await public_addresses(host, port, loopback=self._loopback)
-        context = (self._tls or ssl.create_default_context()) if is_tls else None
-        reader, writer = await asyncio.open_connection(
-            addresses[0], port, ssl=context, server_hostname=host if is_tls else None, limit=MAX_HEAD_BYTES
-        )
+        addresses = await self._lookup.public_addresses(host, port)
+        reader, writer = await _connect(addresses, port, self._tls if is_tls else None, host)
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
@@ -87,18 +103,36 @@ class WebhookClient:
             with suppress(OSError, ssl.SSLError):
                 await writer.wait_closed()
 
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # It takes some 20 ms to make one.
+        return self._given_tls or ssl.create_default_context()
+
+
+async def _connect(
+    addresses: Sequence[str], port: int, tls: ssl.SSLContext | None, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the first address that takes one. Raises OSError, of the last."""
+    for last, address in enumerate(addresses, 1 - len(addresses)):
+        try:
+            return await asyncio.open_connection(
+                address, port, ssl=tls, server_hostname=host if tls else None, limit=MAX_HEAD_BYTES
+            )
+        except OSError:
+            if last == 0:
+                raise
+    raise OSError(f"{host} has no address")
+
 
 async def _read_head(reader: asyncio.StreamReader) -> WebhookAnswer:
     head = _Head()
-    parser = httptools.HttpResponseParser(head)
     read = 0
-    while not head.is_complete:
+    while head.answer is None:
         piece = await reader.read(4_096)
         if not piece:
             raise WebhookError("the connection was closed without an answer")
         read += len(piece)
         if read > MAX_HEAD_BYTES:
             raise WebhookError(f"the head of the answer has more than {MAX_HEAD_BYTES} bytes")
-        with suppress(httptools.HttpParserUpgrade):
-            parser.feed_data(piece)
-    return WebhookAnswer(parser.get_status_code(), head.headers)
+        head.feed(piece)
+    return head.answer

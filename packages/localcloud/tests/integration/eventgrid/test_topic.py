@@ -224,6 +224,24 @@ async def test_what_no_webhook_takes_becomes_a_dead_letter(
         assert elsewhere.events == elsewhere.asked == [], "no redirect is followed"
 
 
+async def test_what_outlives_its_time_becomes_a_dead_letter_and_is_not_sent_again(tmp_path: Path) -> None:
+    moments = [1_800_000_000.0]
+    async with (
+        Topic(tmp_path / "topic", now_s=lambda: moments[0]) as topic,
+        Webhook(lambda _: status(500)) as webhook,
+    ):
+        await topic.subscribe("late", webhook, eventTimeToLiveInMinutes=1, deadLetterContainer="letters")
+        await topic.publish(event(1))
+        await eventually(lambda: webhook.events, "an attempt")
+        moments[0] += 61
+        await eventually(lambda: topic.letters.blobs, "a dead letter")
+        (letter,) = json.loads(next(iter(topic.letters.blobs.values())))
+        assert letter["deadletterreason"] == "TimeToLiveExceeded"
+        assert (letter["deliveryattempts"], letter["deliveryresult"]) == (1, "Http500")
+        assert len(webhook.events) == 1
+        assert await topic.waiting("late") == 0
+
+
 async def test_a_bad_webhook_keeps_no_other_one_waiting(topic: Topic) -> None:
     """One never answers, one has an answer without an end, one is gone: the good one gets its events all the same."""
 
