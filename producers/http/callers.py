@@ -3,11 +3,12 @@ says it passes on for.
 
 Source: RFC 7239 (Forwarded); X-Forwarded-For is what most proxies write instead. Each proxy adds whom it was called by
 at the end, so the last address that is none of the named proxies' is the caller; what stands before it anybody can
-write. An address that is not a named proxy's is not believed.
+write. An address that is not a named proxy's is not believed. A proxy that writes one of the two headers passes the
+other on as its caller wrote it: where they tell different callers, neither is believed.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ from songline.schemas.permission import CALLER
 PROXIES = "SONGLINE_PROXIES"
 Network: TypeAlias = IPv4Network | IPv6Network
 
-_FOR = re.compile(r'(?:^|[;,\s])for=(?:"([^"]*)"|([^;,\s"]*))', re.IGNORECASE)
+_FOR = re.compile(r'(?:^|;)\s*for="?([^";\s]*)', re.IGNORECASE)
 # One house has a network of its own in IPv6, and in it any number of addresses.
 _HOUSE_BITS = 64
 
@@ -48,14 +49,17 @@ class Callers(Struct, frozen=True):
         client = scope.get("client")
         if not client:
             return None
-        caller: str = client[0]
-        if not self.proxies:
-            return _house(caller)
-        for before in reversed(list(_passed_on(scope.get("headers") or ()))):
-            if not self._is_proxy(caller):
+        address: str = client[0]
+        told = {self._caller(address, chain) for chain in _chains(scope.get("headers") or ())} if self.proxies else ()
+        return _house(told.pop() if len(told) == 1 else address)
+
+    def _caller(self, address: str, chain: Sequence[str]) -> str:
+        """Who called the proxy at `address`, by the addresses that are passed on, the first caller first."""
+        for before in reversed(chain):
+            if not self._is_proxy(address):
                 break
-            caller = before
-        return _house(caller)
+            address = before
+        return address
 
     def _is_proxy(self, address: str) -> bool:
         try:
@@ -65,17 +69,18 @@ class Callers(Struct, frozen=True):
         return any(found in network for network in self.proxies)
 
 
-def _passed_on(headers: Any) -> Iterator[str]:
-    """The addresses of Forwarded, else of X-Forwarded-For, the first caller first."""
-    said = {
-        wanted: ",".join(value.decode("latin-1") for name, value in headers if name == wanted)
-        for wanted in (b"forwarded", b"x-forwarded-for")
-    }
-    if forwarded := said[b"forwarded"]:
-        for quoted, plain in _FOR.findall(forwarded):
-            yield _bare(quoted or plain)
-    else:
-        yield from (_bare(one) for one in said[b"x-forwarded-for"].split(",") if one.strip())
+def _chains(headers: Any) -> Iterator[list[str]]:
+    """The addresses of Forwarded, and those of X-Forwarded-For, where they are there."""
+    # A comma ends an address also where a quotation mark is open: what stands before it anybody can have written.
+    if forwarded := _elements(headers, b"forwarded"):
+        yield [_bare(found[1]) for one in forwarded if (found := _FOR.search(one))]
+    if passed_on := _elements(headers, b"x-forwarded-for"):
+        yield [_bare(one) for one in passed_on]
+
+
+def _elements(headers: Any, wanted: bytes) -> list[str]:
+    said = ",".join(value.decode("latin-1") for name, value in headers if name == wanted)
+    return [one.strip() for one in said.split(",") if one.strip()]
 
 
 def _bare(node: str) -> str:

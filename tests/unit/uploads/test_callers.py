@@ -34,7 +34,14 @@ def scope(client: str | None, **headers: str) -> dict[str, Any]:
         ("10.1.2.3", {"x_forwarded_for": "10.9.9.9"}, "10.9.9.9"),
         ("10.1.2.3", {"x_forwarded_for": "198.51.100.1:5123"}, "198.51.100.1"),
         ("10.1.2.3", {"forwarded": 'for=1.1.1.1, for="198.51.100.1:80";proto=https;by=10.1.2.3'}, "198.51.100.1"),
-        ("10.1.2.3", {"forwarded": "For=198.51.100.1", "x_forwarded_for": "1.1.1.1"}, "198.51.100.1"),
+        # A proxy writes one of them, and passes the other on as its caller wrote it.
+        ("10.1.2.3", {"forwarded": "For=198.51.100.1", "x_forwarded_for": "1.1.1.1"}, "10.1.2.3"),
+        ("10.1.2.3", {"forwarded": "proto=https", "x_forwarded_for": "198.51.100.1"}, "10.1.2.3"),
+        ("10.1.2.3", {"forwarded": "for=198.51.100.1", "x_forwarded_for": "1.1.1.1, 198.51.100.1"}, "198.51.100.1"),
+        # Nor does a quotation mark that a caller leaves open swallow what a proxy adds.
+        ("10.1.2.3", {"forwarded": 'for="x, for="198.51.100.1:80"'}, "198.51.100.1"),
+        ("10.1.2.3", {"forwarded": 'by="x;for=1.1.1.1, for=198.51.100.1'}, "198.51.100.1"),
+        ("10.1.2.3", {"forwarded": "for=198.51.100.1 ; proto=https; by=10.1.2.3"}, "198.51.100.1"),
         ("10.1.2.3", {"forwarded": 'for="[2001:db8:1:2:3::4]:4711"'}, "2001:db8:1:2::/64"),
         ("10.1.2.3", {"forwarded": "for=_hidden"}, "_hidden"),
         ("10.1.2.3", {"forwarded": "for=unknown, for=198.51.100.1"}, "198.51.100.1"),
