@@ -64,8 +64,10 @@ def test_the_wheel_has_what_it_needs_and_no_more(wheel: zipfile.ZipFile) -> None
         "localcloud/blobs/.npmrc",
         "localcloud/blobs/package.json",
         "localcloud/blobs/package-lock.json",
-        "localcloud/blobs/acknowledged.js",
-        "localcloud/blobs/serve.js",
+        *(
+            f"localcloud/blobs/{name}.js"
+            for name in ("acknowledged", "damage", "serve", "summed_extents", "synced_index")
+        ),
         "localcloud/cosmos/query/grammar.lark",
     } <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -31,6 +31,8 @@ START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 LISTENING = re.compile(r"successfully listens on https?://[^:]+:(\d+)")
 
+_DAMAGED: Final = "damaged: "
+"""How lines begin that name a file which has changed (see `blobs/damage.js`)."""
 _SMALL_HEAP: Final = ("--max-semi-space-size=1", "--heap-growing-percent=20")
 """Options of V8, which lets garbage grow with the machine's memory. Nearly all that Azurite's heap holds is garbage."""
 
@@ -162,7 +164,10 @@ class AzuriteServer:
         """Keep the pipe from filling up, and notice its end."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            self._said.append(line.decode(errors="replace").rstrip())
+            said = line.decode(errors="replace").rstrip()
+            self._said.append(said)
+            if said.startswith(_DAMAGED):
+                logger.error("%s", said.removeprefix(_DAMAGED))
         code = await self._process.wait()
         if not self._ending:
             logger.error("%s", self._failed(f"ended with code {code}"))

@@ -1,5 +1,5 @@
 // A blob is in Azurite's indexes on disk before its writer is answered. Azurite alone writes them every five seconds, so
-// that a kill loses what it has acknowledged meanwhile. Leases, metadata and reads wait for that turn: they are frequent,
+// that a kill loses what it has acknowledged meanwhile (`synced_index.js` keeps it when the power goes). Leases, metadata and reads wait for that turn: they are frequent,
 // and an index is written as a whole. Writers that come while it is written share the next writing (lokijs sees to it).
 "use strict";
 

@@ -4,6 +4,8 @@
 
 // A quarter of its start is compiling what it requires. NODE_PATH is the folder that has Azurite.
 require("node:module").enableCompileCache(`${process.env.NODE_PATH}/.cache`);
+require("./synced_index.js");
+require("./summed_extents.js");
 require("./acknowledged.js");
 // Each namespace that is opened at run time has an account of its own, under the key of the declared one.
 const accounts = require("azurite/dist/src/common/AccountDataStore").default.prototype;

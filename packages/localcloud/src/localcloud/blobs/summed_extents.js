@@ -1,0 +1,139 @@
+// A bit that has changed in the bytes of blobs is named when they are read. Beside each of Azurite's files of bytes
+// ("extents") is one with a checksum for each megabyte that was appended, synced before the writer is answered. Azurite
+// syncs the bytes themselves, and begins new extents when it starts. One of an earlier version is not checked.
+"use strict";
+
+const { createHash } = require("node:crypto");
+const { open, readFile, unlink } = require("node:fs/promises");
+const { dirname } = require("node:path");
+const { Transform, pipeline } = require("node:stream");
+const { damaged, syncFolder } = require("./damage.js");
+const extents = require("azurite/dist/src/common/persistence/FSExtentStore").default.prototype;
+
+const STEP = 1 << 20;
+const LINE = /^(\d+) (\d+) ([0-9a-f]{16})$/;
+
+const beside = (extent) => `${extent}.sums`;
+const pathOf = async (store, id) => store.generateExtentPath(await store.getMetadataStore().getExtentLocationId(id), id);
+const digest = (hash) => hash.digest("hex").slice(0, 16);
+
+// Passes bytes on, and keeps size and checksum of each STEP of them in `pieces`.
+class Summing extends Transform {
+  pieces = [];
+  #size = 0;
+  #hash = createHash("sha256");
+
+  _transform(data, encoding, done) {
+    for (let at = 0; at < data.length; ) {
+      const part = data.subarray(at, at + STEP - this.#size);
+      this.#hash.update(part);
+      this.#size += part.length;
+      at += part.length;
+      if (this.#size === STEP) this.#tell();
+    }
+    done(null, data);
+  }
+
+  _flush(done) {
+    if (this.#size) this.#tell();
+    done();
+  }
+
+  #tell() {
+    this.pieces.push([this.#size, digest(this.#hash)]);
+    this.#size = 0;
+    this.#hash = createHash("sha256");
+  }
+}
+
+// [offset, size, checksum] of what was appended to extents, by their paths; null for one of an earlier version.
+const known = new Map();
+
+async function sumsOf(extent) {
+  if (!known.has(extent)) known.set(extent, await read(beside(extent)));
+  return known.get(extent);
+}
+
+async function read(file) {
+  let text;
+  try {
+    text = await readFile(file, "latin1");
+  } catch (error) {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  }
+  // A crash leaves a part of a line, of what nobody was answered.
+  const lines = text.split("\n").map((line) => LINE.exec(line));
+  return lines.filter(Boolean).map(([, offset, size, sum]) => [Number(offset), Number(size), sum]);
+}
+
+async function record(extent, offset, pieces) {
+  const added = [];
+  let at = offset;
+  for (const [size, sum] of pieces) {
+    added.push([at, size, sum]);
+    at += size;
+  }
+  const file = await open(beside(extent), "a");
+  try {
+    await file.writeFile(added.map((one) => `${one.join(" ")}\n`).join(""));
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  if (offset === 0) {
+    await syncFolder(dirname(extent));
+    known.set(extent, []);
+  }
+  known.get(extent)?.push(...added);
+}
+
+async function check(extent, offset, end) {
+  const sums = await sumsOf(extent);
+  if (!sums) return;
+  const pieces = sums.filter(([start, size]) => start < end && start + size > offset).sort(([a], [b]) => a - b);
+  const file = await open(extent, "r");
+  let covered = offset;
+  try {
+    for (const [start, size, sum] of pieces) {
+      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(size), 0, size, start);
+      if (bytesRead !== size || digest(createHash("sha256").update(buffer)) !== sum)
+        throw damaged(extent, `bytes ${start} to ${start + size} are not what was written`);
+      if (start <= covered) covered = start + size;
+    }
+  } finally {
+    await file.close();
+  }
+  if (covered < end) throw damaged(beside(extent), `it lacks the checksum of bytes ${covered} to ${end}`);
+}
+
+const append = extents.appendExtent;
+extents.appendExtent = async function (data, contextId) {
+  const summing = new Summing();
+  // Where the sender goes away, the append fails too.
+  if (Buffer.isBuffer(data)) summing.end(data);
+  else pipeline(data, summing, () => {});
+  const appended = await append.call(this, summing, contextId);
+  if (appended.count) await record(await pathOf(this, appended.id), appended.offset, summing.pieces);
+  return appended;
+};
+
+const readOne = extents.readExtent;
+extents.readExtent = async function (chunk, contextId) {
+  // An id that is no file's is that of zeros.
+  if (chunk?.count && /^[0-9a-f-]{36}$/.test(chunk.id)) {
+    await check(await pathOf(this, chunk.id), chunk.offset, chunk.offset + chunk.count);
+  }
+  return readOne.call(this, chunk, contextId);
+};
+
+const deleteAll = extents.deleteExtents;
+extents.deleteExtents = async function (ids) {
+  const there = await Promise.all([...ids].filter((id) => !this.isActiveExtent(id)).map((id) => pathOf(this, id)));
+  const count = await deleteAll.call(this, ids);
+  for (const extent of there) {
+    known.delete(extent);
+    await unlink(beside(extent)).catch(() => {});
+  }
+  return count;
+};
