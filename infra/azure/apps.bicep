@@ -27,7 +27,10 @@ param kafkaScalerClientId string
 @secure()
 param kafkaScalerClientSecret string
 param trendingWorkers int
+param trendingCores int
 param apiReplicas int
+param apiMaximum int
+param ingestionMaximum int
 param proxies string
 param partitions int
 param images object
@@ -125,8 +128,8 @@ module workers 'app.bicep' = [for worker in [
   {
     name: 'trending'
     port: 8001
-    cpu: '1.0'
-    memory: '2Gi'
+    cpu: '${trendingCores}.0'
+    memory: '${trendingCores * 2}Gi'
     min: empty(kafkaScalerClientId) ? trendingWorkers : 1
     max: trendingWorkers
     rules: kafkaLag
@@ -176,7 +179,7 @@ module workers 'app.bicep' = [for worker in [
     cpu: '1.0'
     memory: '2Gi'
     min: 1
-    max: 4
+    max: ingestionMaximum
     rules: [{ name: 'depth', custom: { type: 'azure-servicebus', identity: identities[places.ingestion], metadata: { queueName: 'song-commands', namespace: serviceBusNamespace, messageCount: '20' } } }]
     secrets: []
     env: [{ name: 'SONGLINE_ERASURE_RETENTION_H', value: string(musicEvents.retentionH) }]
@@ -232,7 +235,7 @@ module api 'app.bicep' = {
     cpu: '1.0'
     memory: '2Gi'
     minReplicas: apiReplicas
-    maxReplicas: 8
+    maxReplicas: apiMaximum
     rules: [{ name: 'requests', http: { metadata: { concurrentRequests: '50' } } }]
     readinessPath: '/health/ready'
     secrets: signsIn ? [

@@ -73,9 +73,23 @@ param kafkaScalerClientSecret string = ''
 @description('Trending workers, and with a Kafka scaler at most. More than partitions have nothing to do.')
 param trendingWorkers int = 1
 
+@allowed([1, 2, 4])
+@description('Virtual cores of a trending worker, each with 2 GiB for its share of a week of actions.')
+param trendingCores int = 1
+
 @minValue(0)
 @description('Replicas of the API while nobody asks it. 0: the first request waits for a start.')
 param apiReplicas int = 1
+
+@minValue(1)
+@maxValue(1000)
+@description('Replicas of the API at most.')
+param apiMaximum int = 8
+
+@minValue(1)
+@maxValue(1000)
+@description('Ingestion workers at most.')
+param ingestionMaximum int = 4
 
 @description('Proxies whose X-Forwarded-For the API believes: those of Container Apps.')
 param proxies string = '100.100.0.0/16'
@@ -123,7 +137,10 @@ module songline 'songline.bicep' = {
     kafkaScalerClientId: kafkaScalerClientId
     kafkaScalerClientSecret: kafkaScalerClientSecret
     trendingWorkers: trendingWorkers
+    trendingCores: trendingCores
     apiReplicas: apiReplicas
+    apiMaximum: apiMaximum
+    ingestionMaximum: ingestionMaximum
     proxies: proxies
     monthlyBudget: monthlyBudget
     budgetContacts: budgetContacts

@@ -23,7 +23,10 @@ param kafkaScalerClientId string
 @secure()
 param kafkaScalerClientSecret string
 param trendingWorkers int
+param trendingCores int
 param apiReplicas int
+param apiMaximum int
+param ingestionMaximum int
 param proxies string
 param monthlyBudget int
 param budgetContacts array
@@ -138,7 +141,10 @@ module apps 'apps.bicep' = {
     kafkaScalerClientId: kafkaScalerClientId
     kafkaScalerClientSecret: kafkaScalerClientSecret
     trendingWorkers: trendingWorkers
+    trendingCores: trendingCores
     apiReplicas: apiReplicas
+    apiMaximum: apiMaximum
+    ingestionMaximum: ingestionMaximum
     proxies: proxies
     partitions: partitions
     images: images

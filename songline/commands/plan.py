@@ -1,5 +1,6 @@
 """`songline plan`: what a workload needs on Azure, and what it costs."""
 
+import json
 from pathlib import Path
 
 import click
@@ -55,6 +56,10 @@ def _show(plan: Plan, console: Console) -> None:
     console.print(f"All: {plan.monthly:,.0f} {plan.currency} a month, by prices of {plan.prices_of}.", soft_wrap=True)
     for warning in plan.warnings:
         console.print(f"Does not fit: {warning}.", soft_wrap=True)
+    if plan.parameters:
+        given = {name: {"value": value} for name, value in plan.parameters.items()}
+        console.print("For infra/azure/main.parameters.json:", soft_wrap=True)
+        console.print(json.dumps(given)[1:-1], soft_wrap=True, markup=False, highlight=False)
     console.print("`--json` says what each line is made of.", soft_wrap=True)
 
 

@@ -32,6 +32,7 @@ TRENDING_LARGE_GIB: Final = Figure(
 )
 MAX_TUS: Final = 40
 MAX_PARTITIONS: Final = 32
+MAX_REPLICAS: Final = 1_000
 RETENTION_S: Final = 7 * 86_400
 
 LIBRARY_RU: Final[Sequence[tuple[float, float]]] = ((0, 0), (50, 110), (500, 250), (60_000, 7_200))

@@ -15,6 +15,17 @@ MONTH_H = 730
 DAYS = 30.4
 GB = 1e9
 
+DEFAULTS = {
+    "maximumThroughputUnits": 4,
+    "partitions": 0,
+    "cosmosRequestUnits": 4_000,
+    "trendingWorkers": 1,
+    "trendingCores": 1,
+    "ingestionMaximum": 4,
+    "apiMaximum": 8,
+}
+"""Those of `infra/azure/main.bicep`."""
+
 Unit = Literal["", "units", "partitions", "replicas", "RU/s", "GB", "GiB", "MB/s", "events/s", "million"]
 
 
@@ -32,9 +43,11 @@ class PlanLine(Struct, frozen=True, omit_defaults=True):
 
 
 class Plan(Struct, frozen=True):
-    """All lines, their sum, of which prices it is made, and what does not fit."""
+    """All lines, their sum, of which prices it is made, and what does not fit. `parameters` of `infra/azure/main.bicep`
+    deploy it; those are left out whose default does."""
 
     lines: tuple[PlanLine, ...]
+    parameters: dict[str, int]
     monthly: float
     currency: str
     prices_of: str
@@ -64,6 +77,7 @@ def make_plan(workload: Workload, prices: PriceFile) -> Plan:
     _apps(maker, workload, sizes)
     return Plan(
         lines=tuple(maker.lines),
+        parameters={name: value for name, value in maker.parameters.items() if value != DEFAULTS[name]},
         monthly=sum(line.monthly for line in maker.lines),
         currency=prices.currency,
         prices_of=f"{prices.region}, {prices.date}",
@@ -72,11 +86,12 @@ def make_plan(workload: Workload, prices: PriceFile) -> Plan:
 
 
 class _Maker:
-    """Collects lines, each priced by names of the price file."""
+    """Collects lines, each priced by names of the price file, and parameters of the deployment."""
 
     def __init__(self, prices: PriceFile) -> None:
         self._prices = prices.prices
         self.lines: list[PlanLine] = []
+        self.parameters: dict[str, int] = {}
         self.warnings: list[str] = []
 
     def need(self, service: str, name: str, amount: float, unit: Unit, *made_of: Figure) -> None:
@@ -133,6 +148,9 @@ def _event_hubs(maker: _Maker, workload: Workload, sizes: _Sizes) -> None:
     maker.need(service, "events in a peak", sizes.peak, "events/s", figures.OTHER_EVENTS)
     paid = {"eventhubs-throughput-unit": float(sizes.tus * MONTH_H)}
     maker.pay(service, "throughput units", sizes.tus, "units", paid, *of_peak)
+    maker.parameters["maximumThroughputUnits"] = max(DEFAULTS["maximumThroughputUnits"], sizes.tus)
+    # As declared, there are four.
+    maker.parameters["partitions"] = sizes.partitions if sizes.partitions > 4 else 0
     maker.need(service, "partitions, which never change", sizes.partitions, "partitions", figures.PARTITION_EVENTS)
     millions = sizes.mean * MONTH_S / 1e6
     maker.pay(service, "events taken", millions, "million", {"eventhubs-ingress": millions}, figures.OTHER_EVENTS)
@@ -170,6 +188,7 @@ def _cosmos(maker: _Maker, workload: Workload, sizes: _Sizes) -> None:
     # Autoscale takes a tenth of its maximum at least, and steps of 1,000.
     maximum = max(1_000, ceil(peak / 1_000) * 1_000)
     mean = max(used(sizes.mean, sizes.reads), maximum / 10)
+    maker.parameters["cosmosRequestUnits"] = maximum
     of_units = (figures.CHART_RU, figures.DAY_RU, figures.UPLOAD_RU, figures.READ_RU)
     maker.need(service, "request units in a peak", maximum, "RU/s", *of_units)
     paid = {"cosmos-autoscale": mean / 100 * MONTH_H}
@@ -218,6 +237,11 @@ def _apps(maker: _Maker, workload: Workload, sizes: _Sizes) -> None:
         count = max(1, ceil((work + figures.IDLE_CPU.value) / figures.BUSY.value / cores))
         if name == "trending":
             count = max(count, ceil(sizes.week_gib / trending[2].value))
+            maker.parameters |= {"trendingWorkers": count, "trendingCores": int(cores)}
+        elif name in ("ingestion", "api"):
+            maker.parameters[f"{name}Maximum"] = max(count, DEFAULTS[f"{name}Maximum"])
+            if count > figures.MAX_REPLICAS:
+                maker.warnings.append(f"{count} replicas of {name}, and an app has {figures.MAX_REPLICAS}")
         if name in ("trending", "catalog", "library", "broadcast") and count > sizes.partitions:
             maker.warnings.append(
                 f"{count} replicas of {name} for {sizes.partitions} partitions: give it more CPU and memory instead"

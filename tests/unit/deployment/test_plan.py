@@ -91,6 +91,30 @@ def test_what_standard_has_not_is_named() -> None:
     assert any("partitions, and Standard has 32" in warning for warning in plan.warnings)
 
 
+def test_the_parameters_that_deploy_it_are_told() -> None:
+    assert make_plan(SMALL, PRICES).parameters == {"cosmosRequestUnits": 2_000, "trendingWorkers": 2}
+    large = CliRunner().invoke(
+        command,
+        ["--plays-per-second=5000", "--listeners=2000000", "--songs=5000000", "--uploads-per-day=50000"],
+    )
+    assert large.exit_code == 0
+    (told,) = (line for line in large.output.splitlines() if line.startswith('"maximumThroughputUnits"'))
+    given = {name: one["value"] for name, one in json.loads("{" + told + "}").items()}
+    assert given == {
+        "maximumThroughputUnits": 18,
+        "partitions": 23,
+        "cosmosRequestUnits": 19_000,
+        "trendingWorkers": 23,
+        "trendingCores": 4,
+        "apiMaximum": 9,
+    }
+
+
+def test_more_replicas_than_an_app_has_are_named() -> None:
+    plan = make_plan(msgspec.structs.replace(SMALL, reads_per_second=1e6), PRICES)
+    assert any("replicas of api, and an app has 1000" in warning for warning in plan.warnings)
+
+
 def test_request_units_of_libraries_are_those_that_were_measured() -> None:
     per_action = {rate: figures.interpolated(figures.LIBRARY_RU, rate) / rate for rate in (50, 500, 60_000)}
     assert per_action == {50: 2.2, 500: 0.5, 60_000: 0.12}
