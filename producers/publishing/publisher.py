@@ -59,13 +59,14 @@ class Statistics(PublishCounts):
     """A moment's tally, and how many events are `buffered`: accepted, neither sent nor failed.
 
     Of these `outbox_events` wait on disk (`outbox_bytes` of keys and bodies), the oldest since `outbox_oldest` (Unix
-    seconds).
+    seconds). `outbox_damaged` are not what was accepted any more, and are not sent.
     """
 
     buffered: int = 0
     outbox_events: int = 0
     outbox_bytes: int = 0
     outbox_oldest: float | None = None
+    outbox_damaged: int = 0
 
 
 class EventPublisher:
@@ -211,6 +212,7 @@ class EventPublisher:
         if self._spillover is not None:
             outbox = self._spillover.outbox
             found.outbox_events, found.outbox_bytes, found.outbox_oldest = outbox.events, outbox.bytes, outbox.oldest
+            found.outbox_damaged = outbox.damaged
         return found
 
     def _execute(self, effects: Effects) -> None:

@@ -1,13 +1,18 @@
 """The outbox's file: order, bounds, one process, nothing lost by opening it again."""
 
 import re
+import sqlite3
 import tempfile
+from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localcloud_tests.support.power_loss import SyncedDisk
+from localcloud_tests.support.synced_sqlite import library, reporting_syncs
 from songline.producers import OutboxFullError, OutboxLockedError
 from songline.producers.publishing.outbox import Outbox
 
@@ -102,3 +107,104 @@ def test_a_disk_that_takes_nothing_refuses_and_keeps_what_it_has(tmp_path: Path)
     append(outbox, b"after")
     assert [each.body for each in outbox.read(0, 10)] == [b"before", b"after"]
     outbox.close()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=60)
+def test_a_changed_bit_is_never_sent(bodies: list[bytes], seed: int) -> None:
+    """Each event of a file that has changed in one bit is as it was accepted, or set aside; or the file is named."""
+    random = Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "outbox.db"
+        outbox = Outbox(file)
+        append(outbox, *bodies)
+        outbox.close()
+        content = bytearray(file.read_bytes())
+        content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+        file.write_bytes(content)
+        try:
+            outbox = Outbox(file)
+            found = outbox.read(0, 100)
+        except OSError as error:
+            said = str(error)
+        else:
+            said = str(file)
+            for each in found:
+                assert (each.partition_key, each.accepted_at, each.body) == ("user", 1.0, bodies[each.number - 1])
+            assert (outbox.events, outbox.damaged) == (len(found), len(bodies) - len(found))
+            outbox.close()
+        assert str(file) in said
+
+
+def test_an_event_that_is_damaged_is_set_aside_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "outbox.db"
+    outbox = Outbox(file)
+    append(outbox, b"first of user-7", b"second of user-7", b"third of user-7")
+    outbox.close()
+    file.write_bytes(file.read_bytes().replace(b"second of user-7", b"second of user-6"))
+    outbox = Outbox(file)
+    assert [each.body for each in outbox.read(0, 2)] == [b"first of user-7", b"third of user-7"]
+    assert f"outbox {file} is damaged: event 2, accepted at 1.0, is not what was written" in caplog.text
+    assert (outbox.events, outbox.bytes, outbox.damaged) == (2, 2 * (4 + 15), 1)
+    outbox.delete(3)
+    outbox.close()
+    outbox = Outbox(file)
+    assert (outbox.events, outbox.damaged, outbox.read(0, 10)) == (0, 1, [])
+    outbox.close()
+
+
+def test_where_all_that_is_read_is_damaged_what_is_behind_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "outbox.db"
+    outbox = Outbox(file)
+    append(outbox, b"one", b"one", b"two")
+    outbox.close()
+    file.write_bytes(file.read_bytes().replace(b"one", b"onE"))
+    outbox = Outbox(file)
+    assert [each.body for each in outbox.read(0, 2)] == [b"two"]
+    outbox.close()
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(file)) as former:
+        former.execute(
+            "CREATE TABLE events (number INTEGER PRIMARY KEY, partition_key TEXT NOT NULL, accepted_at REAL NOT NULL, "
+            "body BLOB NOT NULL)"
+        )
+        former.execute("INSERT INTO events VALUES (7, 'user', 1.0, x'41')")
+        former.commit()
+    outbox = Outbox(file)
+    assert append(outbox, b"B") == 8
+    assert [each.body for each in outbox.read(0, 10)] == [b"A", b"B"]
+    outbox.close()
+
+
+@pytest.mark.skipif(library() is None, reason="the module sqlite3 has SQLite built in: no sync can be seen")
+@given(seed=st.integers(0, 2**32))
+@settings(deadline=None, max_examples=25)
+def test_what_was_accepted_outlives_a_loss_of_power(seed: int) -> None:
+    chance = Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        disk, file = SyncedDisk(Path(folder)), Path(folder) / "outbox.db"
+        accepted: list[bytes] = []
+        doubtful: list[bytes] = []
+        try:
+            for _ in range(3):
+                with disk.watching(), reporting_syncs(disk.sync_by_sqlite):
+                    disk.fails_at = chance.randint(1, 60)
+                    with suppress(OSError, OutboxFullError), closing(Outbox(file)) as outbox:
+                        while True:
+                            doubtful = [chance.randbytes(chance.randint(1, 2_000)) for _ in range(chance.randint(1, 5))]
+                            append(outbox, *doubtful)
+                            accepted, doubtful = accepted + doubtful, []
+                disk.lose(chance)
+                outbox = Outbox(file)
+                found = [each.body for each in outbox.read(0, 100_000)]
+                assert found in (accepted, accepted + doubtful)
+                assert outbox.damaged == 0
+                accepted, doubtful = found, []
+                outbox.close()
+        finally:
+            disk.close()
