@@ -161,7 +161,7 @@ def build_app(
         version,
     )
     for table, saved in ((cell_table, saved_cells), (shard_table, saved_shards)):
-        table._on_changelog_event, table.apply_changelog_batch = saved.record, saved.apply
+        table.apply_changelog_batch = saved.apply
         app.unreadable[saved.hub] = saved.add_unreadable
 
     noted = WatermarkStore(services.attempts, document=version.positions)

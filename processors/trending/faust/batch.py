@@ -1,4 +1,4 @@
-"""A batch: the records that one fetch brought from one partition, in columns."""
+"""Batches: the records that one fetch brought from one partition, in columns."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,3 +34,19 @@ class Batch(Struct, frozen=True):
             self.bodies[start:stop],
             {index - start: why for index, why in self.unreadable.items() if start <= index < stop},
         )
+
+
+class ChangeBatch(Struct, frozen=True):
+    """Records of a changelog in their order, in columns. A value that is None deletes its key.
+
+    `logged_ms`: the records' timestamps in Unix milliseconds, -1 where there is none. `begin` is the offset that was
+    asked for, `end` the one to ask for next; a changelog is compacted, so offsets between them may be missing.
+    """
+
+    begin: int
+    end: int
+
+    offsets: Sequence[int]
+    logged_ms: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]

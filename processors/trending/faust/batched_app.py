@@ -1,11 +1,11 @@
 """A Faust app whose messages are whole fetches. This folder alone knows the inside of Faust and aiokafka.
 
 Faust spends 100 µs and more on each message. Here a message is all that one fetch brought from one partition: its
-value is a `Batch`, its offset the batch's last one. Five things are overridden:
+value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Five things are overridden:
 
-- what the driver's consumer thread fetches (`_fetch_records`): the records of a batched hub are taken out of the
-  record batches as columns, without an object for each record, and those of other hubs so that none stops the reader
-  (`fetched_records.py`). To read a batch again aiokafka has to keep its bytes (`record_batches.RecordBytes`);
+- what the driver's consumer thread fetches (`_fetch_records`): records are taken out of the record batches as columns,
+  so that none stops the reader (`fetched_records.py`). To read a batch again aiokafka has to keep its bytes
+  (`record_batches.RecordBytes`);
 - how a fetched thing becomes a message (`_to_message`);
 - which offset may be committed (`_new_offset`): Faust looks for gaps between the offsets that were acknowledged,
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
@@ -32,8 +32,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from msgspec import Struct
 
-from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.fetched_records import FetchedRecords, OffsetGap, ReadableRecords, moments
+from songline.processors.trending.faust.batch import Batch, ChangeBatch
+from songline.processors.trending.faust.fetched_records import (
+    FetchedChanges,
+    FetchedRecords,
+    OffsetGap,
+    changes_of,
+    moments,
+)
 from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
 from songline.processors.trending.faust.settings import fetch_bytes
@@ -101,7 +107,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
                 if tp.topic in self.app.batched:
                     result._partition_records = self._opened[tp] = FetchedRecords(result._partition_records, _now_ms())
                 else:
-                    result._partition_records = ReadableRecords(result._partition_records, self._unreadable)
+                    result._partition_records = FetchedChanges(result._partition_records, self._unreadable)
         wanted = {
             tp
             for tp in partitions
@@ -111,11 +117,13 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
             # To aiokafka no partitions are all of them.
             return {}
         records: Mapping[Any, list[Any]] = await fetcher.fetched_records(wanted, timeout=0)
-        fetched = {tp: [_batch(found)] if tp.topic in self.app.batched else found for tp, found in records.items()}
-        for tp in [tp for tp in fetched if tp.topic in self.app.batched]:
-            self._record_gap(tp, self._opened.pop(tp, None), now)
-            if fetched[tp][0].begin == fetched[tp][0].end:
-                del fetched[tp]
+        fetched: dict[Any, list[Batch | ChangeBatch]] = {}
+        for tp, found in records.items():
+            if tp.topic in self.app.batched:
+                self._record_gap(tp, self._opened.pop(tp, None), now)
+            batch = _batch(found) if tp.topic in self.app.batched else _changes(found)
+            if batch.begin < batch.end:
+                fetched[tp] = [batch]
         self._gathering.begin(fetched)
         return fetched
 
@@ -166,8 +174,6 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
         return BatchedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: Any) -> Any:
-        if not isinstance(record, Batch):
-            return super()._to_message(tp, record)
         return driver.ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -234,9 +240,9 @@ class BatchedTransport(driver.Transport):  # type: ignore[misc] # Faust has no t
 
 
 class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
-    """A Faust app that gets the hubs named in `batched` a fetch at a time.
+    """A Faust app that gets its hubs a fetch at a time. Those that are not named in `batched` are changelogs.
 
-    `unreadable` has, by other hubs, what to call with a record batch that can't be read: partition, offset, bytes, why.
+    `unreadable` has, by changelogs, what to call with a record batch that can't be read: partition, offset, bytes, why.
     `gathered`: hub to the seconds for which what comes to its partitions is gathered once they are read to their end.
     `in_pieces` returns how many partitions are folded in pieces. `gaps` are those at which partitions are. Partitions
     that are `on_hold` or `unopened` are not handed over at all.
@@ -281,6 +287,14 @@ def _batch(found: list[Any]) -> Batch:
         moments([record.timestamp for record in found], _now_ms()),
         [record.value or b"" for record in found],
     )
+
+
+def _changes(found: list[Any]) -> ChangeBatch:
+    """The changes of a fetch, also of one that came after the fetch was wrapped."""
+    if isinstance(found[0], ChangeBatch):
+        changes: ChangeBatch = found[0]
+        return changes
+    return changes_of(found[0].offset, found[-1].offset + 1, found)
 
 
 def _now_ms() -> int:

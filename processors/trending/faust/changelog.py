@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from songline.processors.trending.faust.batch import ChangeBatch
 from songline.processors.trending.faust.record_sender import OutgoingRecord
 from songline.processors.trending.parking_queue import ParkingQueue, UnappliedRecord
 from songline.processors.trending.state_version import FIRST, StateVersion
@@ -44,31 +45,31 @@ class Changelog:
         self._table = table
         self._parking = parking
         self._check = check
-        self._places: dict[bytes | None, ChangelogPlace] = {}
-
-    async def record(self, event: Any) -> None:
-        """Record where a record stands that is about to be recovered."""
-        message = event.message
-        if not self._version.owns_key(message.key):
-            return
-        key = None if message.key is None else self._version.without_prefix(message.key)
-        if message.value is None:
-            self._places.pop(key, None)
-        else:
-            logged_ms = -1 if message.timestamp is None else round(message.timestamp * 1_000)
-            self._places[key] = ChangelogPlace(message.partition, message.offset, logged_ms)
+        self._places: dict[bytes, ChangelogPlace] = {}
 
     def apply(self, events: Iterable[Any]) -> None:
-        """Hold what recovered records of this version say, in the place of the table's own method."""
+        """Hold what recovered batches of changes say, in the place of the table's own method."""
         for event in events:
-            key, value = event.message.key, event.message.value
-            if key is None:
-                raise TypeError(f"{self.hub}: a record without a key: {event.message!r:.200}")
-            if self._version.owns_key(key):
-                if value is None:
-                    self._table.data.pop(self._version.without_prefix(key), None)
-                else:
-                    self._table.data[self._version.without_prefix(key)] = value
+            changes: ChangeBatch = event.message.value
+            rows = zip(changes.offsets, changes.logged_ms, changes.keys, changes.values, strict=True)
+            for offset, logged_ms, key, value in rows:
+                self._apply(ChangelogPlace(event.message.partition, offset, logged_ms), key, value)
+
+    def _apply(self, place: ChangelogPlace, key: bytes | None, value: bytes | None) -> None:
+        if not self._version.owns_key(key):
+            return
+        if key is None:
+            # No record of a compacted hub is without one, so it is no record of the table.
+            body = value or b""
+            record = UnappliedRecord(place.position, place.logged_ms, body, "broken-contract", "a record without a key")
+            self._parking.add(self.hub, place.partition, record)
+            return
+        key = self._version.without_prefix(key)
+        if value is None:
+            self._table.data.pop(key, None)
+            self._places.pop(key, None)
+        else:
+            self._table.data[key], self._places[key] = value, place
 
     def outgoing(self, partition: int, values: dict[str, bytes | None]) -> list[OutgoingRecord]:
         """The records for values by key, None for a key that is deleted."""

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka.errors import CorruptRecordException
 from msgspec import Struct
 
-from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.batch import Batch, ChangeBatch
 from songline.processors.trending.faust.record_batches import (
     MAX_TIMESTAMP_MS,
     UnreadableError,
@@ -86,10 +86,11 @@ class FetchedRecords:
         yield Batch(begin, source.next_fetch_offset, offsets, moments(logged, self._now_ms), bodies, unreadable)
 
 
-class ReadableRecords:
-    """The records of one fetch from a hub that may be compacted, in the place of aiokafka's iterator of records.
+class FetchedChanges:
+    """All records of one fetch of a changelog, in the place of aiokafka's iterator of records; iterating yields one
+    `ChangeBatch`.
 
-    A batch that can't be read is passed over; `unreadable` is called with partition, offset, bytes and reason.
+    A record batch that can't be read is passed over; `unreadable` is called with partition, offset, bytes and reason.
     """
 
     def __init__(self, records: Any, unreadable: Callable[[Any, int, bytes, str], None]) -> None:
@@ -101,8 +102,10 @@ class ReadableRecords:
         offset: int = self._records.next_fetch_offset
         return offset
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[ChangeBatch]:
         source = self._records
+        begin = source.next_fetch_offset
+        found: list[Any] = []
         while source._records.has_next():
             batch = source._records.next_batch()
             if source._check_crcs and not is_intact(batch):
@@ -113,10 +116,21 @@ class ReadableRecords:
                 except UnreadableError as error:
                     self._unreadable(source._tp, batch.base_offset, bytes(source._records.raw), str(error))
                     records = ()
-                for record in records:
-                    if record.offset >= source.next_fetch_offset:
-                        yield source._consumer_record(source._tp, record)
+                found += [record for record in records if record.offset >= source.next_fetch_offset]
             source.next_fetch_offset = batch.next_offset
+        yield changes_of(begin, source.next_fetch_offset, found)
+
+
+def changes_of(begin: int, end: int, records: list[Any]) -> ChangeBatch:
+    """The changes from `begin` up to `end` in `records`, which have an offset, a timestamp, a key and a value."""
+    return ChangeBatch(
+        begin,
+        end,
+        [record.offset for record in records],
+        [-1 if record.timestamp is None else record.timestamp for record in records],
+        [record.key for record in records],
+        [record.value for record in records],
+    )
 
 
 def without_cycle(records: Any) -> Any:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.trending.faust import record_batches
-from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.fetched_records import FetchedRecords, OffsetGap, ReadableRecords
+from songline.processors.trending.faust.batch import Batch, ChangeBatch
+from songline.processors.trending.faust.fetched_records import FetchedChanges, FetchedRecords, OffsetGap
 from songline.processors.trending.faust.record_batches import MAX_TIMESTAMP_MS, RecordBytes
 
 TP = TopicPartition("music-events", 0)
@@ -113,20 +113,27 @@ def test_moments_that_no_clock_shows_are_none() -> None:
     assert fetched(record_batch(0, 1, timestamp=MAX_TIMESTAMP_MS), 0)[0].logged_ms == [NOW_MS], "it has not come yet"
 
 
-def test_other_hubs_are_read_as_aiokafka_reads_them_but_for_what_it_can_not_read() -> None:
+def test_changes_are_read_as_aiokafka_reads_them_but_for_what_it_can_not_read() -> None:
     told: list[Any] = []
     bad = remade(record_batch(12, 2), 4, b"whatever")
     odd = sealed(bytearray(record_batch(20, 1, headers=[("kkkk", b"v")]).replace(b"kkkk", b"\xff\xfe\xfd\xfc")))
     source = partition_records(record_batch(10, 2) + bad + odd, 11)
-    found = list(ReadableRecords(source, lambda *told_of: told.append(told_of)))
+    (found,) = FetchedChanges(source, lambda *told_of: told.append(told_of))
     # A compacted hub has gaps.
-    assert [(one.offset, one.value) for one in found] == [(11, b"11"), (20, b"20")]
+    assert found == ChangeBatch(11, 21, [11, 20], [1011, 1020], [None, None], [b"11", b"20"])
     assert [(tp, offset, raw) for tp, offset, raw, _ in told] == [(TP, 12, bad)]
     assert source.next_fetch_offset == 21
     damaged = bytearray(record_batch(0, 1))
     damaged[-1] ^= 1
     with pytest.raises(CorruptRecordException):
-        list(ReadableRecords(partition_records(bytes(damaged), 0), lambda *_: None))
+        list(FetchedChanges(partition_records(bytes(damaged), 0), lambda *_: None))
+
+
+def test_changes_end_behind_a_batch_that_can_not_be_read() -> None:
+    bad = remade(record_batch(12, 2), 4, b"whatever")
+    (found,) = FetchedChanges(partition_records(bad, 12), lambda *_: None)
+    # Who recovers a changelog waits for its last offset.
+    assert found == ChangeBatch(12, 14, [], [], [], [])
 
 
 @given(st.binary(max_size=80), st.sampled_from([0, 1, 4]))
@@ -156,7 +163,7 @@ def fetch(data: bytes, start: int) -> tuple[list[int], OffsetGap | None, int]:
     return list(batch.offsets), found.gap, batch.end
 
 
-@pytest.mark.parametrize("wrap", [lambda one: FetchedRecords(one, NOW_MS), lambda one: ReadableRecords(one, print)])
+@pytest.mark.parametrize("wrap", [lambda one: FetchedRecords(one, NOW_MS), lambda one: FetchedChanges(one, print)])
 def test_the_bytes_of_a_fetch_go_without_the_collector_of_cycles(wrap: Callable[[Any], Any]) -> None:
     gc.disable()
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.validation import check_cell
 from songline.processors.trending.cells.wire import join_rows
+from songline.processors.trending.faust.batch import ChangeBatch
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.song_index import SongIndex
@@ -75,33 +76,44 @@ class Parking:
         self.added.append((hub, partition, record))
 
 
-def event(key: bytes | None, value: bytes | None, offset: int) -> Any:
-    message = SimpleNamespace(key=key, value=value, partition=0, offset=offset, timestamp=1.0)
-    return SimpleNamespace(message=message, key=key, value=value)
+def recovered(*records: tuple[bytes | None, bytes | None], begin: int = 0) -> Any:
+    """A batch of these records, as Faust recovers it."""
+    end = begin + len(records)
+    keys, values = zip(*records, strict=True)
+    batch = ChangeBatch(begin, end, range(begin, end), [1_000] * len(records), keys, values)
+    return SimpleNamespace(message=SimpleNamespace(partition=0, value=batch))
 
 
 async def test_a_changelog_holds_and_parks_what_is_of_its_version_alone() -> None:
     mark = b"\x92\x03\x05"
     records = [
-        event(b"0/7/sealed/0", mark, 0),
-        event(b"v2/0/7/sealed/0", mark, 1),
-        event(b"v3/0/7/sealed/0", mark, 2),
-        event(b"0/7/what", b"?", 3),
-        event(b"v2/0/7/what", b"?", 4),
-        event(b"v2/0/8/sealed/0", mark, 5),
-        event(b"v2/0/8/sealed/0", None, 6),
+        (b"0/7/sealed/0", mark),
+        (b"v2/0/7/sealed/0", mark),
+        (b"v3/0/7/sealed/0", mark),
+        (b"0/7/what", b"?"),
+        (b"v2/0/7/what", b"?"),
+        (b"v2/0/8/sealed/0", mark),
+        (b"v2/0/8/sealed/0", None),
     ]
     for version, bad in ((FIRST, 3), (SECOND, 4)):
         parking = Parking()
         data: dict[bytes, bytes] = {}
         table: Any = SimpleNamespace(data=data)
         saved = Changelog("cells", table, parking, check_cell, version)  # type: ignore[arg-type] # it is only added to
-        for one in records:
-            await saved.record(one)
-        saved.apply(records)
+        saved.apply([recovered(*records[:4]), recovered(*records[4:], begin=4)])
         await saved.prune({0})
         assert data == {b"0/7/sealed/0": mark}
         assert [(hub, record.position) for hub, _, record in parking.added] == [("cells", bad)]
         (sent,) = saved.outgoing(0, {"0/7/sealed/0": None})
         assert (sent.hub, sent.partition, sent.body) == ("cells", 0, None)
         assert sent.key == version.with_prefix("0/7/sealed/0")
+
+
+async def test_a_record_without_a_key_is_parked_and_stops_nothing() -> None:
+    parking = Parking()
+    table: Any = SimpleNamespace(data={})
+    saved = Changelog("cells", table, parking, check_cell)  # type: ignore[arg-type] # it is only added to
+    saved.apply([recovered((None, b"body"), (b"0/7/sealed/0", b"\x92\x03\x05"), (None, None))])
+    await saved.prune({0})
+    assert list(table.data) == [b"0/7/sealed/0"]
+    assert [(record.position, record.body) for _, _, record in parking.added] == [(0, b"body"), (2, b"")]
