@@ -10,9 +10,10 @@ the culprit. Everything here is pure; `AttemptStore` keeps the documents.
 from msgspec import Struct, structs
 
 PIECE = 32
-"""Records of the first piece; each piece that is folded doubles the size of the next one."""
+"""Records of the first piece."""
 
-LARGEST_PIECE = 1_024
+GROWTH, LARGEST_PIECE = 8, 2_048
+"""After each piece that is folded the next one is so much larger: a piece costs some writes, whatever its size."""
 
 REACH = 20_000
 """A stay holds at most so many unwritten records: the record that ended it is among so many after its position."""
@@ -63,7 +64,7 @@ class Dissection(Struct):
     def advance(self, position: int) -> None:
         """Record that the piece that ends at `position` is folded, or its culprits are parked."""
         if not self.is_suspect(position):
-            self.size = min(2 * self.size, LARGEST_PIECE)
+            self.size = min(GROWTH * self.size, LARGEST_PIECE)
 
     def is_over(self, position: int) -> bool:
         """Whether records after `position` are folded without pieces again."""

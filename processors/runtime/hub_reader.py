@@ -27,8 +27,8 @@ from songline.schemas.progress_report import NotReadyCause, NotReadyReason, Prog
 
 log = logging.getLogger(__name__)
 
-BATCH = 1_000
-"""Events that the SDK gives in one call, at most."""
+BATCH = 2_000
+"""Events that the SDK gives in one call, at most. A piece is never larger (`attempts.py`)."""
 
 PORTION = 100
 """Events that are processed before it is checked whether a commit is due. Where they are folded in pieces, each of

@@ -11,6 +11,7 @@ from songline.processors.runtime.attempts import (
     PIECE,
     REACH,
     Attempt,
+    Dissection,
     attempt_id,
     attempt_piece,
     begin_attempt,
@@ -151,6 +152,15 @@ def test_near_the_position_three_more_lives_find_it() -> None:
             continue
     # As usual; in a piece; alone, twice; then it is known.
     assert lives == 5
+
+
+def test_what_a_kill_left_is_folded_in_few_pieces() -> None:
+    plan, position, sizes = Dissection(until=7_499), 0, []
+    while not plan.is_over(position - 1):
+        sizes.append(plan.next_size(position))
+        position += sizes[-1]
+        plan.advance(position - 1)
+    assert sizes == [32, 256, 2_048, 2_048, 2_048, 1_068]
 
 
 def test_a_stay_that_ends_well_notes_once() -> None:
