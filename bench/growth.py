@@ -1,4 +1,10 @@
-"""The library worker by the number of events, songs and partitions, what is stored of an action, and its start-up."""
+"""The library worker by the number of events, songs and partitions, what is stored of an action, and its start-up.
+
+The largest world takes most of the time, and comes last; each is printed when it is measured. Without it, and keeping
+nothing:
+
+    python -m bench.growth --largest 1000000
+"""
 
 import asyncio
 import json
@@ -10,10 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import numpy as np
 from msgspec import Struct
 
+from bench import report
 from bench.acts import Listens, fill, publish_at
 from bench.contestants import RunningWorker, Today
 from bench.machine import rss_bytes
@@ -59,19 +67,23 @@ class Grown(Struct):
     start_s: float
 
 
-def measure(quick: bool) -> list[Measurement]:
+def measure(quick: bool, largest: int = 10_000_000) -> list[Measurement]:
     base = Size(3_000 if quick else 300_000)
-    by_events = (1_500, 6_000) if quick else (100_000, 1_000_000, 10_000_000)
-    sizes = [*map(Size, by_events), *(Size(base.events, songs) for songs in (1_000, 1_000_000))]
-    sizes += [Size(base.events, partitions=partitions) for partitions in (1, 32)]
-    if quick:
-        sizes = [sizes[0], sizes[-1]]
     peer = run(base)
-    found = _rows(base, peer, None, base)
-    grown = {size: run(size) for size in sizes}
-    for size, one in grown.items():
-        found += _rows(size, one, peer, base)
+    found = report.shown(_rows(base, peer, None, base))
+    for size in _others(base, quick, largest):
+        found += report.shown(_rows(size, run(size), peer, base))
     return found
+
+
+def _others(base: Size, quick: bool, largest: int) -> list[Size]:
+    """What is compared with `base`: fewer and more events, songs, and partitions."""
+    if quick:
+        return [Size(base.events // 2), Size(base.events, partitions=32)]
+    songs = [Size(base.events, songs) for songs in (1_000, 1_000_000)]
+    partitions = [Size(base.events, partitions=partitions) for partitions in (1, 32)]
+    events = [Size(events) for events in (100_000, 1_000_000, 10_000_000) if events <= largest]
+    return [*songs, *partitions, *events]
 
 
 def run(size: Size) -> Grown:
@@ -182,3 +194,14 @@ def _rows(size: Size, one: Grown, peer: Grown | None, base: Size) -> list[Measur
             peer_figure=peer.start_s if peer else None,
         ),
     ]  # fmt: skip
+
+
+@click.command()
+@click.option("--largest", default=10_000_000, show_default=True, help="The most events of a world.")
+def main(largest: int) -> None:
+    """Measure worlds of up to so many events, print what was seen, and keep nothing."""
+    measure(quick=False, largest=largest)
+
+
+if __name__ == "__main__":
+    main()

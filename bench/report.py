@@ -33,6 +33,12 @@ def line(one: Measurement) -> str:
     return f"  {one.what:<60} {_number(one.figure):>12} {one.unit}{beside}{bound}"
 
 
+def shown(found: list[Measurement]) -> list[Measurement]:
+    """These measurements, which are printed at once: a run of an hour that is cut off has told what it knew."""
+    print("\n".join(map(line, found)), flush=True)
+    return found
+
+
 def _sections(runs: Mapping[str, BenchRun]) -> Iterable[str]:
     for name in BENCHES:
         if name in runs:
