@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
@@ -38,6 +38,14 @@ MaxStaleness = Annotated[
     BeforeValidator(checked_age),
 ]
 """How old an answer may be; `read_duration` reads it."""
+
+
+async def _read_now(max_staleness: MaxStaleness = None) -> None:
+    """Nothing more is to be checked: what is answered is as old as the answer."""
+
+
+READ_NOW = Depends(_read_now)
+"""A dependency of reads that are of no projection: they have what is stored at the moment, or what happens in it."""
 
 
 class TooStaleError(Exception):

@@ -24,7 +24,7 @@ from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
 from songline.projections.songs.served_songs import SongVersions
 from songline.projections.songs.titles import Title
-from songline.projections.staleness import MaxStaleness, StalenessCheck
+from songline.projections.staleness import READ_NOW, MaxStaleness, StalenessCheck
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import CHARTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window, chart_key
@@ -61,7 +61,12 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
-    @app.get("/v1/charts", summary="The available charts", responses=openapi.answers("Index", 304))
+    @app.get(
+        "/v1/charts",
+        summary="The available charts",
+        responses=openapi.answers("Index", 304, 400),
+        dependencies=[READ_NOW],
+    )
     async def index(request: Request) -> Response:
         return fresh(request, Index(), INDEX_CACHE)
 

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from songline.projections.http.problems import Fault
@@ -35,9 +36,15 @@ async def known(request: Request) -> None:
 
 def parameters(route: APIRoute) -> list[str]:
     """The names of the query parameters of `route`, including those that only its OpenAPI document has."""
-    own = [field.alias for field in route.dependant.query_params]
+    own = _query_names(route.dependant)
     added: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
     return sorted({*own, *(one["name"] for one in added if one["in"] == "query")})
+
+
+def _query_names(dependant: Dependant) -> list[str]:
+    """Those of a route or a dependency, and of what it depends on."""
+    own = [field.alias for field in dependant.query_params]
+    return own + [name for other in dependant.dependencies for name in _query_names(other)]
 
 
 def check(query: bytes, names: Iterable[str]) -> None:

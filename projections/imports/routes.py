@@ -13,6 +13,7 @@ from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Problem, answer
 from songline.projections.http.responses import plain
 from songline.projections.imports.queries import MAX_LISTED, imports_of, one_import
+from songline.projections.staleness import READ_NOW
 from songline.schemas.imports import ImportsAnswer, shown_import
 from songline.schemas.permission import permission_of
 
@@ -24,6 +25,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         "/v1/users/{user_id}/imports",
         summary="A listener's imports",
         responses=openapi.answers("ImportsAnswer", 400, 404, 503),
+        dependencies=[READ_NOW],
     )
     async def several(
         request: Request,
@@ -36,7 +38,12 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         shown = tuple(shown_import(one, as_of) for one in found)
         return plain(ImportsAnswer(as_of=as_of, user_id=user_id, imports=shown))
 
-    @app.get("/v1/imports/{import_id}", summary="An import", responses=openapi.answers("ImportAnswer", 404, 503))
+    @app.get(
+        "/v1/imports/{import_id}",
+        summary="An import",
+        responses=openapi.answers("ImportAnswer", 400, 404, 503),
+        dependencies=[READ_NOW],
+    )
     async def one(request: Request, import_id: ImportId) -> Response:
         """How far it is, and in the end what came of it."""
         as_of = now()

@@ -15,6 +15,7 @@ from songline.projections.http.responses import plain
 from songline.projections.http.unread import EventStream
 from songline.projections.ingestions import queries as ingestions
 from songline.projections.live.dead_letters import PEEKED, DeadLetterReader, LettersAnswer
+from songline.projections.staleness import READ_NOW
 from songline.projections.store import DocumentStore
 from songline.schemas.ingestions import Ingestion, State
 from songline.schemas.permission import permission_of
@@ -42,6 +43,7 @@ def routes(
         "/v1/ingestions",
         summary="Uploads, most recently updated first",
         responses=openapi.answers("IngestionsAnswer", 400, 503),
+        dependencies=[READ_NOW],
     )
     async def several(
         request: Request,
@@ -56,7 +58,10 @@ def routes(
         return plain(ingestions.IngestionsAnswer(as_of=as_of, ingestions=shown))
 
     @app.get(
-        "/v1/deadletters", summary="Dead letters of the command queue", responses=openapi.answers("LettersAnswer", 503)
+        "/v1/deadletters",
+        summary="Dead letters of the command queue",
+        responses=openapi.answers("LettersAnswer", 400, 503),
+        dependencies=[READ_NOW],
     )
     async def dead(request: Request) -> Response:
         """The oldest dead letters, with the broker's reason. `songline dlq` resubmits or discards them."""
@@ -68,7 +73,10 @@ def routes(
         return plain(LettersAnswer(as_of=as_of, letters=tuple(found[:PEEKED]), more=len(found) > PEEKED))
 
     @app.get(
-        "/v1/ingestions/{ingestion_id}", summary="An upload", responses=openapi.answers("IngestionAnswer", 404, 503)
+        "/v1/ingestions/{ingestion_id}",
+        summary="An upload",
+        responses=openapi.answers("IngestionAnswer", 400, 404, 503),
+        dependencies=[READ_NOW],
     )
     async def one(request: Request, ingestion_id: IngestionId) -> Response:
         """The current document of the ingestion worker."""
@@ -79,7 +87,8 @@ def routes(
     @app.get(
         "/v1/ingestions/{ingestion_id}/events",
         summary="The steps of an upload, as they happen",
-        responses=openapi.events("Step", 204, 404, 503),
+        responses=openapi.events("Step", 204, 400, 404, 503),
+        dependencies=[READ_NOW],
         response_class=Response,
     )
     async def events(

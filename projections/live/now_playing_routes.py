@@ -13,6 +13,7 @@ from songline.projections.http.ids import UserId
 from songline.projections.http.problems import Problem, answer
 from songline.projections.http.unread import EventStream
 from songline.projections.live.now_playing import Broadcast, follow, stream
+from songline.projections.staleness import READ_NOW
 
 RETRY_SECONDS = 5
 
@@ -21,6 +22,10 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events without end, each with userId, songId and at in its data",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    },
+    400: {
+        "description": "A parameter breaks its rule, or is unknown",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     },
     503: {
         "description": "The process serves as many streams as it can",
@@ -45,7 +50,11 @@ def routes(settings: EventHubsSettings, broadcast: Broadcast) -> APIRouter:
     router = APIRouter(lifespan=lifespan)
 
     @router.get(
-        "/v1/now-playing", summary="What is playing, as it happens", responses=_ANSWERS, response_class=Response
+        "/v1/now-playing",
+        summary="What is playing, as it happens",
+        responses=_ANSWERS,
+        response_class=Response,
+        dependencies=[READ_NOW],
     )
     async def everybody() -> Response:
         """Nothing is stored: a client that connects later, or reads too slowly, misses events."""
@@ -56,6 +65,7 @@ def routes(settings: EventHubsSettings, broadcast: Broadcast) -> APIRouter:
         summary="What a listener plays, as it happens",
         responses=_OF_ONE,
         response_class=Response,
+        dependencies=[READ_NOW],
     )
     async def one(request: Request, user_id: UserId) -> Response:
         """As `/v1/now-playing`, for one listener."""

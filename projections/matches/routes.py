@@ -14,13 +14,19 @@ from songline.projections.http.problems import Problem, answer
 from songline.projections.http.responses import plain
 from songline.projections.matches.queries import MAX_LISTED, match_of, matches, shown_match
 from songline.projections.songs.served_songs import SongVersions
+from songline.projections.staleness import READ_NOW
 from songline.schemas.match_answers import MatchesAnswer
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     """Add the routes of matches. The app's state has `names`, a DocumentStore, and `songs`, the SongVersions."""
 
-    @app.get("/v1/matches", summary="Names that are songs", responses=openapi.answers("MatchesAnswer", 400, 503))
+    @app.get(
+        "/v1/matches",
+        summary="Names that are songs",
+        responses=openapi.answers("MatchesAnswer", 400, 503),
+        dependencies=[READ_NOW],
+    )
     async def several(
         request: Request,
         limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="The most matches"), IS_WHOLE] = 100,
@@ -32,7 +38,12 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         shown = tuple(shown_match(one, as_of, *titles[one.name]) for one in found)
         return plain(MatchesAnswer(as_of=as_of, matches=shown))
 
-    @app.get("/v1/matches/{name}", summary="Which song a name is", responses=openapi.answers("MatchAnswer", 404, 503))
+    @app.get(
+        "/v1/matches/{name}",
+        summary="Which song a name is",
+        responses=openapi.answers("MatchAnswer", 400, 404, 503),
+        dependencies=[READ_NOW],
+    )
     async def one(request: Request, name: NameId) -> Response:
         """What was said last of the name."""
         as_of = now()

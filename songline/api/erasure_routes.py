@@ -22,6 +22,7 @@ from songline.producers.http.problems import RequestDeclinedError
 from songline.projections.http.ids import ErasureId, UserId
 from songline.projections.http.openapi import PROBLEM
 from songline.projections.http.responses import plain
+from songline.projections.staleness import READ_NOW
 from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder
 from songline.schemas.erasures import Erasure, ErasureRequest, answer_of
@@ -98,6 +99,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         "/v1/erasures/{erasure_id}",
         summary="An erasure, and in the end its receipt",
         description="How far it is. Nothing in it says who the listener is.",
+        dependencies=[READ_NOW],
         **_answers(200, 400, 404, 503),
     )
     async def read_one(erasure_id: ErasureId) -> Response:
@@ -125,11 +127,13 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
     @router.get(
         "/v1/listeners/{user_id}/export",
         summary="All that is held about a listener",
+        dependencies=[READ_NOW],
         response_class=StreamingResponse,
         description="A record a line, place by place, as it is read. The last line has no record but the number of "
         "those before: without it the export is not whole.",
         responses={
             200: {"description": "Records", "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
+            400: {"description": _WORDS[400], **PROBLEM},
             404: {"description": _WORDS[404], **PROBLEM},
             429: {"description": "An export of this listener is under way, or too many requests", **PROBLEM},
             503: {"description": "Other exports are under way; `Retry-After` says when to ask again", **PROBLEM},

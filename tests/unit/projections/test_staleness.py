@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from songline.api import openapi
 from songline.projections.hub_ends import HubEndsSample
 from songline.projections.staleness import RETRY_MAX_S, StalenessCheck, TooStaleError, complete_through
 from songline.schemas.durations import AGE_RULE
@@ -152,11 +153,31 @@ async def test_what_is_no_age_is_refused_with_the_rule(api: httpx.AsyncClient, t
         assert text.strip() in fault["value"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/charts", "/v1/ingestions", "/v1/ingestions/i-1", "/v1/deadletters", "/v1/parked"]
+STORED = (
+    "/v1/ingestions",
+    "/v1/ingestions/i-1",
+    "/v1/ingestions/i-1/events",
+    "/v1/parked",
+    "/v1/users/ana/imports",
+    "/v1/imports/i-1",
+    "/v1/matches",
+    "/v1/matches/name:1",
 )
-async def test_what_is_of_no_projection_has_no_age(api: httpx.AsyncClient, path: str) -> None:
-    assert (await problem(api, path, 400, maxStaleness="5s"))["errors"][0]["field"] == "maxStaleness"
+
+
+@pytest.mark.parametrize("path", STORED)
+async def test_a_read_of_what_is_stored_keeps_any_age(api: httpx.AsyncClient, path: str) -> None:
+    assert (await problem(api, path, 503, maxStaleness="5s"))["title"] == "Store unavailable"
+    (fault,) = (await problem(api, path, 400, maxStaleness="5"))["errors"]
+    assert (fault["field"], fault["rule"]) == ("maxStaleness", AGE_RULE)
+
+
+def test_every_read_of_the_api_takes_an_age() -> None:
+    document = openapi.document()
+    for path, operations in document["paths"].items():
+        if path.startswith("/v1/") and not path.startswith("/v1/session") and "get" in operations:
+            names = [one["name"] for one in operations["get"].get("parameters", [])]
+            assert "maxStaleness" in names, path
 
 
 @pytest.mark.parametrize("path", ["/v1/charts/top/1h", "/v1/users/ana/library", "/v1/users/ana/summary"])
