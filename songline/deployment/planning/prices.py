@@ -30,9 +30,9 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
 class PriceFile(Struct, frozen=True, forbid_unknown_fields=True):
     """The prices of one `region` as of `date`."""
 
-    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d\Z")]
     region: str
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
     prices: dict[str, Price]
 
 

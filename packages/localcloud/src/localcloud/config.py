@@ -51,8 +51,8 @@ class ConfigError(Exception):
     """A declaration of entities can't be used. The message names the file, what it saw and what it expects."""
 
 
-class _Name(msgspec.Struct, rename="pascal"):
-    name: str
+class _ConsumerGroup(msgspec.Struct, rename="pascal"):
+    name: Annotated[str, msgspec.Meta(pattern=r"^(\$[Dd]efault|[A-Za-z0-9][A-Za-z0-9._-]{0,49})\Z")]
 
 
 class _Properties(msgspec.Struct, rename="pascal"):
@@ -65,9 +65,9 @@ class _Properties(msgspec.Struct, rename="pascal"):
 
 
 class _Entity(msgspec.Struct, rename="pascal"):
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,255}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,255}\Z")]
     partition_count: Annotated[int, msgspec.Meta(ge=1, le=2000)] | None = None
-    consumer_groups: list[_Name] = []
+    consumer_groups: list[_ConsumerGroup] = []
     properties: _Properties | None = None
 
 

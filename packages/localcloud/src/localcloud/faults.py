@@ -12,7 +12,7 @@ from msgspec import Meta
 from localcloud.unreadable import UNREADABLE
 
 Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
-Condition = Annotated[str, Meta(pattern="^[a-z.:-]+$")]
+Condition = Annotated[str, Meta(pattern=r"^[a-z.:-]+\Z")]
 SERVER_BUSY: Final = "com.microsoft:server-busy"
 DETACH_FORCED: Final = "amqp:link:detach-forced"
 

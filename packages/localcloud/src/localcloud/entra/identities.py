@@ -22,7 +22,7 @@ _IDS: Final = UUID("3f0c6a1e-4f6e-4f5f-9d1a-6c6f63616c63")
 class ManagedIdentity(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
     """A user-assigned identity. Ids that are not declared are made from its name, and stay the same."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{2,127}\Z")]
     roles: tuple[AssignedRole, ...] = ()
     declared_id: UUID | None = msgspec.field(default=None, name="ClientId")
 

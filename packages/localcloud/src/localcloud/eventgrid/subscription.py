@@ -25,7 +25,7 @@ class SubscriptionOptions(msgspec.Struct, frozen=True, rename="camel", forbid_un
     included_event_types: tuple[str, ...] | None = None
     max_delivery_attempts: Annotated[int, Meta(ge=1, le=30)] = MAX_ATTEMPTS
     event_time_to_live_in_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 1_440
-    dead_letter_container: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{2,62}$")] | None = None
+    dead_letter_container: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{2,62}\Z")] | None = None
 
 
 class Subscription(msgspec.Struct, frozen=True, rename="camel"):

@@ -29,10 +29,10 @@ DEFAULT_TOKEN_S = 3_600
 DEFAULT_REFRESH_S = 14 * 86_400
 
 # RFC 6749, section 3.3.
-_Scope = Annotated[str, msgspec.Meta(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,128}$")]
-_Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+_Scope = Annotated[str, msgspec.Meta(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,128}\Z")]
+_Name = Annotated[str, msgspec.Meta(pattern=rf"{NAME_PATTERN}(?!\n)")]
 # A client's name is that of a file, too.
-_ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 
 
 class ClientConfig(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):

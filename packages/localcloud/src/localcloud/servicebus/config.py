@@ -128,6 +128,8 @@ def read_namespace(files: Sequence[Path]) -> NamespaceConfig:
             for topic in namespace.topics:
                 _lay_topic(topics.setdefault(topic.name.lower(), _TopicDeclaration(topic.name, {}, [])), topic)
     where = ", ".join(map(str, files))
+    if both := sorted(queues.keys() & topics.keys()):
+        raise ConfigError(f"{where}: {both[0]} is a queue and a topic; expected another name for one of them")
     return NamespaceConfig(
         tuple(
             QueueConfig(_named(where, q.name), _cast(where, q.name, q.properties, QueueDescription))

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from localcloud.authorization_rule import AuthorizationRule, too_many
+from localcloud.servicebus import topology
 from localcloud.servicebus.errors import InvalidArgumentError
 
 FOR_EVER: Final = timedelta(days=10675199, hours=2, minutes=48, seconds=5, microseconds=477581)
@@ -172,6 +173,8 @@ DEFAULT_RULE: Final = RuleDescription("$Default")
 def check_name(name: str, kind: Literal["entity", "subscription", "rule"] = "entity") -> str:
     """`name`; raises InvalidArgumentError when it can't be the name of an entity of that kind."""
     pattern = {"entity": _NAME, "subscription": _SHORT_NAME, "rule": _RULE_NAME}[kind]
+    if kind == "entity" and topology.split_subscription(name):
+        raise InvalidArgumentError(f"{name!r} is no {kind} name: /Subscriptions/ in it means a topic's subscription")
     if not pattern.fullmatch(name):
         limit = 260 if kind == "entity" else 50
         raise InvalidArgumentError(

@@ -53,8 +53,10 @@ def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
         ({**CLIENT, "GrantTypes": ["password"]}, "Invalid enum value 'password'"),
         ({**CLIENT, "ClientId": "../keys"}, "ClientId"),
         ({**CLIENT, "ClientId": ""}, "ClientId"),
+        ({**CLIENT, "ClientId": "shop\n"}, "ClientId"),
         ({**CLIENT, "Audience": ""}, "Audience"),
         ({**CLIENT, "Scopes": ["a b"]}, "Scopes"),
+        ({**CLIENT, "Scopes": ["a\n"]}, "Scopes"),
         ({**CLIENT, "Scopes": ['"']}, "Scopes"),
         ({**CLIENT, "Sceret": "x"}, "Sceret"),
         ({**CLIENT, "Public": True}, "a client with a secret only"),
@@ -78,7 +80,19 @@ def test_a_client_that_cannot_be_is_named(tmp_path: Path, client: dict[str, Any]
     assert said in str(raised.value)
 
 
-@pytest.mark.parametrize("document", ["", "[]", "{", '{"Users": ["a b"]}', '{"AccessTokenSeconds": 0}', "\ud800"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[]",
+        "{",
+        '{"Users": ["a b"]}',
+        '{"Users": ["ada\\n"]}',
+        '{"ManagedIdentities": [{"Name": "shop\\n"}]}',
+        '{"AccessTokenSeconds": 0}',
+        "\ud800",
+    ],
+)
 def test_what_is_no_declaration_is_refused(tmp_path: Path, document: str) -> None:
     file = tmp_path / "one.json"
     file.write_bytes(document.encode("utf-8", "surrogatepass"))

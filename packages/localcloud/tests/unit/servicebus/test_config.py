@@ -69,6 +69,8 @@ def test_rules_and_overlays(tmp_path: Path) -> None:
     ("queue", "complaint"),
     [
         ({"Name": "a b"}, "a b"),
+        ({"Name": "a\n"}, "is no entity name"),
+        ({"Name": "news/subscriptions/all"}, "means a topic's subscription"),
         ({"Name": "q", "Properties": {"LockDuraton": "PT1M"}}, "LockDuraton"),
         ({"Name": "q", "Properties": {"LockDuration": "PT6M"}}, "at most 5 minutes"),
         ({"Name": "q", "Properties": {"LockDuration": "a minute"}}, "LockDuration"),
@@ -81,6 +83,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, queue: dict[str, object], compla
     with pytest.raises(ConfigError, match=complaint) as caught:
         read_namespace([file])
     assert str(file) in str(caught.value)
+
+
+def test_a_queue_and_a_topic_have_two_names(tmp_path: Path) -> None:
+    queues = write(tmp_path / "queues.json", {"Queues": [{"Name": "Orders"}]})
+    topics = write(tmp_path / "topics.json", {"Topics": [{"Name": "orders"}]})
+    with pytest.raises(ConfigError, match="orders is a queue and a topic"):
+        read_namespace([queues, topics])
 
 
 def test_a_wrong_rule_is_named(tmp_path: Path) -> None:
