@@ -72,7 +72,7 @@ def _event_hubs(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Findi
     yield _quota(facts, found)
     for hub in declared.hubs:
         yield from _hub(facts, found, hub)
-    yield _partitions(facts, declared)
+    yield _partitions(facts, found, declared)
     yield _clashes(facts, found)
 
 
@@ -80,7 +80,11 @@ def _quota(facts: AzureFacts, namespace: NamespaceFacts) -> Finding:
     most = HUBS[namespace.tier]
     count = len(facts.hubs)
     seen = f"{count} of {most} hubs of the tier {namespace.tier}"
-    mend = f"az eventhubs namespace update -g {facts.group} -n {namespace.name} --sku Premium"
+    # Azure changes no namespace from Standard to Premium, or back.
+    where = f"-g {facts.group} --namespace-name {namespace.name}"
+    mend = f"az eventhubs eventhub delete {where} -n each hub that nobody needs"
+    if namespace.tier == "Standard":
+        mend += "; or azd env new, and azd up with SONGLINE_EVENTHUBS_TIER=Premium"
     if count > most:
         return Finding("Azure: quota of hubs", "fail", seen, mend)
     return Finding("Azure: quota of hubs", "warn" if count == most else "ok", seen, mend if count == most else "")
@@ -140,18 +144,19 @@ def _capture_faults(hub: HubDeclaration, found: AzureHubFacts, update: str) -> I
         yield f"Capture writes {found.capture.get('encoding')!r}, expected 'Avro'", "azd provision"
 
 
-def _partitions(facts: AzureFacts, declared: AzureDeclaration) -> Finding:
+def _partitions(facts: AzureFacts, namespace: NamespaceFacts, declared: AzureDeclaration) -> Finding:
     check = "Azure: partitions"
     counts = {hub.name: facts.hubs[hub.name].partitions for hub in declared.hubs if hub.name in facts.hubs}
     own = counts.get(channels.MUSIC_EVENTS, 0)
-    wrong = [
-        f"{hub.name} has {counts[hub.name]}, expected {own if hub.partitions > 1 else hub.partitions}"
-        for hub in declared.hubs
-        if hub.name in counts and counts[hub.name] != (own if hub.partitions > 1 else hub.partitions)
-    ]
+    expected = {hub.name: own if hub.partitions > 1 else hub.partitions for hub in declared.hubs}
+    wrong = [name for name, count in counts.items() if count != expected[name]]
     if wrong:
+        seen = "; ".join(f"{name} has {counts[name]}, expected {expected[name]}" for name in wrong)
         mend = "deploy.md, Upgrades without loss: in the tier Standard a hub is deleted and made again by azd provision"
-        return Finding(check, "fail", "; ".join(wrong), mend)
+        if namespace.tier == "Premium" and all(counts[name] < expected[name] for name in wrong):
+            update = f"az eventhubs eventhub update -g {facts.group} --namespace-name {namespace.name}"
+            mend = "; ".join(f"{update} -n {name} --partition-count {expected[name]}" for name in wrong)
+        return Finding(check, "fail", seen, mend)
     return Finding(check, "ok", f"{own} in each hub that has several")
 
 

@@ -71,7 +71,7 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         ),
         (
             lambda d: named(d, "/eventhubs").extend({"name": f"h{n}", "properties": {}} for n in range(4)),
-            *("Azure: quota of hubs", "fail", "11 of 10 hubs", "--sku Premium"),
+            *("Azure: quota of hubs", "fail", "11 of 10 hubs", "SONGLINE_EVENTHUBS_TIER=Premium"),
         ),
         (
             lambda d: named(d, "/eventhubs").pop(0),
@@ -104,6 +104,13 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         (
             lambda d: properties(d, "/eventhubs", "songline-trending-cells").update(partitionCount=8),
             *("Azure: partitions", "fail", "songline-trending-cells-changelog has 8, expected 4", "deploy.md"),
+        ),
+        (
+            lambda d: (
+                named(d, "EventHub/namespaces")[0].update(sku={"name": "Premium", "capacity": 1}),
+                properties(d, "/eventhubs", "songline-trending-cells").update(partitionCount=2),
+            ),
+            *("Azure: partitions", "fail", "cells-changelog has 2, expected 4", "cells-changelog --partition-count 4"),
         ),
         (
             lambda d: named(d, "now-playing/consumergroups").append({"name": "Songline-Trending"}),
