@@ -4,16 +4,15 @@ A file is planned here before it is written, and planned files stay for a while 
 writes those that are missing again, with the same events.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from localcloud.log.errors import LogOpenError
-from localcloud.log.segment_files import sync_folder
+from localcloud.log.state_file import read_state, write_state
 
 FILE: Final = "capture.json"
+_MEND: Final = "remove it, and the hub is captured once more from its first event on"
 
 
 class PlannedFile(msgspec.Struct, frozen=True):
@@ -52,24 +51,12 @@ class CaptureState(msgspec.Struct, frozen=True):
 
 def load_state(folder: Path) -> CaptureState | None:
     """What the folder holds; None before the first window. Raises LogOpenError."""
-    path = folder / FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=CaptureState)
+        return read_state(folder / FILE, CaptureState, _MEND)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
-        raise LogOpenError(
-            f"{path} can't be read ({error}). Restore it; or remove it, and the hub is captured once more from its "
-            "first event on."
-        ) from error
 
 
 def save_state(folder: Path, state: CaptureState) -> None:
     """Put this in place of what the folder holds, durably, the whole or nothing. Raises OSError."""
-    fresh = folder / f"{FILE}-new"
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(state)))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / FILE)
-    sync_folder(folder)
+    write_state(folder / FILE, state)

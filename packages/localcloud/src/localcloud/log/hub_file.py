@@ -1,14 +1,15 @@
 """`hub.json`: what a hub's folder keeps of the hub itself."""
 
-import os
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from localcloud.config import HubConfig
 from localcloud.log.errors import LogOpenError
-from localcloud.log.segment_files import sync_folder
+from localcloud.log.state_file import read_state, write_state
+
+FILE: Final = "hub.json"
 
 
 class HubFile(msgspec.Struct):
@@ -43,13 +44,12 @@ class HubFile(msgspec.Struct):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """What the hub's folder holds. Raises `LogOpenError`."""
+        path = folder / FILE
+        mend = f"move the folder {folder} away to start that hub empty"
         try:
-            return msgspec.json.decode((folder / "hub.json").read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
-            raise LogOpenError(
-                f"{folder / 'hub.json'} can't be read ({error}). Restore it, or move the folder {folder} away to start "
-                "that hub empty."
-            ) from error
+            return read_state(path, cls, mend)
+        except FileNotFoundError as error:
+            raise LogOpenError(f"{path} can't be read ({error}). Restore it, or {mend}.") from error
 
     @property
     def config(self) -> HubConfig:
@@ -59,10 +59,4 @@ class HubFile(msgspec.Struct):
 
     def write(self, folder: Path) -> None:
         """Put this in place of what the folder holds, durably, the whole or nothing."""
-        fresh = folder / "hub.json-new"
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self)))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(folder / "hub.json")
-        sync_folder(folder)
+        write_state(folder / FILE, self)
