@@ -121,7 +121,7 @@ class ApiTable:
             Api(32, 1, 4, DescribeConfigsRequest, lambda client, request, _: describe_configs(ns, client, request)),
             Api(SASL_AUTHENTICATE, 0, 2, SaslAuthenticateRequest, None),
             Api(37, 0, 3, CreatePartitionsRequest, lambda client, request, _: create_partitions(ns, client, request)),
-            Api(42, 0, 2, DeleteGroupsRequest, lambda _, request, __: group_admin.delete(request)),
+            Api(42, 0, 2, DeleteGroupsRequest, lambda client, request, _: group_admin.delete(client, request)),
             Api(60, 0, 0, DescribeClusterRequest, lambda _, request, __: describe_cluster(ns, request)),
         )  # fmt: skip
 

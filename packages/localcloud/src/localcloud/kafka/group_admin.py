@@ -11,9 +11,10 @@ from kio.schema.list_groups.v4.response import ListedGroup
 from localcloud.kafka.committed_offsets import CommittedOffsets
 from localcloud.kafka.consumer_group import GroupState
 from localcloud.kafka.group_coordinator import GroupCoordinator, group_id_error
-from localcloud.kafka.namespace import KafkaNamespace
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace
 from localcloud.kafka.primitives import NO_THROTTLE, group
 from localcloud.log.errors import LogError
+from localcloud.sas import Right
 
 
 class GroupAdmin:
@@ -75,22 +76,26 @@ class GroupAdmin:
             ),
         )
 
-    async def delete(self, request: DeleteGroupsRequest) -> DeleteGroupsResponse:
+    async def delete(self, client: KafkaClient, request: DeleteGroupsRequest) -> DeleteGroupsResponse:
         results = tuple(
             [
-                DeletableGroupResult(group_id=group_id, error_code=await self._delete(group_id))
+                DeletableGroupResult(group_id=group_id, error_code=await self._delete(client, group_id))
                 for group_id in request.groups_names
             ]
         )
         return DeleteGroupsResponse(throttle_time=NO_THROTTLE, results=results)
 
-    async def _delete(self, group_id: str) -> ErrorCode:
+    async def _delete(self, client: KafkaClient, group_id: str) -> ErrorCode:
         if error := group_id_error(group_id, least=0):
             return error
         if group_id in self._coordinator.groups:
             return ErrorCode.non_empty_group
-        if not self._committed.of_group(group_id):
+        committed = self._committed.of_group(group_id)
+        if not committed:
             return ErrorCode.group_id_not_found
+        # Who may not commit a position may not delete it.
+        if not all(client.may_use(hub, Right.LISTEN) for hub, _ in committed):
+            return ErrorCode.group_authorization_failed
         try:
             await self._committed.forget_group(group_id, self._namespace.now_ms())
         except LogError:

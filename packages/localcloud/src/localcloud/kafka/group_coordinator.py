@@ -16,7 +16,7 @@ from kio.schema.offset_commit.v8 import OffsetCommitRequest
 from kio.schema.sync_group.v5 import SyncGroupRequest, SyncGroupResponse
 
 from localcloud.kafka.consumer_group import ConsumerGroup, JoinRequest, JoinResult, SyncResult
-from localcloud.kafka.namespace import KafkaClient, KafkaNamespace
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, may_read
 from localcloud.kafka.primitives import NO_THROTTLE, i32, milliseconds
 
 _T = TypeVar("_T")
@@ -55,6 +55,8 @@ class GroupCoordinator:
         rebalance_ms = milliseconds(request.rebalance_timeout)
         if error is ErrorCode.none and not self._session_ms[0] <= session_ms <= self._session_ms[1]:
             error = ErrorCode.invalid_session_timeout
+        if error is ErrorCode.none and not may_read(self._namespace, client):
+            error = ErrorCode.group_authorization_failed
         if error is not ErrorCode.none:
             return _join_response(JoinResult(error, request.member_id), version)
         joining = JoinRequest(

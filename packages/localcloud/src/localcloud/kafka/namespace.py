@@ -77,6 +77,12 @@ def find_hub_by_id(
     return ErrorCode.unknown_topic_id
 
 
+def may_read(namespace: KafkaNamespace, client: KafkaClient) -> bool:
+    """Whether the client may receive from any hub, without which a consumer group is none of its business."""
+    names = ["", *(hub.name for hub in namespace.store.hubs())]
+    return any(client.may_use(name, Right.LISTEN) for name in names)
+
+
 def find_partition(hub: Hub | ErrorCode, number: int) -> PartitionLog | ErrorCode:
     if isinstance(hub, ErrorCode):
         return hub
