@@ -14,6 +14,7 @@ from songline.cloud.settings import SettingError, read_cosmos
 from songline.erasing import EXIT_CODES, checked_listener, run_erasing
 from songline.options import DataFolder
 from songline.processes.environment import load
+from songline.processes.private_data import owner_only
 from songline.processors.history.analysis.day_export import export_days
 from songline.processors.history.archive.errors import HistoryError, HubUnreadableError
 from songline.processors.history.archive.opening import open_history
@@ -48,16 +49,21 @@ def command(user_id: str | None, folder: Path, events: bool, listenbrainz: bool,
         raise click.UsageError("say --events or --listenbrainz: one of the two is exported")
     if events == (user_id is not None):
         raise click.UsageError("name a USER, or say --events: one of the two is exported")
-    if user_id is None:
-        _export_events(folder, skip=skip)
-        return
-    checked_listener(user_id)
-    if listenbrainz:
-        file = folder / f"listenbrainz_{user_id}.zip"
-        count = run_erasing(lambda: _export_listens(user_id, file))
-        click.echo(f"{count:,} listens are in {file}")
-        return
+    # On a shared machine what listeners do is nobody else's.
+    with owner_only():
+        if user_id is None:
+            _export_events(folder, skip=skip)
+            return
+        checked_listener(user_id)
+        if listenbrainz:
+            file = folder / f"listenbrainz_{user_id}.zip"
+            count = run_erasing(lambda: _export_listens(user_id, file))
+            click.echo(f"{count:,} listens are in {file}")
+        else:
+            _export_held(user_id, folder)
 
+
+def _export_held(user_id: str, folder: Path) -> None:
     async def work() -> ExportManifest:
         async with open_parts(load(os.environ), lambda: datetime.now(UTC)) as parts:
             return await export_listener(parts.places, user_id, folder, datetime.now(UTC), _show)

@@ -7,13 +7,24 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from songline.processes.cloud_keys import FILE as KEYS
 
 OWNER_ONLY = 0o077
 """The umask under which files are 0600 and folders 0700."""
+
+
+@contextmanager
+def owner_only() -> Iterator[None]:
+    """What this process makes until the end of the block is its user's alone, also in a folder that others may read."""
+    before = os.umask(OWNER_ONLY)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
 
 OURS = (
     "logs",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import stat
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,10 @@ async def test_a_listener_is_exported_and_an_erasure_asked_for_and_taken_back(
     await system.apply()
     held = await system.held(USER)
     folder = tmp_path / "export"
+    folder.mkdir(mode=0o755)
     await songline(system, "export", USER, "-o", str(folder))
+    # Other users of this machine can't read them, also where they can look into the folder.
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["userId"] == USER
     assert sum(sum(kinds.values()) for kinds in manifest["counts"].values()) == len(held)
