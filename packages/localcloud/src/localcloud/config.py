@@ -25,6 +25,8 @@ from localcloud.unreadable import UNREADABLE
 HOUR_MS = 3_600_000
 DEFAULT_RETENTION_MS = 168 * HOUR_MS
 DEFAULT_NAMESPACE = "localcloud"
+HUB_NAME = "[A-Za-z0-9_]([A-Za-z0-9._-]{0,254}[A-Za-z0-9_])?"
+_GROUP_NAME = "[A-Za-z0-9_]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?"
 
 
 class HubConfig(msgspec.Struct, frozen=True):
@@ -52,7 +54,7 @@ class ConfigError(Exception):
 
 
 class _ConsumerGroup(msgspec.Struct, rename="pascal"):
-    name: Annotated[str, msgspec.Meta(pattern=r"^(\$[Dd]efault|[A-Za-z0-9][A-Za-z0-9._-]{0,49})\Z")]
+    name: Annotated[str, msgspec.Meta(pattern=rf"^(\$[Dd]efault|{_GROUP_NAME})\Z")]
 
 
 class _Properties(msgspec.Struct, rename="pascal"):
@@ -65,7 +67,7 @@ class _Properties(msgspec.Struct, rename="pascal"):
 
 
 class _Entity(msgspec.Struct, rename="pascal"):
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,255}\Z")]
+    name: Annotated[str, msgspec.Meta(pattern=rf"^{HUB_NAME}\Z")]
     partition_count: Annotated[int, msgspec.Meta(ge=1, le=2000)] | None = None
     consumer_groups: list[_ConsumerGroup] = []
     properties: _Properties | None = None

@@ -15,7 +15,7 @@ from typing import IO
 
 import msgspec
 
-from localcloud.config import HubConfig
+from localcloud.config import HUB_NAME, HubConfig
 from localcloud.disk import Refusals, is_full
 from localcloud.log.errors import (
     DamagedLogError,
@@ -36,7 +36,7 @@ MAINTENANCE_SECONDS = 30.0
 SEGMENT_BYTES = 64 << 20
 _NEW, _DELETED = ".new", ".deleted"
 """Folders of a hub that is being created or deleted. A name of its own would be longer than the longest of hubs."""
-_HUB_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,254}[A-Za-z0-9_])?", re.ASCII)
+_HUB_NAME = re.compile(HUB_NAME, re.ASCII)
 
 
 def is_hub_name(name: str) -> bool:

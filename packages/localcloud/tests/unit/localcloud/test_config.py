@@ -47,13 +47,13 @@ def test_a_bad_declaration_names_the_file_and_the_fault(tmp_path: Path, entity: 
     assert "bad.json" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "-a", "ü", "$x", "x" * 257, "a\n"])
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "-a", "a-", "a.", "ü", "$x", "x" * 257, "a\n"])
 def test_a_name_that_no_hub_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"Name.*expected the shape"):
         read_hubs([write(tmp_path / "bad.json", {"Name": name, "PartitionCount": 1})])
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "ü", "$x", "x" * 51, "a\n", "$Default\n"])
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "a-", "a.", "ü", "$x", "x" * 51, "a\n", "$Default\n"])
 def test_a_name_that_no_consumer_group_can_have_is_refused(tmp_path: Path, name: str) -> None:
     hub = {"Name": "orders", "PartitionCount": 1, "ConsumerGroups": [{"Name": name}]}
     with pytest.raises(ConfigError, match=r"ConsumerGroups.*Name.*expected the shape"):
