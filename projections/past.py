@@ -37,6 +37,10 @@ class PastMissingError(Exception):
     """This API can't read the archive; the message says what it lacks."""
 
 
+class TooManyMomentsError(Exception):
+    """The caller waits for as many moments as one may. The message says for how many."""
+
+
 class PastUnavailableError(Exception):
     """The moment can't be folded now; the message says why. The caller may ask again."""
 
@@ -49,12 +53,15 @@ class ListenerAsOf(Struct, frozen=True):
 
 
 class PastReader(Protocol):
-    """Moments of the past. Both raise PastMomentError, PastMissingError and PastUnavailableError."""
+    """Moments of the past, for a caller of the name `asker`; None for one who may have all there are.
 
-    async def chart(self, key: str, second: int) -> Chart:
+    Both raise PastMomentError, PastMissingError, TooManyMomentsError and PastUnavailableError.
+    """
+
+    async def chart(self, key: str, second: int, asker: str | None) -> Chart:
         """The chart of a key such as `top:1h:global`, with all its entries, as of a Unix second."""
 
-    async def library(self, user_id: str, second: int) -> ListenerAsOf:
+    async def library(self, user_id: str, second: int, asker: str | None) -> ListenerAsOf:
         """A listener's library as of a Unix second."""
 
 
@@ -64,10 +71,10 @@ class NoPast:
     def __init__(self, why: str) -> None:
         self._why = why
 
-    async def chart(self, key: str, second: int) -> NoReturn:
+    async def chart(self, key: str, second: int, asker: str | None) -> NoReturn:
         raise PastMissingError(self._why)
 
-    async def library(self, user_id: str, second: int) -> NoReturn:
+    async def library(self, user_id: str, second: int, asker: str | None) -> NoReturn:
         raise PastMissingError(self._why)
 
 
@@ -98,6 +105,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PastMissingError)
     async def missing(request: Request, error: PastMissingError) -> Response:
         return answer(Problem("No archive here", 501, f"asOf: {error}."))
+
+    @app.exception_handler(TooManyMomentsError)
+    async def too_many(request: Request, error: TooManyMomentsError) -> Response:
+        return answer(Problem("Too many moments", 429, f"asOf: {error}."), RETRY_SECONDS)
 
     @app.exception_handler(PastUnavailableError)
     async def unavailable(request: Request, error: PastUnavailableError) -> Response:

@@ -26,6 +26,7 @@ from songline.projections.songs.served_songs import SongVersions
 from songline.projections.songs.titles import Title
 from songline.projections.staleness import READ_NOW, MaxStaleness, StalenessCheck
 from songline.projections.store import DocumentStore, StoreUnavailableError
+from songline.schemas.caller_name import caller_name
 from songline.schemas.channels import CHARTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window, chart_key
 from songline.schemas.plays import SongPlays
@@ -200,7 +201,7 @@ def _staleness(request: Request) -> StalenessCheck:
 async def _past(request: Request, key: str, second: int, limit: int) -> Chart | None:
     """The first entries of a chart of the past. Raises the errors of `songline.projections.past`."""
     reader: PastReader = request.app.state.past
-    found = await reader.chart(key, second)
+    found = await reader.chart(key, second, caller_name(request.scope))
     return structs.replace(found, entries=found.entries[:limit])
 
 

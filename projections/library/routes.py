@@ -30,6 +30,7 @@ from songline.projections.songs.served_songs import ServedSongs, SongVersions
 from songline.projections.songs.titles import LASTS, TitleCache
 from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
+from songline.schemas.caller_name import caller_name
 from songline.schemas.channels import LIBRARY
 from songline.schemas.durations import read_duration
 from songline.schemas.library.action import microseconds
@@ -185,7 +186,7 @@ async def _read_at(
     past.only_one(min_position, max_staleness)
     second = past.second_of(as_of, now())
     past_reader: PastReader = request.app.state.past
-    found = await past_reader.library(user_id, second)
+    found = await past_reader.library(user_id, second, caller_name(request.scope))
     moment = datetime.fromtimestamp(second, UTC)
     fresh = {"as_of": moment, "complete_through": moment, "position": found.position}
     return fresh, LibraryLists(found.library), FIRST_VERSION

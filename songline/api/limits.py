@@ -25,6 +25,7 @@ from songline.producers.http.event_charge import CHARGE
 from songline.producers.http.problems import RequestDeclinedError
 from songline.projections.http.headers import changing_headers
 from songline.projections.http.problems import Problem, answer
+from songline.schemas.caller_name import NAME
 from songline.schemas.permission import CALLER
 from songline.schemas.refusal_note import STREAMS as REFUSED_STREAMS
 from songline.schemas.refusal_note import note_of
@@ -83,6 +84,7 @@ class CallerLimits:
     def _admit(self, scope: Scope) -> None:
         """Count the request against its caller; raises RequestDeclinedError."""
         account = self._accounts.open(scope)
+        scope["state"][NAME] = None if self._accounts.is_service(scope) else self._accounts.name_of(scope)
         if account is not None:
             scope["state"][CHARGE] = partial(account.charge, scope)
 

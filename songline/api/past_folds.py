@@ -22,6 +22,7 @@ from songline.projections.past import (
     PastMomentError,
     PastReader,
     PastUnavailableError,
+    TooManyMomentsError,
 )
 from songline.schemas.decoding import Decoder
 from songline.schemas.documents import Chart
@@ -32,6 +33,8 @@ AS_OF_AT_ONCE = "SONGLINE_AS_OF_AT_ONCE"
 
 WAITING = 8
 """So many folds may wait for their turn; more are refused."""
+EACH = 3
+"""So many folds of one caller may be under way or wait: whoever gives up waiting has not ended theirs."""
 KEPT = 16
 """Answers that are kept: those of charts take some megabytes each."""
 LISTENER_KEPT_S = 30.0
@@ -84,21 +87,23 @@ class PastFolds:
         self._now_s = now_s
         self._turns = asyncio.Semaphore(config.at_once)
         self._folds: dict[bytes, asyncio.Task[bytes]] = {}
+        self._askers: dict[bytes, str | None] = {}
         self._kept: OrderedDict[bytes, tuple[Any, float]] = OrderedDict()
 
-    async def chart(self, key: str, second: int) -> Chart:
-        """The chart of a key as of a Unix second. Raises PastMomentError and PastUnavailableError."""
-        found = await self._answer(ChartsQuestion(second), _charts)
+    async def chart(self, key: str, second: int, asker: str | None) -> Chart:
+        """The chart of a key as of a Unix second. Raises PastMomentError, TooManyMomentsError and
+        PastUnavailableError."""
+        found = await self._answer(ChartsQuestion(second), asker, _charts)
         kind, window, scope = key.split(":", 2)
         if (chart := found.charts.get(key)) is not None:
             return chart
         return structs.replace(found.empty, kind=kind, window=window, scope=scope)
 
-    async def library(self, user_id: str, second: int) -> ListenerAsOf:
-        """A listener's library as of a Unix second. Raises PastMomentError and PastUnavailableError."""
-        return await self._answer(LibraryQuestion(second, user_id), _libraries)
+    async def library(self, user_id: str, second: int, asker: str | None) -> ListenerAsOf:
+        """A listener's library as of a Unix second. Raises as `chart` does."""
+        return await self._answer(LibraryQuestion(second, user_id), asker, _libraries)
 
-    async def _answer(self, question: ChartsQuestion | LibraryQuestion, decoder: Decoder[T]) -> T:
+    async def _answer(self, question: ChartsQuestion | LibraryQuestion, asker: str | None, decoder: Decoder[T]) -> T:
         asked = msgspec.json.encode(question)
         self._drop_old()
         if asked in self._kept:
@@ -107,9 +112,12 @@ class PastFolds:
             return kept
         fold = self._folds.get(asked)
         if fold is None:
+            if asker is not None and list(self._askers.values()).count(asker) >= EACH:
+                raise TooManyMomentsError(f"{asker}: saw {EACH} others being folded, expected {EACH} at most at a time")
             if len(self._folds) >= self._config.at_once + WAITING:
                 raise PastUnavailableError(f"{len(self._folds)} moments are being folded; ask again later")
             fold = self._folds[asked] = asyncio.create_task(self._fold(asked))
+            self._askers[asked] = asker
             fold.add_done_callback(lambda done: self._forget(asked, done))
         began_s = self._now_s()
         written = await asyncio.shield(fold)
@@ -163,7 +171,7 @@ class PastFolds:
         return written
 
     def _forget(self, asked: bytes, done: asyncio.Task[bytes]) -> None:
-        del self._folds[asked]
+        del self._folds[asked], self._askers[asked]
         if not done.cancelled():
             # Nobody may be waiting for it any more.
             done.exception()

@@ -26,11 +26,11 @@ class KnownPast:
         self.asked: list[tuple[str, int]] = []
         self._error = error
 
-    async def chart(self, key: str, second: int) -> Chart:
+    async def chart(self, key: str, second: int, asker: str | None) -> Chart:
         self._ask(key, second)
         return CHART
 
-    async def library(self, user_id: str, second: int) -> ListenerAsOf:
+    async def library(self, user_id: str, second: int, asker: str | None) -> ListenerAsOf:
         self._ask(user_id, second)
         return ListenerAsOf(fold_actions([ACTION]), {"0": -1, "2": 5})
 

@@ -30,6 +30,7 @@ from songline.identity.caller import Caller
 from songline.producers.http.callers import Callers
 from songline.producers.http.event_charge import charge_events
 from songline.producers.http.problems import RequestDeclinedError
+from songline.schemas.caller_name import caller_name
 from tests.support.known_callers import Clock, KnownTokens
 from tests.support.waiting import wait_for_async
 
@@ -110,7 +111,7 @@ def test_what_is_no_limit_is_refused(name: str, text: str) -> None:
 
 
 async def _answer(request: Request) -> Response:
-    return PlainTextResponse("yes")
+    return PlainTextResponse(str(caller_name(request.scope)))
 
 
 async def _follow(request: Request) -> Response:
@@ -193,6 +194,14 @@ async def test_a_subject_has_a_bucket_of_its_own_and_a_service_a_larger_one() ->
             headers = bearer(who) if who else {}
             answers = [(await client.get("/v1/charts", headers=headers)).status_code for _ in range(most + 1)]
             assert answers == [200] * most + [429], who
+
+
+async def test_what_bounds_a_caller_knows_their_name_and_no_service_s() -> None:
+    async with api(Clock(), LOW) as client:
+        for who, name in (("", "192.0.2.7"), ("ana charts:read", "subject ana"), ("svc library:read:any", "None")):
+            assert (await client.get("/v1/charts", headers=bearer(who) if who else {})).text == name
+    async with api(Clock(), LOW, is_open=True) as client:
+        assert (await client.get("/v1/charts")).text == "None"
 
 
 async def test_nobody_has_a_small_bucket_where_nobody_is_asked_for_a_token() -> None:
