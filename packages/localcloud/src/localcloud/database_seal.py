@@ -15,6 +15,7 @@ from struct import Struct
 from crc32c import crc32c
 
 from localcloud.log.segment_files import sync_folder
+from localcloud.write_ahead_log import damage_in
 
 BLOCK_BYTES = 65_536
 CHECKED_BYTES = 256 << 20
@@ -38,6 +39,8 @@ def open_seal(database: Path) -> None:
     if not database.exists():
         return
     expected = _read(_seal_file(database))
+    if _wal(database) and (damage := damage_in(_wal_file(database))) is not None:
+        raise DamagedDatabaseError(database, f"{_wal_file(database).name}: {damage}")
     if expected is None or _wal(database):
         _check_structure(database)
     else:
@@ -65,8 +68,12 @@ def _seal_file(database: Path) -> Path:
 
 def _wal(database: Path) -> bool:
     """Whether there are writes that are not in the file itself yet: it was not closed."""
-    wal = database.with_name(f"{database.name}-wal")
+    wal = _wal_file(database)
     return wal.exists() and wal.stat().st_size > 0
+
+
+def _wal_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
 
 
 def _read(file: Path) -> tuple[int, "array[int]"] | None:
