@@ -6,11 +6,9 @@ began anew: sets are united, and counts are raised.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from typing import TypeAlias
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from songline.processors.trending.cells.hour_store import MAX_BLOCK_BYTES
 from songline.processors.trending.cells.sealed_blocks import pack_block
@@ -19,15 +17,13 @@ from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.shards.song_facts import decode_facts
 from songline.processors.trending.shards.state import ShardHead, decode_section, encode_head
-from songline.processors.trending.song_index import shard_of
+from songline.processors.trending.song_index import Which, shard_of
 from songline.processors.trending.watermark import position_at
 from songline.schemas.moments import milliseconds
 from songline.schemas.progress import Watermark
 
 Hour = tuple[int, int]
 """A source partition, and a UTC hour since 1970."""
-
-Which: TypeAlias = "npt.NDArray[np.bool_]"
 
 _HEAD = "/head"
 

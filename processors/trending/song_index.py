@@ -10,6 +10,7 @@ from songline.processors.trending.action_hashes import HashColumn
 from songline.processors.trending.id_table import IdTable
 
 Ints = npt.NDArray[np.int64]
+Which = npt.NDArray[np.bool_]
 
 REGION_BITS = 10
 NO_REGION = 0

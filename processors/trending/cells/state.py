@@ -108,9 +108,9 @@ class Cell:
 
     def _count(self, codes: Ints) -> tuple[CountRows, CountRows]:
         minutes, more = _counted(codes)
-        pairs, place = np.unique(minutes >> MINUTE_BITS, return_inverse=True)
-        more_by_hour = np.zeros((len(pairs), KINDS), np.int64)
-        np.add.at(more_by_hour, place, more)
+        pairs, starts = np.unique(minutes >> MINUTE_BITS, return_index=True)
+        # Rows of a pair stand beside each other, since the minutes are sorted.
+        more_by_hour = np.add.reduceat(more, starts)
         return (
             CountRows(
                 minutes >> MINUTE_BITS,

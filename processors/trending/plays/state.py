@@ -6,7 +6,7 @@ from itertools import repeat
 
 import numpy as np
 
-from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable, add_rows
 from songline.processors.trending.plays.backlog import Backlog, Day
 from songline.processors.trending.song_index import Ints, SongIndex
 from songline.schemas.plays import HOURS, SongDay, day_id
@@ -37,7 +37,7 @@ class SongDays:
         """
         distinct, places = np.unique(songs, return_inverse=True)
         sums = np.zeros((len(distinct), KINDS), np.int64)
-        np.add.at(sums, places, more)
+        add_rows(sums, places, more)
         self._hours.setdefault(hour, CountTable()).add(distinct, sums)
         names = map(self._songs.names.__getitem__, distinct.tolist())
         self.backlog.add(zip(names, repeat(hour // HOURS)))

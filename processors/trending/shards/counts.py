@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from songline.processors.trending.cells.wire import ROWS, CountRows, join_rows
-from songline.processors.trending.count_table import CountTable
+from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.song_index import Ints
 from songline.processors.trending.spans import HOUR_MS, SPANS, Unit, first_counted_hour
 
@@ -84,8 +84,8 @@ class ShardCounts:
         """Raise the counts to what a source reports, and yield the increase of each bucket that is not over."""
         if not len(rows):
             return
-        order = np.argsort(rows.bucket, kind="stable")
-        rows = rows.select(order)
+        if not (rows.bucket[1:] >= rows.bucket[:-1]).all():
+            rows = rows.select(np.argsort(rows.bucket, kind="stable"))
         buckets, starts = np.unique(rows.bucket, return_index=True)
         ends = np.append(starts, len(rows))[1:]
         for bucket, start, end in zip(buckets.tolist(), starts.tolist(), ends.tolist(), strict=True):
@@ -95,7 +95,8 @@ class ShardCounts:
             pairs = rows.pair[start:end]
             table = self._tables.setdefault(key, CountTable())
             slots, more = table.raise_to(pairs, rows.counts[start:end])
-            rose: npt.NDArray[np.bool_] = np.any(more, axis=1)
+            # Columns are faster to look at than rows of three.
+            rose: npt.NDArray[np.bool_] = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
             if rose.any():
                 self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
             yield BucketIncrease(bucket, pairs, more, rose)

@@ -86,8 +86,8 @@ class Shard:
         for fact in facts:
             if self._facts.learn(source, fact):
                 self._reported.relabel(fact.song_id)
-                self._place(fact.song_id)
-                self._windows.change_all()
+                if self._place(fact.song_id) and self._windows.show(self.songs[fact.song_id]):
+                    self._windows.change_all()
 
     def advance_source(self, source: int, position: int, watermark_ms: int | None) -> None:
         """A source partition has reported all up to a position and a moment."""
@@ -219,9 +219,10 @@ class Shard:
                 self._windows.add(unit, bucket, pairs[rose], more[rose])
         self._genres.cover(len(self.songs))
 
-    def _place(self, song_id: str) -> None:
-        """Put a song into the genres that its facts say."""
-        self._genres.place(self.songs[song_id], self._facts.genres(song_id), removed=self._facts.removed(song_id))
+    def _place(self, song_id: str) -> bool:
+        """Put a song into the genres that its facts say; return whether lists that have it differ now."""
+        genres, removed = self._facts.genres(song_id), self._facts.removed(song_id)
+        return self._genres.place(self.songs[song_id], genres, removed=removed)
 
     def _label(self, song_id: str) -> SongLabel:
         fact = self._facts.of(song_id)

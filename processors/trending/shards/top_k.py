@@ -8,7 +8,7 @@ from songline.processors.trending.count_table import LIKES, LISTENS
 from songline.processors.trending.shards.song_genres import SongGenres
 from songline.processors.trending.shards.windows import SHOWN_KINDS, ShardWindows, WindowSums, region_scope
 from songline.processors.trending.shards.wire import TopK
-from songline.processors.trending.song_index import Ints, SongIndex
+from songline.processors.trending.song_index import Ints, SongIndex, Which
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_key
 
 
@@ -17,9 +17,10 @@ def changed_lists(
 ) -> Iterator[tuple[str, TopK]]:
     """Key and list of each chart in which anything has changed; `whole`: of every chart. Those of regions and genres
     are left out unless `scoped`."""
+    shown = genres.shown(len(songs))
     for name, window in windows.changed_worlds(whole=whole):
         some = np.arange(min(len(songs), len(window.songs.scores)))
-        yield from _lists(name, GLOBAL, window.songs, some, some, songs, genres)
+        yield from _lists(name, GLOBAL, window.songs, some, some, songs, shown)
     if not (whole or scoped):
         return
     rows_by_region = windows.rows_by_region()
@@ -30,30 +31,28 @@ def changed_lists(
             if (scope := region_scope(region)) is not None:
                 rows = rows_by_region[region]
                 rows = rows[rows < len(window.rows.scores)]
-                yield from _lists(name, scope, window.rows, rows, windows.songs_of(rows), songs, genres)
+                yield from _lists(name, scope, window.rows, rows, windows.songs_of(rows), songs, shown)
         for genre in genres.all() if everything else genres.of(window.changed_songs):
             some = genres.songs(genre)
             some = some[some < known]
-            yield from _lists(name, f"genre:{genre}", window.songs, some, some, songs, genres)
+            yield from _lists(name, f"genre:{genre}", window.songs, some, some, songs, shown)
 
 
 def _lists(
-    window: str, scope: str, sums: WindowSums, at: Ints, numbers: Ints, songs: SongIndex, genres: SongGenres
+    window: str, scope: str, sums: WindowSums, at: Ints, numbers: Ints, songs: SongIndex, shown: Which
 ) -> Iterator[tuple[str, TopK]]:
     for kind in KINDS:
-        yield chart_key(kind, window, scope), top_k(kind, sums, at, numbers, songs.names, genres.removed)
+        yield chart_key(kind, window, scope), top_k(kind, sums, at, numbers, songs.names, shown)
 
 
-def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str], removed: set[int]) -> TopK:
+def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str], shown: Which) -> TopK:
     """The CHART_SIZE greatest values above 0, ties by song id.
 
-    `at` are places in `sums`, and `songs` the number of the song at each of them, by which `names` has its id.
+    `at` are places in `sums`, and `songs` the number of the song at each of them, by which `names` has its id and
+    `shown` whether it may be in a list.
     """
     values = sums.scores[at] if kind == "trending" else sums.counts[at, LISTENS]
-    shown = values > 0
-    if removed:
-        shown &= ~np.isin(songs, list(removed))
-    which = np.flatnonzero(shown)
+    which = np.flatnonzero((values > 0) & shown[songs])
     if len(which) > CHART_SIZE:
         least = np.partition(values[which], -CHART_SIZE)[-CHART_SIZE]
         which = which[values[which] >= least]

@@ -124,7 +124,7 @@ def _check_top(key: str, top: TopK) -> None:
     if len(set(top.song)) != len(top.song):
         raise broken(f"{key}: a song is there twice")
     for name, column in (("listens", top.listens), ("likes", top.likes), ("value", top.value)):
-        for number in column:
+        for number in (min(column), max(column)) if column else ():
             check_number(f"{key} {name}", number, -MAX_NUMBER if name == "likes" else 0, MAX_NUMBER)
 
 

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable
+from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable, add_rows
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
-from songline.processors.trending.sorted_columns import KeyIndex
+from songline.processors.trending.sorted_columns import Column, KeyIndex
 from songline.processors.trending.spans import SPANS, Span, Unit
-from songline.schemas.policy import ChartPolicy, Weights
+from songline.schemas.policy import ChartPolicy
 
+SMALL = 2_000
+"""A table of fewer rows is added to the windows with others: a call costs as much as some thousand rows."""
 TOGETHER = 20_000
-"""Rows of tables that are added to a window at once."""
+"""Rows of small tables that are added at once."""
 
 SHOWN_KINDS = 2
 """Charts show listens and likes; what was taken back is in the score."""
@@ -20,16 +22,14 @@ SHOWN_KINDS = 2
 class WindowSums:
     """Counts of listens and likes and the trending score, by a number that grows from 0: 16 bytes a number."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
+    def __init__(self) -> None:
         self.counts = np.zeros((0, SHOWN_KINDS), np.int32)
         self.scores = np.zeros(0, np.int64)
 
-    def add(self, at: Ints, more: Ints, weights: Ints) -> None:
-        """Add `more` (number, kind), each with the weight of its bucket; numbers may repeat."""
-        np.add.at(self.counts, at, more[:, :SHOWN_KINDS].astype(np.int32))
-        listen, like = self._weights.listen, self._weights.like
-        np.add.at(self.scores, at, weights * (listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])))
+    def add(self, at: Ints, shown: Column, scores: Ints) -> None:
+        """Add counts of the shown kinds (number, kind) and scores; numbers may repeat."""
+        add_rows(self.counts, at, shown)
+        np.add.at(self.scores, at, scores)
 
     def make_room(self, size: int) -> None:
         """Have room for the numbers below `size`."""
@@ -53,14 +53,22 @@ class SlidingWindow:
 
     def __init__(self, name: str, span: Span, policy: ChartPolicy) -> None:
         self.span = span
-        self.rows = WindowSums(policy.weights)
-        self.songs = WindowSums(policy.weights)
+        self.rows = WindowSums()
+        self.songs = WindowSums()
         self.newest: int | None = None
         self.world_changed = True
         self.all_changed = True
-        self.changed_regions: set[int] = set()
-        self.changed_songs: set[int] = set()
+        self._regions = np.zeros(1 << REGION_BITS, np.bool_)
+        self._songs = np.zeros(0, np.bool_)
         self._weights = np.array(policy.bucket_weights(name, span.buckets), np.int64)
+
+    @property
+    def changed_regions(self) -> list[int]:
+        return np.flatnonzero(self._regions).tolist()
+
+    @property
+    def changed_songs(self) -> list[int]:
+        return np.flatnonzero(self._songs).tolist()
 
     def place(self, newest: int) -> None:
         """Move to end at the bucket `newest`, and be empty: what is inside has to be added again."""
@@ -73,24 +81,29 @@ class SlidingWindow:
         """Whether the bucket is inside."""
         return self.newest is not None and 0 <= self.newest - bucket < self.span.buckets
 
-    def add(self, buckets: Ints, rows: Ints, songs: Ints, regions: Ints, more: Ints) -> None:
-        """Add counts of buckets, of which those count that it covers."""
+    def add(self, buckets: Ints, rows: Ints, songs: Ints, regions: Column, shown: Column, points: Ints) -> None:
+        """Add counts of buckets, of which those count that it covers. `points` are what they would add to a score if
+        their buckets were new."""
         assert self.newest is not None
         ages = self.newest - buckets
         inside = (ages >= 0) & (ages < self.span.buckets)
         if not inside.all():
-            ages, rows, songs, regions, more = (one[inside] for one in (ages, rows, songs, regions, more))
+            ages, rows, songs, regions, shown, points = (
+                one[inside] for one in (ages, rows, songs, regions, shown, points)
+            )
         if not len(rows):
             return
-        weights = self._weights[ages]
+        scores = self._weights[ages] * points
         self.rows.make_room(int(rows.max()) + 1)
         self.songs.make_room(int(songs.max()) + 1)
-        self.rows.add(rows, more, weights)
-        self.songs.add(songs, more, weights)
+        self.rows.add(rows, shown, scores)
+        self.songs.add(songs, shown, scores)
         self.world_changed = True
         if not self.all_changed:
-            self.changed_regions.update(np.unique(regions).tolist())
-            self.changed_songs.update(np.unique(songs).tolist())
+            self._regions[regions] = True
+            if len(self._songs) < len(self.songs.scores):
+                self._songs = np.append(self._songs, np.zeros(len(self.songs.scores) - len(self._songs), np.bool_))
+            self._songs[songs] = True
 
     def change_all(self) -> None:
         """Every list may differ."""
@@ -98,8 +111,13 @@ class SlidingWindow:
 
     def clear_changes(self) -> None:
         self.all_changed = False
-        self.changed_regions.clear()
-        self.changed_songs.clear()
+        self._regions[:] = False
+        self._songs[:] = False
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a region or a song may have changed."""
+        return self.all_changed or bool(self._regions.any())
 
 
 class ShardWindows:
@@ -107,6 +125,7 @@ class ShardWindows:
 
     def __init__(self, policy: ChartPolicy) -> None:
         self._windows = {name: SlidingWindow(name, span, policy) for name, span in SPANS.items()}
+        self._weights = policy.weights
         self._rows = KeyIndex()
         self._row_song = np.zeros(0, np.int32)
         self._row_region = np.zeros(0, np.int16)
@@ -114,7 +133,7 @@ class ShardWindows:
     def add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
         """Add counts of a bucket to the windows of its unit."""
         if self._covers(unit, bucket):
-            self._add(unit, [bucket], [pairs], [more])
+            self._add(unit, bucket, pairs, more)
 
     def slide(self, unit: Unit, newest: int, tables: Iterable[tuple[int, CountTable]]) -> None:
         """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit."""
@@ -131,26 +150,30 @@ class ShardWindows:
         self._fill(unit, tables)
 
     def _fill(self, unit: Unit, tables: Iterable[tuple[int, CountTable]]) -> None:
-        # Small tables are added together: a call costs as much as some thousand rows.
-        buckets: list[int] = []
-        pairs: list[Ints] = []
-        more: list[Ints] = []
+        small: list[tuple[int, Ints, Ints]] = []
         size = 0
         for bucket, table in tables:
             if not self._covers(unit, bucket):
                 continue
-            buckets.append(bucket)
-            pairs.append(table.keys)
-            more.append(table.counts)
-            size += len(table)
+            pairs, counts = table.by_key()
+            if len(pairs) >= SMALL:
+                self._add(unit, bucket, pairs, counts)
+                continue
+            small.append((bucket, pairs, counts))
+            size += len(pairs)
             if size >= TOGETHER:
-                self._add(unit, buckets, pairs, more)
-                buckets, pairs, more, size = [], [], [], 0
-        if buckets:
-            self._add(unit, buckets, pairs, more)
+                self._add_together(unit, small)
+                small, size = [], 0
+        if small:
+            self._add_together(unit, small)
+
+    def show(self, song: int) -> bool:
+        """Whether a window counts a listen or a like of the song. No list has a song without one."""
+        sums = [window.songs.counts for window in self._windows.values()]
+        return any(song < len(counts) and counts[song].any() for counts in sums)
 
     def change_all(self) -> None:
-        """Every list may differ: what is known of a song has changed."""
+        """Every list may differ: a song has moved into other genres, or is removed, or not any more."""
         for window in self._windows.values():
             window.change_all()
 
@@ -165,7 +188,7 @@ class ShardWindows:
         """Name and window of those of which a region or song has changed since they were last taken here; `whole`: of
         all of them."""
         for name, window in self._windows.items():
-            if whole or window.all_changed or window.changed_songs:
+            if whole or window.has_changes:
                 yield name, window
                 window.clear_changes()
 
@@ -187,27 +210,37 @@ class ShardWindows:
         would be for nothing."""
         return any(one.span.unit == unit and one.covers(bucket) for one in self._windows.values())
 
-    def _add(self, unit: Unit, buckets: Sequence[int], pairs: Sequence[Ints], more: Sequence[Ints]) -> None:
-        """Add counts, by bucket, to the windows of their unit. The pairs of one bucket are distinct."""
-        if len(buckets) == 1:
-            rows, counts = self._rows_of(pairs[0]), more[0]
-        else:
-            distinct, place = np.unique(np.concatenate(pairs), return_inverse=True)
-            rows, counts = self._rows_of(distinct)[place], np.concatenate(more)
+    def _add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
+        """Add counts of a bucket to the windows of its unit. The pairs are distinct."""
+        self._add_to_rows(unit, np.full(len(pairs), bucket, np.int64), self._rows_of(pairs), more)
+
+    def _add_together(self, unit: Unit, tables: Sequence[tuple[int, Ints, Ints]]) -> None:
+        """Add counts of several buckets, each with pairs that are distinct, to the windows of their unit."""
+        buckets, pairs, more = zip(*tables, strict=True)
+        distinct, place = np.unique(np.concatenate(pairs), return_inverse=True)
         of_rows = np.repeat(np.array(buckets, np.int64), [len(one) for one in pairs])
-        songs, regions = self.songs_of(rows), self._row_region[rows].astype(np.int64)
+        self._add_to_rows(unit, of_rows, self._rows_of(distinct)[place], np.concatenate(more))
+
+    def _add_to_rows(self, unit: Unit, buckets: Ints, rows: Ints, more: Ints) -> None:
+        songs, regions = self.songs_of(rows), self._row_region[rows]
+        shown = more[:, :SHOWN_KINDS].astype(np.int32)
+        listen, like = self._weights.listen, self._weights.like
+        points = listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])
         for window in self._windows.values():
             if window.span.unit == unit:
-                window.add(of_rows, rows, songs, regions, counts)
+                window.add(buckets, rows, songs, regions, shown, points)
 
     def _rows_of(self, pairs: Ints) -> Ints:
+        known = len(self._rows)
         rows = self._rows.of(pairs)
-        if len(self._rows) > len(self._row_song):
-            room = max(len(self._rows) - len(self._row_song), len(self._row_song) // 8)
-            self._row_song = np.concatenate([self._row_song, np.zeros(room, np.int32)])
-            self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int16)])
-        self._row_song[rows] = pairs >> REGION_BITS
-        self._row_region[rows] = pairs & (1 << REGION_BITS) - 1
+        if len(self._rows) > known:
+            if len(self._rows) > len(self._row_song):
+                room = max(len(self._rows) - len(self._row_song), len(self._row_song) // 8)
+                self._row_song = np.concatenate([self._row_song, np.zeros(room, np.int32)])
+                self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int16)])
+            new = rows >= known
+            self._row_song[rows[new]] = pairs[new] >> REGION_BITS
+            self._row_region[rows[new]] = pairs[new] & (1 << REGION_BITS) - 1
         return rows
 
 

@@ -3,10 +3,11 @@
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending.cells.wire import ROWS, CountRows
+from songline.processors.trending.cells.wire import ROWS, CountRows, SongFact, no_rows
 from songline.processors.trending.count_table import KINDS, LISTENS
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
 from songline.processors.trending.shards import counts as counting
@@ -14,12 +15,17 @@ from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_genres import SongGenres
+from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.top_k import top_k
-from songline.processors.trending.shards.windows import WindowSums
+from songline.processors.trending.shards.windows import ShardWindows, WindowSums
 from songline.processors.trending.shards.wire import SongLabel, TopK
+from songline.processors.trending.song_index import REGION_BITS
+from songline.processors.trending.spans import MINUTE_MS
 from songline.processors.trending.watermark import SourceWatermarks
 from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
-from songline.schemas.policy import SCALE_BITS, V1
+from songline.schemas.ownership import Claim
+from songline.schemas.policy import SCALE_BITS
+from tests.support.trending import KEY
 
 small = st.integers(0, 3)
 reports = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 4), small), max_size=12)
@@ -146,15 +152,18 @@ def test_a_table_leaves_few_records_of_changes() -> None:
     st.lists(st.tuples(small, st.integers(0, 2**40)), min_size=1, max_size=2 * CHART_SIZE), st.sets(st.integers(0, 9))
 )
 def test_the_top_list_is_that_of_sorting(values: list[tuple[int, int]], removed: set[int]) -> None:
-    sums = WindowSums(V1.weights)
+    sums = WindowSums()
     sums.make_room(len(values))
     for song, (listens, score) in enumerate(values):
         sums.counts[song, LISTENS] = listens
         sums.scores[song] = score
     names = [f"song-{song * 7 % len(values)}-{song}" for song in range(len(values))]
     songs = np.arange(len(values))
+    genres = SongGenres()
+    for song in removed:
+        genres.place(song, (), removed=True)
     for kind, which in (("top", 0), ("trending", 1)):
-        found = top_k("top" if kind == "top" else "trending", sums, songs, songs, names, removed)
+        found = top_k("top" if kind == "top" else "trending", sums, songs, songs, names, genres.shown(len(songs)))
         shown = [
             (-value[which], names[song]) for song, value in enumerate(values) if value[which] and song not in removed
         ]
@@ -215,3 +224,16 @@ def test_positions_and_watermarks_never_fall(steps: list[tuple[int, int, int | N
         assert watermarks.positions[source] == max(position, before.positions.get(source, -1))
         known = [ms for ms in (before.watermarks_ms.get(source), watermark_ms) if ms is not None]
         assert watermarks.watermarks_ms[source] == max(known, default=None)
+
+
+@pytest.mark.parametrize(("song_id", "made"), [("new", 0), ("heard", 1)])
+def test_only_facts_of_a_song_that_a_window_counts_make_lists_anew(song_id: str, made: int) -> None:
+    shard = Shard(0, "owner", KEY)
+    shard.advance(5 * MINUTE_MS)
+    shard.count(0, rows((shard.songs["heard"] << REGION_BITS, 5, 1)), no_rows(), [])
+    shard.report(whole=True)
+    claim = Claim(second=1, position=1)
+    fact = SongFact(song_id, 1, 1, removed=False, genre="jazz", user_id="0" * 32, claim=claim, is_keyed=True)
+    with patch.object(ShardWindows, "change_all") as change_all:
+        shard.count(0, no_rows(), no_rows(), [fact])
+    assert change_all.call_count == made
