@@ -62,7 +62,7 @@ class MergeWorker:
         self._begun_at: dict[int, int] = {}
         self._applied = -1
         self.news = asyncio.Event()
-        """Set when a report was applied."""
+        """Set when all reports are applied that there are."""
 
     async def consume(self, stream: Any) -> None:
         """Apply the batches of a stream, for as long as it lasts."""
@@ -77,7 +77,8 @@ class MergeWorker:
                 # Its offset is acknowledged once whole reports follow it; its bodies may be megabytes until then.
                 event.message.value = None
                 self._messages.append(event.message)
-                self.news.set()
+                if self._is_at_end():
+                    self.news.set()
 
     async def _fold(self, merge: Merge, batch: Batch) -> None:
         tp = TP(TRENDING_TOPS, 0)
@@ -146,10 +147,13 @@ class MergeWorker:
         """Write what is due, once every report is applied: an owner that has just started reads old reports."""
         if await self._parking.park(TRENDING_TOPS, 0):
             self._acknowledge()
-        fetched = self._app.consumer.fetch_position(TP(TRENDING_TOPS, 0))
-        if self._merge is not None and self._merge.ready and fetched is not None and self._applied + 1 >= fetched.end:
+        if self._merge is not None and self._merge.ready and self._is_at_end():
             await self._writer.write(self._merge)
             await self._write_snapshots(self._hours)
+
+    def _is_at_end(self) -> bool:
+        fetched = self._app.consumer.fetch_position(TP(TRENDING_TOPS, 0))
+        return fetched is not None and self._applied + 1 >= fetched.end
 
     async def _write_snapshots(self, hours: HourMerges) -> None:
         """Write snapshots of an hour that all shards have reported."""

@@ -70,7 +70,8 @@ class ShardWorker:
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._busy = asyncio.Lock()
         self.news = asyncio.Event()
-        """Set when something was applied that is not reported."""
+        """Set when a partition is read to its end and something was applied that is not reported: a report in between
+        would have a part of a flush, and the rest would wait for the next one."""
 
     @property
     def shards(self) -> Mapping[int, Shard]:
@@ -93,7 +94,8 @@ class ShardWorker:
                     # Its offset is acknowledged by a save; its bodies may be megabytes until then.
                     message.value = None
                     self._messages[message.partition].append(message)
-                    self.news.set()
+                    if self._is_at_end(message.partition):
+                        self.news.set()
 
     async def _fold(self, shard: Shard, batch: Batch) -> None:
         tp = TP(TRENDING_PARTIALS, shard.number)
@@ -108,6 +110,11 @@ class ShardWorker:
 
         end = None if fetched is None else fetched.end
         await self._guard.fold(shard.number, batch, self._owner, end, partial(self._apply, shard), complete)
+
+    def _is_at_end(self, number: int) -> bool:
+        """Whether the partition is applied to the end that was seen last."""
+        fetched = self._app.consumer.fetch_position(TP(TRENDING_PARTIALS, number))
+        return fetched is None or self._applied[number][0] + 1 >= fetched.end
 
     def _apply(self, shard: Shard, batch: Batch) -> None:
         if self._shards.get(shard.number) is not shard:

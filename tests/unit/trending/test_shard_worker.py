@@ -11,6 +11,7 @@ from faust.types import TP
 
 from songline.processors.trending.cells.wire import Partial, no_rows, pack
 from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.batched_app import FetchPosition
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.shards.hour_alignment import HOLD_MS
 from songline.processors.trending.shards.report_turns import ReportTurns
@@ -64,10 +65,11 @@ class Stage:
     def __init__(self) -> None:
         self.now_ms = FIRST_MS - HOUR_MS // 2
         self.parking, self.noting = Gate(), Gate()
+        self.fetched: FetchPosition | None = None
         self.acknowledged: list[int] = []
         self.read_again: list[dict[Any, int]] = []
         consumer = SimpleNamespace(
-            fetch_position=lambda _: None,
+            fetch_position=lambda _: self.fetched,
             ack=lambda message: self.acknowledged.append(message.offset),
             earliest_offsets=self._earliest,
             seek_wait=self._seek,
@@ -170,3 +172,13 @@ async def test_a_clock_that_is_set_back_makes_nothing_wait_longer() -> None:
     await stage.worker.report()
     await stage.worker.save()
     assert stage.acknowledged == [0, 1]
+
+
+async def test_a_report_waits_for_all_of_a_flush() -> None:
+    stage = Stage()
+    await stage.worker.assigned({0: 0}, "me")
+    stage.fetched = FetchPosition(end=2, polled_ms=0)
+    await stage.consume(0, 0)
+    assert not stage.worker.news.is_set()
+    await stage.consume(1, 0)
+    assert stage.worker.news.is_set()
