@@ -4,21 +4,29 @@ The SDK reads each frame, and so each event, under `asyncio.wait_for`, decodes a
 remembers its delivery-tag for ever. Here the frames that are in memory are cut apart, and the messages in them stay as
 they are, in a `ReceivedEvent`: its position, time and body are read, and all else is decoded by the SDK when it is
 asked for. Connections, links, credit, errors, and what is no event stay the SDK's.
+
+Where nothing has arrived the SDK waits for a frame under a timer, and sleeps twice as well, for each partition by
+itself. Here a round without a frame ends at once, and all sleep until the same moment.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial, wraps
 from importlib.metadata import version
+from math import floor
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from azure.eventhub import EventData
 from azure.eventhub._pyamqp._decode import decode_payload
+from azure.eventhub._pyamqp.aio._client_async import ReceiveClientAsync
 from azure.eventhub._pyamqp.aio._connection_async import Connection
 from azure.eventhub._pyamqp.aio._receiver_async import ReceiverLink
 from azure.eventhub.aio._consumer_async import EventHubConsumer
+from azure.eventhub.aio._transport import _pyamqp_transport_async as receiving
 from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
 
 from songline.cloud.eventhub_messages import read_event, read_transfer
@@ -29,9 +37,13 @@ KNOWN_VERSION = "5.15.1"
 _MORE_BYTES = 32 * 1024
 """So many bytes that have arrived meanwhile are taken in the same round."""
 
+LISTEN_S = 1.0
+"""A connection on which nothing arrives is left to the SDK so often, which sees to its time-outs then."""
+
 _ReadFrame: TypeAlias = Callable[..., Coroutine[Any, Any, bool]]
 _IncomingTransfer: TypeAlias = Callable[[Any, list[Any]], Awaitable[None]]
 _NextMessage: TypeAlias = Callable[[Any], EventData]
+_Round: TypeAlias = Callable[..., Coroutine[Any, Any, bool]]
 
 
 class ReceivedEvent(EventData):
@@ -78,7 +90,47 @@ def install() -> bool:
     connection._read_frame = _taking_what_arrived(connection._read_frame)
     link._incoming_transfer = _taking_messages(link._incoming_transfer)
     consumer._next_message_in_buffer = _giving_messages(consumer._next_message_in_buffer)
+    client: Any = ReceiveClientAsync
+    client._client_run_async = _ending_at_once(client._client_run_async)
+    # The two tasks of a consumer sleep for as long between their rounds, by the name that this module has.
+    sleeping: Any = receiving
+    sleeping.asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": _sleep_together})
     return True
+
+
+def pause_together_s(now_s: float, delay_s: float) -> float:
+    """Until the next multiple of `delay_s` that is at least half of it away: all who sleep as long wake together."""
+    return (floor(now_s / delay_s + 0.5) + 1) * delay_s - now_s
+
+
+async def _sleep_together(delay_s: float) -> None:
+    await asyncio.sleep(pause_together_s(asyncio.get_running_loop().time(), delay_s))
+
+
+def _ending_at_once(run: _Round, steady: Callable[[], float] = time.monotonic) -> _Round:
+    """A round of a receiver, after which the SDK sleeps: it ends at once where nothing has arrived."""
+    listened_s: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    @wraps(run)
+    async def run_once(client: Any, **options: Any) -> bool:
+        now_s = steady()
+        if not _has_work(client) and now_s - listened_s.get(client, -LISTEN_S) < LISTEN_S:
+            return True
+        listened_s[client] = now_s
+        return await run(client, **options)
+
+    return run_once
+
+
+def _has_work(client: Any) -> bool:
+    """Whether a receiver has something to read or to say, or is none of a consumer's, or not as it usually is."""
+    link, transport = client._link, client._connection._transport
+    reader, begun = getattr(transport, "reader", None), getattr(transport, "_read_buffer", None)
+    if reader is None or begun is None or _consumer_of(link) is None or link.current_link_credit <= 0:
+        return True
+    if reader.at_eof() or reader.exception() is not None or not client._connection._can_read():
+        return True
+    return bool(reader._buffer) or begun.tell() < begun.getbuffer().nbytes
 
 
 def _taking_what_arrived(read_frame: _ReadFrame) -> _ReadFrame:

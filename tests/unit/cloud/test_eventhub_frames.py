@@ -10,6 +10,8 @@ import pytest
 from azure.eventhub import EventData
 from azure.eventhub._pyamqp._decode import decode_payload
 from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
+from hypothesis import given
+from hypothesis import strategies as st
 
 from localcloud.amqp.types import Char, Symbol, Uint
 from songline.cloud import eventhub_frames
@@ -243,3 +245,62 @@ def test_an_event_in_an_unusual_form_is_the_sdks() -> None:
 def test_the_installed_sdk_is_the_one_that_is_known() -> None:
     assert eventhub_frames.install()
     assert eventhub_frames.install()
+
+
+@given(st.floats(0, 1e6), st.sampled_from([0.05, 0.25, 1.0]))
+def test_all_who_sleep_as_long_wake_together(now_s: float, delay_s: float) -> None:
+    pause_s = eventhub_frames.pause_together_s(now_s, delay_s)
+    assert 0.49 * delay_s < pause_s < 1.51 * delay_s
+    assert abs((now_s + pause_s) / delay_s - round((now_s + pause_s) / delay_s)) < 1e-3
+
+
+async def test_a_round_without_a_frame_ends_at_once_and_the_sdk_listens_now_and_then() -> None:
+    connection, listened, now_s = _Connection(), [], 100.0
+    client: Any = connection.client
+    client._connection, client._link = connection, connection.link
+
+    async def listen(client: Any) -> bool:
+        listened.append(client)
+        return True
+
+    run = eventhub_frames._ending_at_once(listen, lambda: now_s)
+
+    async def rounds() -> int:
+        before = len(listened)
+        for _ in range(3):
+            assert await run(client)
+        return len(listened) - before
+
+    assert await rounds() == 1, "only the first one listens"
+    now_s += eventhub_frames.LISTEN_S
+    assert await rounds() == 1, "so long after it once more"
+    connection.link.current_link_credit = 0
+    assert await rounds() == 3, "more credit is to be given"
+    connection.link.current_link_credit = 1_000
+    assert await rounds() == 0
+    connection.arrive(transfers(0, 1)[0][:5])
+    assert await rounds() == 3, "a part of a frame has arrived"
+    connection._transport.reader = asyncio.StreamReader()
+    assert await rounds() == 0
+    connection._transport.reader.feed_eof()
+    assert await rounds() == 3, "the hub has closed the connection"
+    connection._transport.reader = asyncio.StreamReader()
+    connection._transport.reader.set_exception(ConnectionResetError())
+    assert await rounds() == 3, "the connection is broken"
+    connection._transport = SimpleNamespace(ws=None)
+    assert await rounds() == 3, "a WebSocket is the SDK's"
+
+
+async def test_a_round_of_a_management_link_is_the_sdks() -> None:
+    connection, listened = _Connection(), []
+    connection.link._on_transfer = None
+    client: Any = _Client(None)
+    client._connection, client._link = connection, connection.link
+
+    async def listen(client: Any) -> bool:
+        listened.append(client)
+        return False
+
+    run = eventhub_frames._ending_at_once(listen)
+    assert [await run(client) for _ in range(3)] == [False] * 3
+    assert len(listened) == 3
