@@ -45,7 +45,7 @@ from songline.processors.trending.faust.settings import faust_settings
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.merge.chart_writer import IN_FLIGHT, ChartWriter
 from songline.processors.trending.merge.worker import MergeWorker
-from songline.processors.trending.merge.write_rate import WriteRate
+from songline.processors.trending.merge.write_rate import RoundRate, WriteRate
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.plays.writer import PlaysWriter
 from songline.processors.trending.progress_observer import ProgressObserver
@@ -75,6 +75,11 @@ FAR_BEHIND_S = 2.0
 soon out of date."""
 FAR_BEHIND_WRITES = 16
 """Charts that are written at once then, at most: all global ones, and as many others."""
+
+LEAST_CHARTS, CHARTS_ROUND_S = 10, 30.0
+"""Charts of regions and genres that are written a second at least, and the time in which all are that wait."""
+LEAST_DAYS, DAYS_ROUND_S = 5, 120.0
+"""The same of songs' days."""
 
 SEAL_S = 5.0
 """The pause between two looks for hours to seal."""
@@ -179,17 +184,19 @@ def build_app(
     chart_rate, snapshot_rate = (
         WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))
     )
+    scoped_rate = RoundRate(config.chart_writes, LEAST_CHARTS, CHARTS_ROUND_S, monotonic)
+    day_rate = RoundRate(config.day_writes, LEAST_DAYS, DAYS_ROUND_S, monotonic)
     behind_rate = WriteRate(min(FAR_BEHIND_WRITES, config.chart_writes), monotonic)
 
     def chart_writes() -> int:
         return behind_rate() if cells.far_behind() else chart_rate()
 
-    chart_writer = ChartWriter(services.charts, chart_writes, snapshot_rate)
+    chart_writer = ChartWriter(services.charts, chart_writes, snapshot_rate, scoped_rate.of)
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy, version)
 
     def day_writes() -> int:
-        share = FAR_BEHIND_SHARE if cells.far_behind() else 1
-        return max(1, round(config.day_writes * DAYS_S * share))
+        waiting = sum(len(shard.days.backlog) for shard in ranking.shards.values())
+        return max(1, round(day_rate.of(waiting) * (FAR_BEHIND_SHARE if cells.far_behind() else 1)))
 
     clocks = (wall_clock_ms, monotonic)
     plays = PlaysWriter(services.plays, lambda: ranking.shards, shards, day_writes, noted.read_all, *clocks)

@@ -56,7 +56,8 @@ UNKNOWN = Freshness(as_of=moment_at(0), complete_through=None, position={})
 
 
 class ChartWriter:
-    """Writes the charts of a merge, `writes()` a call at most. The first chart of an hour is kept as its snapshot until
+    """Writes the charts of a merge, `writes()` a call at most; of the charts of regions and genres that wait, no more
+    than `scoped_writes` returns for their number. The first chart of an hour is kept as its snapshot until
     `snapshots` replaces it by that of the hour's first moment, `snapshot_writes()` a call at most.
 
     `last_error` is the error of the last write, None once one is done. `refused` has the error of each chart that
@@ -68,9 +69,11 @@ class ChartWriter:
         container: ContainerProxy,
         writes: Callable[[], int],
         snapshot_writes: Callable[[], int] | None = None,
+        scoped_writes: Callable[[int], int] = lambda waiting: waiting,
     ) -> None:
         self._container = container
         self._writes = writes
+        self._scoped_writes = scoped_writes
         self.snapshots = SnapshotWriter(container, snapshot_writes or writes)
         self._previous: dict[str, PreviousRanks] = {}
         self._snapshots: dict[str, str] = {}
@@ -117,6 +120,7 @@ class ChartWriter:
             return sorted(self._due, key=lambda key: (self._due[key].call, not _is_global(key), key))[:1]
         due = sorted(self._due, key=lambda key: (self._due[key].call, key))
         of_world, others = [key for key in due if _is_global(key)], [key for key in due if not _is_global(key)]
+        others = others[: self._scoped_writes(len(others))]
         chosen = of_world[: writes - min(len(others), writes // 2)]
         return chosen + others[: writes - len(chosen)]
 

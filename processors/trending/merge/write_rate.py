@@ -1,4 +1,4 @@
-"""How many documents may be written at a moment, by how many may be a second."""
+"""How many documents may be written at a moment, by how many may be a second, and by how many wait."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,26 @@ class WriteRate:
         self._called_s = steady() - 1.0
 
     def __call__(self) -> int:
+        return self._allowed(self._per_s)
+
+    def _allowed(self, per_s: float) -> int:
         now_s = self._steady()
-        allowed = max(1, round(self._per_s * min(1.0, now_s - self._called_s)))
+        allowed = max(1, round(per_s * min(1.0, now_s - self._called_s)))
         self._called_s = now_s
         return allowed
+
+
+class RoundRate(WriteRate):
+    """Of documents that wait, as many may be written as bring all of them in `round_s`: `least` a second or more.
+
+    While events come nearly every document waits again as soon as it is written. Without a round each would be written
+    as often as the rate allows, mostly for the next one to replace it.
+    """
+
+    def __init__(self, per_s: int, least: int, round_s: float, steady: Callable[[], float]) -> None:
+        super().__init__(per_s, steady)
+        self._least = least
+        self._round_s = round_s
+
+    def of(self, waiting: int) -> int:
+        return self._allowed(min(self._per_s, max(self._least, waiting / self._round_s)))

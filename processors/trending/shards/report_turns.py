@@ -70,6 +70,7 @@ class ReportTurns:
         if turn.scoped:
             last.scoped_ms, last.scoped_applied = now_ms, applied
         if turn.scoped and not turn.whole:
-            # Lists that come faster than half of the charts are written would only replace each other.
-            pause_ms = 1_000 * lists / (2 * self._writes)
+            # Half of the writes at least are for these charts: a half of the lists or more is written until the next
+            # ones come. If they came faster, most of them would only replace each other.
+            pause_ms = 1_000 * lists / self._writes
             last.scoped_pause_ms = min(max(SCOPED_MS, pause_ms), LONGEST_SCOPED_MS)

@@ -150,6 +150,22 @@ async def test_no_chart_waits_for_ever(container: ContainerProxy, writes: int) -
         await container.read_item(CURRENT, chart_key("top", "1h", region))
 
 
+async def test_charts_of_regions_that_wait_are_written_in_a_round(container: ContainerProxy) -> None:
+    waited: list[int] = []
+
+    def scoped_writes(waiting: int) -> int:
+        waited.append(waiting)
+        return 1
+
+    sink, merge = ChartWriter(container, writes=lambda: 10, scoped_writes=scoped_writes), Merge(1)
+    say(merge, TWO, ["song-a"], scopes=(GLOBAL, "region:DE", "region:FR", "region:SE"))
+    for _ in range(4):
+        await sink.write(merge)
+    assert waited == [3, 2, 1, 0]
+    for region in ("region:DE", "region:FR", "region:SE"):
+        await container.read_item(CURRENT, chart_key("top", "1h", region))
+
+
 async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(shared_localcloud: LocalCloud) -> None:
     async with cosmos.client(shared_localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, ())

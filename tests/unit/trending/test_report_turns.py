@@ -39,10 +39,10 @@ def test_regions_and_genres_come_after_a_pause_though_nothing_more_is_applied() 
 
 
 def test_lists_that_can_not_be_written_as_fast_come_less_often() -> None:
-    turns = Turns(lists=300)
+    turns = Turns(lists=150)
     turns.take(0, 5)
     assert turns.take(SCOPED_MS, 6) == SCOPED
-    # 300 lists are written in ten seconds.
+    # 150 charts are written in five seconds at the soonest.
     assert turns.take(SCOPED_MS + 4_900, 7) == WORLD
     assert turns.take(SCOPED_MS + 5_000, 7) == SCOPED
 
