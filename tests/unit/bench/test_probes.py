@@ -1,7 +1,6 @@
 """Probes of freshness: what is late when the probing ends is waited for, and counts."""
 
 import asyncio
-from math import inf
 
 from bench.freshness_probes import ApiProbes, Prober, Sighting
 from bench.recovery import prober_is_fresh
@@ -32,7 +31,7 @@ async def test_what_is_late_at_the_end_counts() -> None:
     assert max(one.took_s for one in prober.sightings) >= 0.02
 
 
-async def test_what_is_never_seen_is_given_up_and_counts_as_never() -> None:
+async def test_what_is_never_seen_is_given_up_and_counts_as_long_as_it_was_asked_for() -> None:
     async def send(number: int) -> str:
         return ""
 
@@ -48,7 +47,8 @@ async def test_what_is_never_seen_is_given_up_and_counts_as_never() -> None:
     await asyncio.sleep(0)
     again.end()
     await probing
-    assert [one.took_s for one in again.sightings] == [inf]
+    (given_up,) = again.sightings
+    assert 60.0 > given_up.took_s > 0.05
 
 
 def test_a_worker_is_fresh_again_by_what_was_sent_after_its_end() -> None:
