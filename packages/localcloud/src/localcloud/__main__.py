@@ -134,7 +134,8 @@ logger = logging.getLogger("localcloud")
 )
 @click.option(
     "--local-auth/--no-local-auth",
-    default=True,
+    default=None,
+    show_default="on, with --like-azure off",
     help="Whether keys open anything, beside tokens of managed identities.",
 )
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
@@ -181,7 +182,7 @@ def main(
     tls: bool,
     like_azure: bool,
     throughput_units: int | None,
-    local_auth: bool,
+    local_auth: bool | None,
     throttle: bool,
     create_topics: bool,
     segment_bytes: int,
@@ -229,7 +230,7 @@ def main(
             tls=tls or like_azure,
             throughput_units=throughput_units or (AZURE_UNITS if like_azure else None),
             silence_s=AZURE_SILENCE_S if like_azure else None,
-            local_auth=local_auth and not like_azure,
+            local_auth=not like_azure if local_auth is None else local_auth,
             standard=like_azure,
         )
         identity = read_identity(identity_configs)

@@ -9,13 +9,15 @@ from azure.eventhub import EventData, EventHubProducerClient, TransportType
 from localcloud.testing import LocalCloudProcess
 
 
-def test_data_goes_on_with_tls_and_without(tmp_path: Path) -> None:
+def test_data_goes_on_with_tls_without_and_as_on_azure(tmp_path: Path) -> None:
     hubs = tmp_path / "hubs.json"
     entities = [{"Name": "orders", "PartitionCount": 1}]
     hubs.write_text(json.dumps({"UserConfig": {"NamespaceConfig": [{"Entities": entities}]}}))
     plain = LocalCloudProcess(tmp_path / "data", [f"--config={hubs}"])
     secure = LocalCloudProcess(tmp_path / "data", [f"--config={hubs}", "--tls"])
-    for cloud in (plain, secure):
+    # Keys come back where they are asked for.
+    limited = LocalCloudProcess(tmp_path / "data", [f"--config={hubs}", "--like-azure", "--local-auth"])
+    for cloud in (plain, secure, limited):
         cloud.start()
         try:
             options: dict[str, Any] = {
@@ -32,4 +34,4 @@ def test_data_goes_on_with_tls_and_without(tmp_path: Path) -> None:
                 last = hub.get_partition_properties("0")["last_enqueued_sequence_number"]
         finally:
             cloud.stop()
-    assert last == 1
+    assert last == 2
