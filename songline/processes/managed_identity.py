@@ -14,7 +14,7 @@ import msgspec
 
 from songline.deployment.access import EVERYTHING, PROCESSES, ProcessAccess
 from songline.processes.private_file import write_private
-from songline.schemas.channels import DATABASE, MUSIC_EVENTS
+from songline.schemas.channels import DATABASE, MUSIC_EVENTS, NOW_PLAYING
 
 ENDPOINT = "IDENTITY_ENDPOINT"
 HEADER = "IDENTITY_HEADER"
@@ -66,7 +66,7 @@ def act_as_declared(environ: Mapping[str, str]) -> None:
 def _identities() -> Iterator[dict[str, Any]]:
     roles = {name: list(_roles(access)) for name, access in PROCESSES.items()}
     roles["broadcast"].append("EventGrid Data Sender")
-    roles[SIMULATOR] = list(_roles(ProcessAccess(hubs={MUSIC_EVENTS: ("sender",)})))
+    roles[SIMULATOR] = list(_roles(ProcessAccess(hubs={MUSIC_EVENTS: ("sender",), NOW_PLAYING: ("sender",)})))
     roles[COMMANDS] = list(_OPERATOR_ROLES)
     for name, client_id in client_ids().items():
         yield {"Name": f"songline-{name}", "ClientId": client_id, "Roles": roles[name]}

@@ -34,7 +34,7 @@ from songline.processes.managed_identity import (
     client_ids,
     write_identities,
 )
-from songline.schemas.channels import DATABASE, HUBS, MUSIC_EVENTS, SONG_COMMANDS
+from songline.schemas.channels import DATABASE, HUBS, MUSIC_EVENTS, NOW_PLAYING, SONG_COMMANDS
 
 STORE = "Cosmos DB Built-in Data "
 KEYS = CloudKeys(sas="a-sas-key", cosmos="YS1jb3Ntb3Mta2V5", blob="YS1ibG9iLWtleQ==", control="a-control-key")
@@ -115,7 +115,8 @@ def test_identities_have_the_roles_that_bicep_assigns(tmp_path: Path) -> None:
         bus = {right for rights in access.queues.values() for right in rights}
         wanted = {{"sender": Right.SEND, "receiver": Right.LISTEN}[right] for right in bus}
         assert messaging_rights("Service Bus", roles, SONG_COMMANDS) == wanted
-    assert messaging_rights("Event Hubs", declared["songline-simulator"].roles, MUSIC_EVENTS) == {Right.SEND}
+    for hub in (MUSIC_EVENTS, NOW_PLAYING):
+        assert messaging_rights("Event Hubs", declared["songline-simulator"].roles, hub) == {Right.SEND}
 
 
 def test_the_header_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
