@@ -11,6 +11,7 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
+from songline.cloud.items_by_id import items_by_id
 from songline.projections.passed_over import PassedOver
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
@@ -18,7 +19,6 @@ from songline.schemas.errors import PoisonError
 T = TypeVar("T")
 
 _PAGE = 1_000
-_MANY = 100
 _passed_over = PassedOver(logging.getLogger(__name__))
 
 
@@ -77,19 +77,9 @@ class DocumentStore:
 
         They are read at no one moment. Also raises StoreUnavailableError for a document that breaks its contract.
         """
-        found: list[T] = []
-        for start in range(0, len(ids), _MANY):
-            some = ids[start : start + _MANY]
-            names = [f"@id{number}" for number in range(len(some))]
-            async with self._guarded():
-                pages = self._container.query_items(
-                    " ".join(("SELECT * FROM c WHERE c.id IN (", ", ".join(names), ")")),
-                    parameters=[{"name": name, "value": value} for name, value in zip(names, some, strict=True)],
-                    partition_key=partition_key,
-                )
-                items = [item async for item in pages]
-            found += [self._converted(item, kind_of(item["id"])) for item in items]
-        return found
+        async with self._guarded():
+            items = [item async for item in items_by_id(self._container, ids, partition_key)]
+        return [self._converted(item, kind_of(item["id"])) for item in items]
 
     def _converted(self, item: Mapping[str, Any], kind: type[T]) -> T:
         try:

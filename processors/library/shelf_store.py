@@ -13,6 +13,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
+from songline.cloud.items_by_id import items_by_id
 from songline.processors.library.forgetting import ForgettingFlush, plan_forgetting
 from songline.processors.library.node_cache import CachedShelf, NodeCache
 from songline.processors.library.tree import KB, FlushPlan, MissingNodes, TreeCapacity, TreeFlush, flush_sizes
@@ -173,13 +174,24 @@ class ShelfStore:
     async def _read_nodes(self, shelf: str, cached: CachedShelf, ids: Collection[str]) -> bool:
         """Read nodes into the cache; return whether all were there, as new as their parents. If not, the shelf leaves
         the cache: another worker was first, or the account answered with an older state."""
-        items = await asyncio.gather(*(self._read_item(shelf, node_id) for node_id in sorted(ids)))
-        nodes = [_converted(shelf, item, NodeDocument) for item in items if item is not None]
+        nodes = [_converted(shelf, item, NodeDocument) for item in await self._read_items(shelf, sorted(ids))]
         if len(nodes) < len(ids) or not all(_has_received(cached, node) for node in nodes):
             self._cache.drop(shelf)
             return False
         self._cache.add(shelf, nodes)
         return True
+
+    async def _read_items(self, shelf: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the items that exist."""
+        if len(ids) == 1:
+            item = await self._read_item(shelf, ids[0])
+            return [] if item is None else [item]
+        found = [item async for item in items_by_id(self._container, ids, shelf, self._count_page)]
+        self.counts.reads += len(found)
+        return found
+
+    def _count_page(self, headers: Mapping[str, str], _: object) -> None:
+        self.counts.charge += float(headers[_CHARGE])
 
     async def _read_item(self, shelf: str, node_id: str) -> dict[str, Any] | None:
         self.counts.reads += 1
