@@ -9,6 +9,7 @@ the next writer. One that is over MAX_NODE_BYTES is pushed down by further flush
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from zlib import crc32
 
 from msgspec import Struct, structs
 
@@ -39,8 +40,9 @@ _RUNS = 6
 
 
 class TreeCapacity(Struct, frozen=True):
-    """From how many bytes of runs a node is pushed down. The root's capacity grows with what a flush adds, from `root`
-    to `root_busy`: a larger root means larger pushes, and fewer of them."""
+    """From how many bytes of runs a node is pushed down, those of inner nodes and leaves in the mean. The root's
+    capacity grows with what a flush adds, from `root` to `root_busy`: a larger root means larger pushes, and fewer of
+    them."""
 
     root: int = 16 * KB
     root_busy: int = 64 * KB
@@ -228,7 +230,14 @@ class FlushPlan:
             return self._root_capacity
         if len(node.id) == KEY_DIGITS:
             return MAX_NODE_BYTES * KB  # Actions with one key are copies of each other: they can't be told apart.
-        return self._capacity.inner if node.pushed else self._capacity.leaf
+        capacity = self._capacity.inner if node.pushed else self._capacity.leaf
+        return round(capacity * _share(node.id))
+
+
+def _share(node_id: str) -> float:
+    """How much of the capacity a node takes, from 0.5 to 1.5 by its id. Hashes put as much into each node of a level,
+    so that nodes of the same size would all be full, and be pushed down, in the same seconds."""
+    return 0.5 + crc32(node_id.encode()) / 2**32
 
 
 def append_run(runs: tuple[str, ...], run: str) -> tuple[str, ...]:
