@@ -113,7 +113,7 @@ def _count(user_id: str, as_json: bool) -> None:
         click.echo(msgspec.json.encode(counts))
         return
     for place, kinds in counts.items():
-        click.echo(f"{place:<10} {_listed(kinds) or 'nothing'}")
+        click.echo(f"{place:<11} {_listed(kinds) or 'nothing'}")
 
 
 def _follow(erasure: Erasure, as_json: bool) -> None:
@@ -145,23 +145,23 @@ def _print(erasure: Erasure, as_json: bool, *, short: bool = False) -> None:
 def _lines(erasure: Erasure) -> Iterator[str]:
     yield f"erasure {erasure.id}, asked for by {visible(erasure.by)} at {_moment(erasure.requested_at)}"
     songs = "are removed" if erasure.songs == "remove" else "stay and become nobody's"
-    yield f"songs      {songs}"
+    yield f"songs       {songs}"
     if erasure.state == "waiting":
-        yield f"waiting    begins at {_moment(erasure.due_at)}; songline forget --undo {erasure.id}"
+        yield f"waiting     begins at {_moment(erasure.due_at)}; songline forget --undo {erasure.id}"
     for step in erasure.steps:
-        yield f"{step.name:<10} {_moment(step.done_at)}  {_listed(step.counts) or step.note or 'nothing'}"
+        yield f"{step.name:<11} {_moment(step.done_at)}  {_listed(step.counts) or step.note or 'nothing'}"
     if erasure.progress is not None:
         waits = f"waits: {erasure.progress.waits_for}" if erasure.progress.waits_for else "goes on"
-        yield f"{erasure.progress.name:<10} {_listed(erasure.progress.counts)} {waits}".rstrip()
+        yield f"{erasure.progress.name:<11} {_listed(erasure.progress.counts)} {waits}".rstrip()
     if erasure.undone_at is not None:
-        yield f"undone     {_moment(erasure.undone_at)}"
+        yield f"undone      {_moment(erasure.undone_at)}"
     if erasure.done_at is not None:
-        yield f"done       {_moment(erasure.done_at)}"
+        yield f"done        {_moment(erasure.done_at)}"
         if erasure.tail_until is not None:
             ended = "has ended" if not erasure.key else f"ends at the latest at {_moment(erasure.tail_until)}"
-            yield f"hub        what it has of them from before {ended}"
+            yield f"hub         what it has of them from before {ended}"
         if erasure.charts_until is not None:
-            yield f"charts     keyed hashes are gone at {_moment(erasure.charts_until)}"
+            yield f"charts      keyed hashes are gone at {_moment(erasure.charts_until)}"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -44,11 +44,13 @@ from songline.schemas.channels import (
     DATABASE,
     LIBRARY_SHELVES,
     MUSIC_EVENTS,
+    NOW_PLAYING,
     PARKED,
     PLAYER_TOKENS,
     PROJECTIONS,
     SONG_COMMANDS,
     SONGS,
+    UNDELIVERED_BLOBS,
 )
 from songline.schemas.commands import Command, IngestSong, Upload
 from songline.schemas.envelope import Event
@@ -56,12 +58,15 @@ from songline.schemas.envelope import encode as encode_event
 from songline.schemas.erasures import Erasure, SongsChoice
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUploaded
 from songline.schemas.library.shelf import shelf_key, shelf_of
+from songline.schemas.live import LiveEvent, PlaybackStarted
+from songline.schemas.live import encode as encode_live
 from songline.schemas.parked import parked_event
 from songline.schemas.progress import Watermark
 from tests.support import audio
 from tests.support.ingestion import App
 from tests.support.waiting import wait_for_async
 
+NOBODY = "nobody-here"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHELVES = 4
 
@@ -69,8 +74,9 @@ SHELVES = 4
 class ErasureSystem:
     """Two listeners' traces on a localcloud with Blob Storage, written by the product's own stores."""
 
-    def __init__(self, app: App, producer: EventHubProducerClient, folder: Path) -> None:
+    def __init__(self, app: App, producer: EventHubProducerClient, folder: Path, *, versions: bool = True) -> None:
         self.app, self.producer = app, producer
+        self._versions = ((1, ""), (2, "-v2")) if versions else ((1, ""),)
         self.database = app.cosmos.get_database_client(DATABASE)
         audio_store = AudioStore(app.blobs)
         self.runner = CommandRunner(
@@ -116,6 +122,7 @@ class ErasureSystem:
             self.parts.store,
             [*map(wrap, steps)],
             lambda: read_ends(self.producer),
+            self.parts.end,
             worker,
             self.now,
             every_s=0.1,
@@ -134,7 +141,7 @@ class ErasureSystem:
             await self.producer.send_batch(batch)
 
     async def apply(self) -> None:
-        """Apply what is new in the hub to two versions of libraries and of songs, as the workers do."""
+        """Apply what is new in the hub to all versions of libraries and of songs, as the workers do."""
         hub = await read_ends(self.producer)
         if all(self._applied.get(partition, -1) >= last for partition, (_, last) in hub.partitions.items()):
             return
@@ -142,7 +149,7 @@ class ErasureSystem:
             partition: [record for record in records if record.position > self._applied.get(partition, -1)]
             for partition, records in (await read_hub(self.app)).items()
         }
-        for version, suffix in ((1, ""), (2, "-v2")):
+        for version, suffix in self._versions:
             shelves = self.database.get_container_client(LIBRARY_SHELVES + suffix)
             songs = self.database.get_container_client(SONGS + suffix)
             store, catalog = ShelfStore(shelves, 1_000), SongStore(songs)
@@ -164,6 +171,13 @@ class ErasureSystem:
     async def ingest(self, user_id: str, ingestion_id: str, body: bytes) -> None:
         """Upload a file, as the ingestion worker does it."""
         await self.runner.carry_out(_ingest(user_id, ingestion_id, body, self.now()), [body])
+
+    async def leave_undelivered(self, user_id: str) -> None:
+        """Have a blob of Event Grid's dead letters with a song of theirs, and one of a listener who is nobody here."""
+        events = [encode_event(one) for user in (user_id, NOBODY) for one in events_of(user)[3:4]]
+        name = f"LOCALCLOUD/SHOP/2026/11/22/12/{user_id[::-1]}.json"
+        blobs = self.app.blobs.get_container_client(UNDELIVERED_BLOBS)
+        await blobs.upload_blob(name, b"[" + b",".join(events) + b"]", overwrite=True)
 
     async def leave_traces(self, user_id: str) -> None:
         """Have something of a listener in every place."""
@@ -190,6 +204,11 @@ class ErasureSystem:
         await AuditLog(self.database.get_container_client(AUDIT)).write(line)
         token = new_token(user_id, "phone", PLAYER_SCOPES, NOON, secrets.token_bytes).token
         await PlayerTokenStore(self.database.get_container_client(PLAYER_TOKENS)).add(token)
+        await self.leave_undelivered(user_id)
+        playback = PlaybackStarted(user_id=user_id, song_id="song-1")
+        playing = LiveEvent(id=f"live-{user_id[::-1]}", source="/apps", time=NOON, data=playback)
+        async with eventhubs.producer(read_eventhubs(self.app.environment), NOW_PLAYING) as live:
+            await live.send_batch([EventData(encode_live(playing))])
         attempts = self.database.get_container_client(ATTEMPTS)
         await attempts.upsert_item({"id": f"tests:{user_id[::-1]}", "error": f"KeyError: '{user_id}'"})
 
@@ -201,7 +220,7 @@ async def erasure_system(app: App, folder: Path, *, versions: bool = True) -> As
         await _add_versions(app)
     await cosmos.ensure(app.cosmos, DATABASE, CONTAINERS)
     async with eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer:
-        yield ErasureSystem(app, producer, folder)
+        yield ErasureSystem(app, producer, folder, versions=versions)
 
 
 async def _add_versions(app: App) -> None:

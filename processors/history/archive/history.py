@@ -91,16 +91,9 @@ class HubHistory:
         if self.tail is None or state is None:
             return
         for first, last in only_in_hub(placed, state):
-            begin = first
-            while begin <= last:
-                begin, before = last + 1, begin
-                async with aclosing(self.tail.read(partition, before, last)) as found:
-                    async for records in found:
-                        if isinstance(records, int):
-                            # Its retention went on meanwhile.
-                            begin = records
-                            break
-                        yield records
+            async with aclosing(self.tail.read_on(partition, first, last)) as found:
+                async for records in found:
+                    yield records
 
     def passing_over(self) -> "HubHistory":
         """The same history, which passes over what is missing or damaged, with a report of its own."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
@@ -84,6 +84,18 @@ class HubTail:
                 receiving.cancel()
                 with suppress(asyncio.CancelledError, EventHubError):
                     await receiving
+
+    async def read_on(self, partition: str, first: int, last: int) -> AsyncGenerator[Records]:
+        """As `read`, and what comes instead where the hub's retention goes on meanwhile."""
+        while first <= last:
+            following = last + 1
+            async with aclosing(self.read(partition, first, last)) as found:
+                async for records in found:
+                    if isinstance(records, int):
+                        following = records
+                    else:
+                        yield records
+            first = following
 
     async def _next(
         self, batches: asyncio.Queue[list[EventData] | Exception], partition: str, expected: int, last: int

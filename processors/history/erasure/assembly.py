@@ -23,18 +23,29 @@ from songline.processors.history.erasure.hub_bounds import HubBounds, read_ends
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HoldingPlace, StepResult, count_held
 from songline.processors.history.erasure.places.archive_index import ArchiveIndexBlobs
 from songline.processors.history.erasure.places.captured_files import Captured, CapturedFiles
+from songline.processors.history.erasure.places.erasure_requests import ErasureRequests
 from songline.processors.history.erasure.places.hub_tail_events import HubTailEvents
 from songline.processors.history.erasure.places.library_shelves import LibraryShelves
 from songline.processors.history.erasure.places.listener_imports import ListenerImports
+from songline.processors.history.erasure.places.now_playing_events import NowPlayingEvents
 from songline.processors.history.erasure.places.player_tokens import PlayerTokens
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.places.stored_documents import StoredDocuments
+from songline.processors.history.erasure.places.undelivered_events import UndeliveredEvents
 from songline.processors.history.erasure.places.uploads import Uploads
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, DATABASE, ERASURES, IMPORTS, INGESTIONS, PLAYER_TOKENS
-from songline.schemas.erasures import joined
+from songline.schemas.channels import (
+    ARCHIVE_INDEX_BLOBS,
+    DATABASE,
+    ERASURES,
+    IMPORTS,
+    INGESTIONS,
+    PLAYER_TOKENS,
+    UNDELIVERED_BLOBS,
+)
+from songline.schemas.erasures import Erasure, joined
 
 
 class ErasureServices(Struct, frozen=True):
@@ -74,6 +85,7 @@ class ErasureParts:
         self._imports = ListenerImports(database.get_container_client(IMPORTS), services.audio)
         self._tokens = PlayerTokens(database.get_container_client(PLAYER_TOKENS))
         self._records = StoredDocuments(database)
+        self._undelivered = UndeliveredEvents(services.blobs.get_container_client(UNDELIVERED_BLOBS))
         self._archive = CapturedFiles(
             services.blobs.get_container_client(services.archive),
             services.behind,
@@ -81,17 +93,20 @@ class ErasureParts:
         )
         self._index = ArchiveIndexBlobs(services.blobs.get_container_client(ARCHIVE_INDEX_BLOBS))
         self._tail = HubTailEvents(services.environ)
+        self._playing = NowPlayingEvents(services.eventhubs)
         self.store = ErasureStore(database.get_container_client(ERASURES))
+        self._requests = ErasureRequests(self.store)
 
     @property
     def places(self) -> tuple[HoldingPlace, ...]:
         """All places that can be asked what they hold. The hub comes before the archive: what Capture writes while both
         are read is then in one of them at least."""
-        return (*self._documents, self._tail, self._archive)
+        return (*self._stores, self._requests, self._playing, self._tail, self._archive)
 
     @property
-    def _documents(self) -> tuple[HoldingPlace, ...]:
-        return (self._libraries, self._catalog, self._uploads, self._imports, self._tokens, self._records)
+    def _stores(self) -> tuple[HoldingPlace, ...]:
+        documents = (self._libraries, self._catalog, self._uploads, self._imports, self._tokens, self._records)
+        return (*documents, self._undelivered)
 
     def steps(
         self, producer: EventHubProducerClient, retention: timedelta, patience_s: float = 10.0
@@ -113,6 +128,7 @@ class ErasureParts:
             self._uploads,
             self._imports,
             self._records,
+            self._undelivered,
             self._archive,
             self._index,
             _NamedStep("again", self._again),
@@ -120,18 +136,23 @@ class ErasureParts:
 
     async def _found(self, job: ErasureJob) -> StepResult:
         """Count what is there before anything is erased: a step that a crash repeats finds less."""
-        return StepResult(await count_held(self._documents, job.user_id))
+        return StepResult(await count_held(self._stores, job.user_id))
 
     async def _again(self, job: ErasureJob) -> StepResult:
-        results = [await place.run(job) for place in (self._libraries, self._catalog, self._records, self._index)]
+        places = (self._libraries, self._catalog, self._records, self._undelivered, self._index)
+        results = [await place.run(job) for place in places]
         return StepResult(joined(result.counts for result in results))
+
+    async def end(self, erasure: Erasure) -> None:
+        """Erase what came after the erasure was done, as long as it has the key to know it by."""
+        await self._undelivered.end(erasure)
 
 
 def eraser(services: ErasureServices, producer: EventHubProducerClient, config: ErasureConfig, worker: str) -> Eraser:
     """The eraser of a worker of this name; `producer` is one of `music-events`."""
     parts = ErasureParts(services)
     steps = parts.steps(producer, config.retention)
-    return Eraser(parts.store, steps, lambda: read_ends(producer), worker, services.now, config.look)
+    return Eraser(parts.store, steps, lambda: read_ends(producer), parts.end, worker, services.now, config.look)
 
 
 class _NamedStep:

@@ -25,7 +25,8 @@ MAX_WHY = 2_000
 
 
 class Eraser:
-    """Looks every `every_s` seconds for what is due. `worker` is a name that no other process has.
+    """Looks every `every_s` seconds for what is due. `worker` is a name that no other process has; `end` erases what
+    came since an erasure was done, before its key is deleted.
 
     Several may run: an erasure is one worker's, by a lease that it renews, and each step may be done twice.
     """
@@ -35,12 +36,13 @@ class Eraser:
         store: ErasureStore,
         steps: Sequence[ErasureStepRunner],
         read_ends: Callable[[], Awaitable[HubEndState]],
+        end: Callable[[Erasure], Awaitable[None]],
         worker: str,
         now: Callable[[], datetime],
         every_s: float = 30.0,
         lease: timedelta = LEASE,
     ) -> None:
-        self._store, self._steps, self._read_ends = store, steps, read_ends
+        self._store, self._steps, self._read_ends, self._end = store, steps, read_ends, end
         self._worker, self._now, self._every_s, self._lease = worker, now, every_s, lease
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -68,6 +70,7 @@ class Eraser:
             hub = await self._read_ends()
             for erasure in waiting:
                 if has_ended(erasure, hub):
+                    await self._end(erasure)
                     await self._store.change(erasure.id, ended)
                     logger.info("erasure %s: the hub has nothing of the listener any more", erasure.id)
 

@@ -51,6 +51,8 @@ _MAX_ID = 128
 _MAX_WRITTEN = 3 * _MAX_ID
 _PUNCTUATION = ".:"
 
+_NO_NAMES = ForgottenNames(bytes(32))
+
 _anything: Decoder[Any] = Decoder(Any)
 _members: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
@@ -80,6 +82,11 @@ def renamed_body(body: bytes, user_id: str, names: ForgottenNames, enqueued_s: i
     return _renamed(body, event, user_id, names), name_of(event, names)
 
 
+def mentions(body: bytes, user_id: str) -> bool:
+    """Whether `body` is an event of the listener, or names them."""
+    return renamed_body(body, user_id, _NO_NAMES, 0)[0] is not body
+
+
 def renamed_properties(properties: Mapping[str, Any], user_id: str, name: str) -> dict[str, Any]:
     """Properties of an event, where each value that names the listener is `name`."""
     return {key: _other(value, name) if _names(value, user_id) else value for key, value in properties.items()}
@@ -106,7 +113,7 @@ def _renamed(body: bytes, event: Event, user_id: str, names: ForgottenNames) -> 
         kept["source"] = _raw(NOWHERE)
     if "partitionkey" in kept:
         kept["partitionkey"] = _raw(name)
-    if "subject" in kept and _mentions(kept["subject"], user_id):
+    if "subject" in kept and _names(_anything.decode(bytes(kept["subject"])), user_id):
         kept["subject"] = _raw(name)
     kept["data"] = Raw(_encode(data))
     return _encode(kept)
@@ -193,10 +200,6 @@ def _texts(value: Any) -> Iterator[str]:
         case list():
             for item in value:
                 yield from _texts(item)
-
-
-def _mentions(value: Raw, user_id: str) -> bool:
-    return _names(_anything.decode(bytes(value)), user_id)
 
 
 def _names(value: Any, user_id: str) -> bool:

@@ -17,12 +17,12 @@ from songline.processors.history.erasure.requests import TooLateError, undo_eras
 from songline.schemas.channels import ARCHIVE_BLOBS
 from songline.schemas.erasures import SongsChoice
 from tests.support import audio
-from tests.support.erasure import ErasureSystem, events_of, finish
+from tests.support.erasure import NOBODY, ErasureSystem, events_of, finish
 from tests.support.waiting import wait_for_async
 
 STEPS = (
-    *("found", "tokens", "songs", "hub", "libraries", "catalog", "uploads", "imports", "records", "archive", "index"),
-    "again",
+    *("found", "tokens", "songs", "hub", "libraries", "catalog", "uploads", "imports", "records", "undelivered"),
+    *("archive", "index", "again"),
 )
 USER, OTHER = "anna-7", "benno-8"
 CAPTURE = ("--capture-interval", "1")
@@ -63,6 +63,11 @@ def written(records: list[HeldRecord]) -> set[str]:
     return {msgspec.json.encode(record, order="sorted").decode() for record in records}
 
 
+async def lasting(system: ErasureSystem, user_id: str) -> list[HeldRecord]:
+    """What is held of a listener but for what goes with its hub's retention."""
+    return [one for one in await system.held(user_id) if one.place != "now-playing"]
+
+
 @pytest.mark.parametrize("songs", ["remove", "keep"])
 async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
     system: ErasureSystem, songs: SongsChoice
@@ -82,11 +87,14 @@ async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
         "dead letter",
         "parked",
         "player token",
+        "undelivered event",
+        "playback",
     }
     kept = written(await system.held(other))
 
     erasure = await system.request(user_id, songs)
     assert (await system.request(user_id, songs)).id == erasure.id, "asked twice is asked once"
+    assert [one.id for one in await system.held(user_id) if one.kind == "erasure"] == [erasure.id]
     killed: set[str] = set()
     found = await finish(system, erasure.id, lambda worker: run_until_killed(system, worker, killed))
     assert killed == set(STEPS)
@@ -95,9 +103,14 @@ async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
     assert counted.counts["listen"] == 2 * 3, "in each of two versions"
     assert archived is not None
     assert archived.counts["archived events"] >= len(events_of(user_id))
-    assert not await system.held(user_id)
+    assert not await lasting(system, user_id)
     assert written(await system.held(other)) == kept
+    assert len([one for one in await system.held(NOBODY) if one.kind == "undelivered event"]) >= 2
     assert user_id not in msgspec.json.encode(found).decode()
+    # A subscriber who took nothing for a day, until the topic gave up.
+    await system.leave_undelivered(user_id)
+    await system.parts.end(found)
+    assert not await lasting(system, user_id)
     with pytest.raises(TooLateError):
         await undo_erasure(system.parts.store, erasure.id, system.now())
 

@@ -7,8 +7,7 @@ from typing import Any
 from songline.cloud.extras import load
 from songline.processors.history.erasure.capture_progress import EXTRA
 from songline.processors.history.erasure.job import HeldRecord
-from songline.processors.history.erasure.rename import renamed_body
-from songline.schemas.forgotten import ForgottenNames
+from songline.processors.history.erasure.rename import mentions
 
 
 class HubTailEvents:
@@ -23,13 +22,12 @@ class HubTailEvents:
         """The listener's events which no whole file has, and which are not forgotten yet: before an archive that was
         turned on late, between its files, and behind its end."""
         opening: Any = load("songline.processors.history.archive.opening", EXTRA)
-        names = ForgottenNames(bytes(32))
         async with opening.open_history(self._environ, skip=True) as history:
             for partition in await history.partitions():
                 async with aclosing(history.read_only_in_hub(partition)) as found:
                     async for records in found:
                         for position, body in zip(records.positions, records.bodies, strict=True):
-                            if renamed_body(body, user_id, names, 0)[0] is body:
+                            if not mentions(body, user_id):
                                 continue
                             key = f"{partition}:{position}"
                             value = {"body": body.decode("utf-8", "replace")}

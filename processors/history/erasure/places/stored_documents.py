@@ -10,9 +10,8 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from songline.cloud.cosmos import OVERTAKEN
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, StepResult
-from songline.processors.history.erasure.rename import REDACTED, renamed_body, replaced_texts
+from songline.processors.history.erasure.rename import REDACTED, mentions, replaced_texts
 from songline.schemas.channels import ATTEMPTS, AUDIT, PARKED
-from songline.schemas.forgotten import ForgottenNames
 
 _REDACTED_FIELDS = {ATTEMPTS: ("error",), AUDIT: ("note",)}
 """What may name a listener in documents that stay: words of an error, and of an operator."""
@@ -72,7 +71,7 @@ def _is_body_of(item: Mapping[str, Any], user_id: str) -> bool:
         body = b64decode(str(item.get("body", "")))
     except ValueError:
         return False
-    return renamed_body(body, user_id, ForgottenNames(bytes(32)), 0)[0] is not body
+    return mentions(body, user_id)
 
 
 async def _erased(name: str, container: ContainerProxy, item: dict[str, Any], user_id: str) -> bool:
