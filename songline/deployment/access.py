@@ -31,7 +31,8 @@ class ProcessAccess(Struct, frozen=True):
 
 
 PROCESSES: Mapping[str, ProcessAccess] = {
-    # It asks for the ends of hubs, follows what plays now, shows dead letters, and folds moments of the past.
+    # It asks for the ends of hubs, follows what plays now, shows dead letters, folds moments of the past, and exports
+    # all that is held about a listener.
     "api": ProcessAccess(
         hubs={
             channels.MUSIC_EVENTS: ("sender", "receiver"),
@@ -48,6 +49,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.LIBRARY_SHELVES: "reader",
             channels.PROJECTIONS: "reader",
             channels.PARKED: "reader",
+            channels.ATTEMPTS: "reader",
             channels.INGESTIONS: "contributor",
             channels.IMPORTS: "contributor",
             channels.PLAYER_TOKENS: "contributor",
@@ -59,6 +61,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.SONG_BLOBS: "reader",
             channels.UPLOAD_BLOBS: "contributor",
             channels.ARCHIVE_BLOBS: "reader",
+            channels.UNDELIVERED_BLOBS: "reader",
             channels.ARCHIVE_INDEX_BLOBS: "contributor",
         },
     ),
@@ -107,9 +110,9 @@ PROCESSES: Mapping[str, ProcessAccess] = {
         containers={channels.BROADCAST: "contributor", channels.PROJECTIONS: "reader", **_STATE},
         blobs={channels.CHECKPOINT_BLOBS: "contributor"},
     ),
-    # It carries out erasures too, which rewrite every store and the archive.
+    # It carries out erasures too, which rewrite every store, the archive and the hub of songs.
     "ingestion": ProcessAccess(
-        hubs={channels.MUSIC_EVENTS: ("sender", "receiver")},
+        hubs={channels.MUSIC_EVENTS: ("sender", "receiver"), channels.CATALOG: ("sender",)},
         queues={channels.SONG_COMMANDS: ("sender", "receiver")},
         containers={EVERYTHING: "contributor"},
         blobs={
@@ -117,6 +120,7 @@ PROCESSES: Mapping[str, ProcessAccess] = {
             channels.UPLOAD_BLOBS: "contributor",
             channels.TRENDING_BLOBS: "contributor",
             channels.ARCHIVE_BLOBS: "contributor",
+            channels.UNDELIVERED_BLOBS: "contributor",
             channels.ARCHIVE_INDEX_BLOBS: "contributor",
         },
     ),

@@ -62,12 +62,14 @@ class LibraryShelves:
             yield HeldRecord(place=self.name, kind="former document", id=item["id"], value=_plain(item))
 
     async def _former_documents(self, user_id: str) -> AsyncIterator[dict[str, Any]]:
-        parameters: list[dict[str, object]] = [{"name": "@user", "value": user_id}]
         try:
-            async for item in self._former.query_items(_FORMER, parameters=parameters, partition_key=user_id):
-                yield dict(item)
+            # Metadata, which every process may read: of a container that is not there, an identity may read no items.
+            await self._former.read()
         except CosmosResourceNotFoundError:
             return
+        parameters: list[dict[str, object]] = [{"name": "@user", "value": user_id}]
+        async for item in self._former.query_items(_FORMER, parameters=parameters, partition_key=user_id):
+            yield dict(item)
 
 
 async def _shelves(container: ContainerProxy) -> list[str]:
