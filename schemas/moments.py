@@ -37,16 +37,18 @@ def read_moment(text: str, reason: str = "not-an-event") -> datetime:
     return moment if moment.tzinfo is UTC else in_utc(moment)
 
 
-_WITHOUT_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?")
+_ASKED = re.compile(r"([0-9-]{10}[Tt ][0-9]{2}:[0-9]{2})(:[0-9]{2}(?:\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?")
 NO_UTC_RULE = "a moment that has a form in UTC, in the years 1 to 9999"
 
 
 def read_asked_moment(text: object) -> datetime:
-    """The moment in the `text` of a parameter or an option, in UTC, which it is where it has no offset. Raises
-    ValueError with the rule that it breaks."""
+    """The moment in the `text` of a parameter or an option, in UTC, which it is where it has no offset; without
+    seconds, the first of the minute. Raises ValueError with the rule that it breaks."""
     given = str(text)
+    if asked := _ASKED.fullmatch(given):
+        given = f"{asked[1]}{asked[2] or ':00'}{asked[3] or 'Z'}"
     try:
-        return read_moment(f"{given}Z" if _WITHOUT_OFFSET.fullmatch(given) else given)
+        return read_moment(given)
     except PoisonError as poison:
         raise ValueError(NO_UTC_RULE if poison.reason == "broken-contract" else MOMENT_RULE) from None
 

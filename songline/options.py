@@ -1,7 +1,8 @@
 """Types of command line options that several commands share."""
 
 import math
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from songline.schemas.decoding import excerpt
 from songline.schemas.durations import checked_age, read_duration
 from songline.schemas.moments import read_asked_moment
 from songline.schemas.texts import encodable
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class FiniteRange(click.FloatRange):
@@ -37,16 +40,30 @@ class DataFolder(click.Path):
         return super().convert(value, param, ctx)
 
 
-class PastMoment(click.ParamType):
-    """A moment as RFC 3339, UTC where it has no offset: the value is the text, which the API reads by the same rule."""
+class AskedMoment(click.ParamType):
+    """A moment as RFC 3339, UTC where it has no offset. With `takes_day` also a day: its first moment in UTC."""
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def __init__(self, *, takes_day: bool = False) -> None:
+        self._takes_day = takes_day
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        is_day = self._takes_day and _DAY.fullmatch(value) is not None
         try:
-            read_asked_moment(value)
+            return read_asked_moment(f"{value}T00:00" if is_day else value)
         except ValueError as error:
-            self.fail(f"saw {excerpt(encodable(str(value)))!r}, expected {error}.", param, ctx)
+            or_day = ", or a day as 2026-11-22" if self._takes_day else ""
+            self.fail(f"saw {excerpt(encodable(str(value)))!r}, expected {error}{or_day}.", param, ctx)
+
+
+class PastMoment(AskedMoment):
+    """As AskedMoment; the value is the text, which the API reads by the same rule."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        super().convert(value, param, ctx)
         return str(value)
 
 

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from aiokafka.errors import KafkaError
@@ -25,9 +24,7 @@ from songline.processors.history.versions.version_store import NoVersionsError, 
 from songline.processors.runtime.service_errors import ItemRefusedError, last_line, leaves
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.schemas.errors import PoisonError
-from songline.schemas.moments import read_moment
 from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
-from songline.schemas.rules import MOMENT_RULE
 from songline.sending.exits import CommandError, ExitCode
 
 T = TypeVar("T")
@@ -50,20 +47,6 @@ _REFUSALS = (
     UnsettledShelfError,
     PositionResetError,
 )
-
-
-class MomentOption(click.ParamType):
-    """A moment with its offset."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return read_moment(value)
-        except PoisonError:
-            self.fail(f"{value!r} is no time: expected {MOMENT_RULE}.", param, ctx)
 
 
 def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from songline.commands.policy import read_policy as read_policy_file
+from songline.options import AskedMoment
 from songline.processes.environment import load
 from songline.processors.history.archive.history import SkippedReport
 from songline.processors.history.archive.opening import open_history, read_archive
@@ -22,7 +23,7 @@ from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.history.versions.switching import SwitchRefusedError, VersionSwitch
 from songline.schemas.channels import CHARTS, PLAYS
 from songline.schemas.projections import VersionDocument
-from songline.versioning import EXIT_CODES, PROJECTION, MomentOption, run_with_versions
+from songline.versioning import EXIT_CODES, PROJECTION, run_with_versions
 
 GC_THRESHOLD = 200_000
 SWITCH_TRIES = 3
@@ -31,7 +32,7 @@ SWITCH_TRIES = 3
 
 @click.command(context_settings={"show_default": True}, epilog=EXIT_CODES)
 @PROJECTION
-@click.option("--until", type=MomentOption(), help="Only events that the hub had taken by this time.")
+@click.option("--until", type=AskedMoment(), help="Only events that the hub had taken by this time.")
 @click.option(
     "--policy",
     "policy_file",

@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 from azure.core.exceptions import AzureError
@@ -14,9 +13,8 @@ from rich.console import Console
 
 from songline.cloud.extras import missing_extra
 from songline.cloud.settings import SettingError
+from songline.options import AskedMoment
 from songline.processes import environment
-from songline.schemas.errors import PoisonError
-from songline.schemas.moments import read_moment
 from songline.sending.exits import ExitCode
 
 try:
@@ -32,24 +30,12 @@ except ModuleNotFoundError as error:
     raise missing_extra("songline sql", error.name or "", "history") from None
 
 
-class MomentInUtc(click.ParamType):
-    """A moment in RFC 3339, or a day: its first moment in UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return read_moment(f"{value}T00:00:00Z" if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else value)
-        except PoisonError:
-            self.fail(f"{value!r} is no moment: expected one as in 2026-11-22 or 2026-11-22T14:00:00Z.", param, ctx)
-
-
 @click.command(context_settings={"show_default": True})
 @click.argument("statement", metavar="SELECT")
-@click.option("--since", type=MomentInUtc(), help="Only events that the hub took at this moment or later.")
-@click.option("--until", type=MomentInUtc(), help="Only events that the hub took before this moment.")
+@click.option(
+    "--since", type=AskedMoment(takes_day=True), help="Only events that the hub took at this moment or later."
+)
+@click.option("--until", type=AskedMoment(takes_day=True), help="Only events that the hub took before this moment.")
 @click.option("--format", "form", type=click.Choice(answers.FORMS), default="table", help="How the answer is written.")
 @click.option("--skip", is_flag=True, help="Pass over what is missing or damaged in the archive, and say what.")
 @click.option("--tail/--no-tail", default=True, help="Read what the hub has beyond the archive, too.")

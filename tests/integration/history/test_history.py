@@ -260,7 +260,7 @@ async def test_the_archive_and_the_hub_are_asked_in_sql(
     # The archive has nothing yet.
     assert answers[1][:2] == (0, "")
     assert (answers[2][0], "song" in answers[2][2], "Traceback" in answers[2][2]) == (2, True, False)
-    assert (answers[3][0], "'soon' is no moment" in answers[3][2]) == (2, True)
+    assert (answers[3][0], "saw 'soon', expected a moment" in answers[3][2]) == (2, True)
     damaged = NAMES.path("ns", MUSIC_EVENTS, "0", datetime(2025, 11, 22, tzinfo=UTC))
     await archive.container.upload_blob(damaged, b"nothing")
     code, _, err = await sql("select count(*) from events")

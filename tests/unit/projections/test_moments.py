@@ -32,6 +32,11 @@ def test_a_moment_is_the_same_in_utc_or_has_no_form_there(moment: datetime, offs
         assert found - (aware if aware.tzinfo else aware.replace(tzinfo=UTC)) == timedelta()
 
 
+@pytest.mark.parametrize("text", ["T14:00", "T14:00Z", " 14:00", "t14:00z", "T16:30+02:30", "T13:59-00:01"])
+def test_seconds_may_be_left_out(text: str) -> None:
+    assert read(f"2026-11-22{text}") == datetime(2026, 11, 22, 14, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -39,7 +44,9 @@ def test_a_moment_is_the_same_in_utc_or_has_no_form_there(moment: datetime, offs
         "1763820000.5",
         "-1",
         "2026-11-22",
-        "2026-11-22T14:00",
+        "2026-11-22T14",
+        "2026-11-22T14:00:00:00Z",
+        "2026-11-22T14:60",
         "2026-11-22T14:00:00,5Z",
         "2026-11-22T14:00:00,5",
         "20261122T140000Z",
