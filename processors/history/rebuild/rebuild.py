@@ -87,10 +87,9 @@ async def _begin(projection: RebuiltProjection, services: RebuildServices, optio
         if one.state not in ("building", "ready"):
             continue
         if (one.until, one.policy) != (options.until, options.policy):
-            begun = " ".join(filter(None, (_named("--until", one.until), _named("--policy", one.policy)))) or "neither"
             raise RebuildRefusedError(
-                f"version {one.version} of {projection.name} was begun with {begun} of --until and --policy: go on "
-                f"with the same, or drop it with `songline projection drop {projection.name} {one.version}`"
+                f"version {one.version} of {projection.name} was begun {_begun_with(one)}: go on with the same, or "
+                f"drop it with `songline projection drop {projection.name} {one.version}`"
             )
         found = await services.store.read(projection.name, one.version)
         if found is not None:
@@ -177,5 +176,6 @@ def _counted(
     )
 
 
-def _named(option: str, value: object) -> str:
-    return f"{option} {value}" if value else ""
+def _begun_with(version: VersionDocument) -> str:
+    until = "without --until" if version.until is None else f"with --until {version.until.isoformat()}"
+    return f"{until}, under the policy {version.policy}" if version.policy else until

@@ -104,7 +104,7 @@ async def test_a_rebuild_that_is_stopped_goes_on_and_another_one_is_refused(
         log, bad = told_apart(await read_hub(cloud.settings()))
         assert await Libraries(first.producer, container).all() == libraries(log)
         assert (done.state, done.version, done.worker, done.events) == ("ready", 2, "", len(log) + len(bad))
-        with pytest.raises(RebuildRefusedError, match="version 2 of library was begun with neither"):
+        with pytest.raises(RebuildRefusedError, match="version 2 of library was begun without --until"):
             await build(services, cloud.environment, LIBRARY, until=NOON)
 
         switched = await services.switcher(VERSIONED[LIBRARY]).switch(None, force=False)
