@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
@@ -15,11 +16,11 @@ from songline.cloud.extras import missing_extra
 from songline.cloud.settings import SettingError
 from songline.options import AskedMoment
 from songline.processes import environment
-from songline.sending.exits import ExitCode
+from songline.sending.exits import CommandError, ExitCode
 
 try:
     from songline.processors.history.analysis import answers
-    from songline.processors.history.analysis.database import EventDatabase, QueryError
+    from songline.processors.history.analysis.database import EventDatabase, QueryError, UnwritableDatabaseError
     from songline.processors.history.analysis.event_tables import SCHEMAS, EventRows
     from songline.processors.history.analysis.loading import event_tables
     from songline.processors.history.analysis.pruning import SecondBounds, bounds_of
@@ -48,19 +49,19 @@ def command(statement: str, since: datetime | None, until: datetime | None, form
     # DuckDB raises a TypeError for what is no text; `songline` tells this one.
     statement.encode()
     bounds = SecondBounds(_second(since), _second(until))
-    with scratch_folder("songline-sql-") as folder:
-        database = EventDatabase(folder)
-        try:
+    try:
+        with scratch_folder("songline-sql-") as folder, closing(EventDatabase(folder)) as database:
             database.check(statement)
             bounds = bounds.within(bounds_of(database.parsed(statement), database.moment))
             names = [name for name in SCHEMAS if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
             if names:
                 asyncio.run(_fill(database, environment.load(), bounds, names, skip=skip, tail=tail))
             answers.write(database.query(statement), form, sys.stdout)
-        except QueryError as error:
-            raise click.UsageError(str(error)) from None
-        finally:
-            database.close()
+    except QueryError as error:
+        raise click.UsageError(str(error)) from None
+    except UnwritableDatabaseError as error:
+        message = f"the copy of the events can't be written: {error}. TMPDIR names a folder with more room."
+        raise CommandError(message, ExitCode.OUTPUT) from None
 
 
 async def _fill(

@@ -17,10 +17,20 @@ class QueryError(Exception):
     """A statement can't be carried out; says why in one sentence."""
 
 
+class UnwritableDatabaseError(Exception):
+    """The database can't be written, as where the disk is full; says why in one sentence."""
+
+
 class EventDatabase:
-    """Tables of events in the folder `folder`, which is for nothing else. Close it."""
+    """Tables of events in the folder `folder`, which is for nothing else. Close it. Raises UnwritableDatabaseError."""
 
     def __init__(self, folder: Path) -> None:
+        try:
+            self._open(folder)
+        except duckdb.Error as error:
+            raise UnwritableDatabaseError(sentence(error)) from None
+
+    def _open(self, folder: Path) -> None:
         self._connection = duckdb.connect(str(folder / "events.duckdb"))
         # A moment that is written with an offset is compared as such; a TIMESTAMP of DuckDB drops the offset.
         self._connection.execute("set TimeZone = 'UTC'")
@@ -35,11 +45,14 @@ class EventDatabase:
         self._connection.execute("set lock_configuration = true")
 
     def add(self, tables: Mapping[str, Any]) -> None:
-        """Add rows in the form of Arrow."""
-        for name, rows in tables.items():
-            self._connection.register("more", rows)
-            self._connection.execute(f'insert into "{name}" select * from more')  # noqa: S608 - names of ours
-            self._connection.unregister("more")
+        """Add rows in the form of Arrow. Raises UnwritableDatabaseError."""
+        try:
+            for name, rows in tables.items():
+                self._connection.register("more", rows)
+                self._connection.execute(f'insert into "{name}" select * from more')  # noqa: S608 - names of ours
+                self._connection.unregister("more")
+        except duckdb.Error as error:
+            raise UnwritableDatabaseError(sentence(error)) from None
 
     def check(self, sql: str) -> None:
         """Raise QueryError unless `sql` is one statement that reads what there is."""

@@ -1,7 +1,9 @@
 """SQL over an archive: typed tables, answers that pruning does not change, and nothing else of the machine."""
 
 import io
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.history.analysis import answers
-from songline.processors.history.analysis.database import EventDatabase, QueryError
+from songline.processors.history.analysis.database import EventDatabase, QueryError, UnwritableDatabaseError
 from songline.processors.history.analysis.event_tables import SCHEMAS, EventRows
 from songline.processors.history.analysis.loading import event_tables
 from songline.processors.history.analysis.pruning import SecondBounds, bounds_of
@@ -50,6 +52,25 @@ def filled(folder: Path, bodies: list[bytes]) -> EventDatabase:
     rows.add("2", list(range(len(bodies))), [NOON + at for at in range(len(bodies))], bodies)
     database.add(rows.tables())
     return database
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What this process writes into one file beyond so many bytes is refused, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with files_of_at_most(0), pytest.raises(UnwritableDatabaseError, match=r"[Ww]rite"):
+        EventDatabase(tmp_path / "empty")
+    with files_of_at_most(100_000), pytest.raises(UnwritableDatabaseError, match=r"events\.duckdb"):
+        filled(tmp_path, [body_of(data, at) for at, data in enumerate(EVENTS * 4_000)])
 
 
 def asked(database: EventDatabase, sql: str, form: str = "csv") -> str:
