@@ -118,12 +118,16 @@ def _count(user_id: str, as_json: bool) -> None:
 
 def _follow(erasure: Erasure, as_json: bool) -> None:
     """Show the erasure, then each step as it is done, until there are no more."""
-    shown = ""
+    shown: list[str] = []
     while True:
-        text = "\n".join(_lines(erasure))
-        if text != shown and not as_json:
-            click.echo(text.removeprefix(shown).lstrip("\n") if text.startswith(shown) else text)
-            shown = text
+        lines = list(_lines(erasure))
+        if not as_json:
+            known = set(shown)
+            # The line of the step that is being done is another one each time.
+            for line in lines:
+                if line not in known:
+                    click.echo(line)
+            shown = lines
         if not erasure.is_open:
             break
         time.sleep(LOOK_S)

@@ -45,7 +45,9 @@ def _behind(found: ArchiveFacts) -> Finding:
     if not found.is_there:
         return Finding(_CHECK, "warn", f"{where} is not there", TURN_ON)
     if found.oldest_s is None:
-        state = "holds every event of the hub" if found.files else "is empty, as the hub is"
+        is_whole = not found.holes and not found.damages
+        holds = "holds every event of the hub" if is_whole else "is not behind the hub, and not whole"
+        state = holds if found.files else "is empty, as the hub is"
         return Finding(_CHECK, "ok", f"{where} {state}")
     waits = f"{found.waiting:,} events of the hub wait, the oldest for {age_text(found.oldest_s)}"
     if found.oldest_s <= LATE_S:

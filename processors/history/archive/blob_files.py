@@ -135,6 +135,9 @@ class BlobFiles:
     async def read_part(self, path: str, start: int, size: int, etag: str | None = None) -> bytes:
         """At most `size` bytes of the file from `start` on; raises ResourceModifiedError where it has another ETag than
         `etag`."""
+        if not size:
+            # HTTP has no range of no bytes.
+            return b""
         condition: dict[str, Any] = {} if etag is None else {"etag": etag, "match_condition": _UNCHANGED}
         part = await self._container.get_blob_client(path).download_blob(offset=start, length=size, **condition)
         data: bytes = await part.readall()

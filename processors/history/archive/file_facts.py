@@ -67,7 +67,7 @@ class RangeScan:
 async def read_facts(files: ArchiveFiles, file: ArchiveFile) -> FileFacts:
     """What the file holds. Raises AzureError."""
     if file.size_bytes <= 2 * END_BYTES:
-        return _whole(file, await files.read_part(file.path, 0, file.size_bytes) if file.size_bytes else b"")
+        return _whole(file, await files.read_part(file.path, 0, file.size_bytes))
     try:
         first = await _read_beginning(files, file)
         last = await _read_end(files, file, first[0]) if first is not None else None

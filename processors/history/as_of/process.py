@@ -16,7 +16,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from songline.cloud import cosmos
 from songline.cloud.settings import COSMOS_CONNECTION, COSMOS_ENDPOINT, SettingError, read_cosmos
-from songline.processors.history.archive.errors import ArchiveHoleError, HistoryError
+from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError, HistoryError
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.archive.spans import MomentError, NoHistoryError, SpannedHistory
 from songline.processors.history.as_of.answers import (
@@ -39,8 +39,8 @@ from songline.schemas.projections import DamagedVersionError
 BEING_FORGOTTEN = "this listener is being forgotten: the past is answered again once the archive is without them"
 
 WITHOUT = (
-    "a moment that needs them has no answer until the files that are missing are restored; "
-    "`songline rebuild PROJECTION --until TIME --skip` builds a version without them"
+    "a moment that needs {them} has no answer until {they} restored; "
+    "`songline rebuild PROJECTION --until TIME --skip` builds a version without what is missing"
 )
 LONGEST_S = 900
 """A process that nobody waits for any more ends after so long."""
@@ -71,7 +71,9 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
     except MomentError as error:
         return MomentRefusal(error.rule)
     except ArchiveHoleError as error:
-        return FoldFailure(f"{error.missing}; {WITHOUT}")
+        return FoldFailure(f"{error.missing}; {WITHOUT.format(them='them', they='the files that are missing are')}")
+    except DamagedFileError as error:
+        return FoldFailure(f"{error.damage}; {WITHOUT.format(them='it', they='the file is')}")
     except (NoHistoryError, HistoryError, SettingError, DamagedVersionError) as error:
         return FoldFailure(str(error))
     except (AzureError, EventHubError) as error:

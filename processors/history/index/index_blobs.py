@@ -64,6 +64,9 @@ class IndexBlobs:
 
     async def read_segment(self, name: str, start: int, size: int) -> bytes:
         """A part of a segment."""
+        if not size:
+            # A segment of files without events. HTTP has no range of no bytes.
+            return b""
         stream = await self._container.download_blob(f"{PREFIX}/{name}", offset=start, length=size)
         return await stream.readall()
 

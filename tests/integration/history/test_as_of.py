@@ -137,6 +137,23 @@ async def test_of_a_moment_whose_events_are_gone_the_answer_says_which(
             assert words in found.sentence
 
 
+async def test_of_a_moment_that_needs_a_damaged_file_the_answer_says_how_to_go_on(
+    cloud: LocalCloud, history: list[HistoryEvent]
+) -> None:
+    await write_archive(cloud, numbered(history), "archive-cut")
+    async with blobs.client(read_blobs(cloud.environment)) as account:
+        container = account.get_container_client("archive-cut")
+        (path, *_) = sorted([blob.name async for blob in container.list_blobs()])
+        content = await (await container.download_blob(path)).readall()
+        await container.upload_blob(path, content[:-20], overwrite=True)
+    environ = {**cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": "archive-cut"}
+    for question in (LibraryQuestion(history[-1].second, USERS[0]), ChartsQuestion(history[-1].second)):
+        found = await answer(question, environ)
+        assert isinstance(found, FoldFailure)
+        for words in (path, "is damaged", "until the file is restored", "songline rebuild"):
+            assert words in found.sentence
+
+
 def command(*arguments: str, api: ApiProcess, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
         for name, value in api.environment.items():

@@ -90,6 +90,19 @@ async def send(producer: EventHubProducerClient, partition: str, bodies: Sequenc
     await producer.send_batch([EventData(body) for body in bodies], partition_id=partition)
 
 
+async def test_the_index_has_files_without_events(archive: Archive, song_cloud: LocalCloud) -> None:
+    """Capture writes one for each window in which nothing came."""
+    environ = {**song_cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": archive.container.container_name}
+    data = SongLiked(user_id="ann", song_id="s-1")
+    liked = encode(Event(id="e-0", source="/t", time=datetime.fromtimestamp(NOON, UTC), data=data))
+    found = []
+    for records in ([], [record(0, NOON, liked)], [], []):
+        await archive.write("0", records)
+        async with open_history(environ, with_tail=False) as history, open_index(environ, history) as index:
+            found.append([event.position for event in (await index.listener_history("ann")).events])
+    assert found == [[], [0], [0], [0]]
+
+
 async def test_events_in_flight_are_read_once_and_none_is_lost(
     archive: Archive, producer: EventHubProducerClient, tail: HubTail
 ) -> None:

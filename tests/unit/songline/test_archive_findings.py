@@ -28,6 +28,12 @@ def finding(facts: ArchiveFacts | FailedQuestion, check: str = "archive of music
     ("facts", "status", "seen"),
     [
         (WELL, "ok", "container archive holds every event of the hub"),
+        (
+            msgspec.structs.replace(WELL, holes=("a hole",)),
+            "ok",
+            "container archive is not behind the hub, and not whole",
+        ),
+        (msgspec.structs.replace(WELL, damages=("a file",)), "ok", "container archive is not behind the hub, and not"),
         (ArchiveFacts("archive", True, True), "ok", "container archive is empty, as the hub is"),
         (ArchiveFacts("mine", False, True), "warn", "container mine is not there"),
         (ArchiveFacts("archive", False, False), "warn", "there is none: Microsoft's emulators have no Capture"),
