@@ -20,7 +20,14 @@ from songline.processors.history.erasure.config import ErasureConfig
 from songline.processors.history.erasure.eraser import Eraser
 from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.erasure.hub_bounds import HubBounds, read_ends
-from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HoldingPlace, StepResult, count_held
+from songline.processors.history.erasure.job import (
+    ErasureJob,
+    ErasureStepRunner,
+    HoldingPlace,
+    NotYetError,
+    StepResult,
+    count_held,
+)
 from songline.processors.history.erasure.places.archive_index import ArchiveIndexBlobs
 from songline.processors.history.erasure.places.captured_files import Captured, CapturedFiles
 from songline.processors.history.erasure.places.erasure_requests import ErasureRequests
@@ -139,6 +146,9 @@ class ErasureParts:
         return StepResult(await count_held(self._stores, job.user_id))
 
     async def _again(self, job: ErasureJob) -> StepResult:
+        for rebuilt in (self._libraries, self._catalog):
+            if why := await rebuilt.being_built(job):
+                raise NotYetError(why)
         places = (self._libraries, self._catalog, self._records, self._undelivered, self._index)
         results = [await place.run(job) for place in places]
         return StepResult(joined(result.counts for result in results))

@@ -14,8 +14,9 @@ from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
-from songline.schemas.channels import ARCHIVE_BLOBS
+from songline.schemas.channels import ARCHIVE_BLOBS, PROJECTIONS, SONGS
 from songline.schemas.erasures import SongsChoice
+from songline.schemas.projections import VersionDocument, version_id
 from tests.support import audio
 from tests.support.erasure import NOBODY, ErasureSystem, events_of, finish
 from tests.support.waiting import wait_for_async
@@ -216,6 +217,38 @@ async def test_songs_uploaded_while_it_runs_are_withdrawn_up_to_the_bounds(syste
     held = await system.held(user_id)
     assert {one.id for one in held if one.kind == "ingestion"} == {"before-libraries"}
     assert "before-hub" not in str(held)
+
+
+async def test_a_rebuild_that_has_read_them_is_waited_for(system: ErasureSystem) -> None:
+    """It may hold of the archive what it was before, and write that after all that is erased."""
+    user_id = "iris-5"
+    await system.tell(*events_of(user_id))
+    erasure = await system.request(user_id, "keep")
+    now = system.now()
+    built = VersionDocument(
+        id=version_id(SONGS, 3),
+        projection=SONGS,
+        version=3,
+        state="building",
+        since=now,
+        started_at=now,
+        worker="elsewhere:1",
+        recorded_at=now + timedelta(minutes=20),
+    )
+    documents = system.database.get_container_client(PROJECTIONS)
+    await documents.upsert_item(msgspec.to_builtins(built))
+
+    async def waits() -> bool:
+        await system.apply()
+        await system.eraser("first").round()
+        progress = (await system.read(erasure.id)).progress
+        return progress is not None and "version 3 of songs is being built, and is at -1 of" in progress.waits_for
+
+    await wait_for_async(waits, "the erasure to wait for the rebuild", 120)
+    assert (await system.read(erasure.id)).step("index") is not None
+    system.ahead += timedelta(hours=1)
+    await finish(system, erasure.id)
+    await documents.delete_item(built.id, built.id)
 
 
 async def test_files_that_can_not_be_read_are_named_and_stop_no_other(system: ErasureSystem) -> None:

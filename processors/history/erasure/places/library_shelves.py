@@ -47,6 +47,10 @@ class LibraryShelves:
             documents += 1
         return StepResult({"actions": actions, "former documents": documents})
 
+    async def being_built(self, job: ErasureJob) -> str:
+        """Which version a rebuild may still write the listener into, as a sentence; empty for none."""
+        return await self._versions.being_built(job.erasure, job.now())
+
     async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
         """The listener's actions in every version, each once a version, and their documents of the former one."""
         for container in await self._versions.all():

@@ -62,6 +62,10 @@ class SongDocuments:
                         await topic.publish(written)
         return StepResult({"songs": songs})
 
+    async def being_built(self, job: ErasureJob) -> str:
+        """Which version a rebuild may still write the listener into, as a sentence; empty for none."""
+        return await self._versions.being_built(job.erasure, job.now())
+
     async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
         """The listener's facts about songs, in every version."""
         for container in await self._versions.all():

@@ -1,18 +1,27 @@
 """The containers of all versions of a projection, and how far the live one is."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from songline.processors.history.erasure.job import NotYetError
+from songline.processors.history.rebuild.lease import is_built
 from songline.processors.runtime import live_version
+from songline.processors.runtime.resume_point import same_hub
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import PROJECTIONS
-from songline.schemas.progress import lasting_position
-from songline.schemas.projections import FIRST_VERSION, DamagedVersionError, container_of
+from songline.schemas.decoding import convert
+from songline.schemas.erasures import Erasure
+from songline.schemas.errors import PoisonError
+from songline.schemas.progress import Watermark, lasting_position
+from songline.schemas.projections import FIRST_VERSION, DamagedVersionError, VersionDocument, container_of
 
 _VERSIONS = "SELECT VALUE c.version FROM c WHERE c.projection = @projection"
+_DOCUMENTS = "SELECT * FROM c WHERE c.projection = @projection"
 
 
 class VersionContainers:
@@ -51,11 +60,23 @@ class VersionContainers:
             reached = await WatermarkStore(await self.live(), self._key).read_all()
         except CosmosResourceNotFoundError:
             return ""
-        for partition, bound in sorted(bounds.items()):
-            watermark = reached.get(partition)
-            position = -1 if watermark is None else watermark.position
-            if position < bound:
-                return f"the {self._projection} worker is at {position} of {bound} in partition {partition}"
+        place = _place_behind(reached, bounds)
+        return f"the {self._projection} worker is at {place}" if place else ""
+
+    async def being_built(self, erasure: Erasure, now: datetime) -> str:
+        """Which version a rebuild writes that is not up to the bounds of the erasure yet, as a sentence; empty for
+        none. It may have read of the archive what it was before, and not have written it."""
+        for document in await self._documents():
+            if not is_built(document, now):
+                continue
+            try:
+                reached = await WatermarkStore(self._container(document.version), self._key).read_all()
+            except CosmosResourceNotFoundError:
+                reached = {}
+            # What it has of a former life of the hub is before all bounds.
+            of_hub = {one: at for one, at in reached.items() if _is_of_hub(at, erasure)}
+            if place := _place_behind(of_hub, erasure.bounds):
+                return f"version {document.version} of {self._projection} is being built, and is at {place}"
         return ""
 
     async def lasting(self, container: ContainerProxy, bounds: Mapping[str, int]) -> dict[int, int]:
@@ -75,9 +96,36 @@ class VersionContainers:
 
     async def _versions(self) -> list[int]:
         """The versions that the container `projections` has."""
+        return [int(str(one)) for one in await self._query(_VERSIONS)]
+
+    async def _documents(self) -> list[VersionDocument]:
+        """The documents of the versions, without those that can't be understood: no rebuild writes such a version."""
+        found = []
+        for item in await self._query(_DOCUMENTS):
+            with suppress(PoisonError):
+                found.append(convert(item, VersionDocument))
+        return found
+
+    async def _query(self, query: str) -> list[Any]:
         documents = self._database.get_container_client(PROJECTIONS)
         parameters: list[dict[str, object]] = [{"name": "@projection", "value": self._projection}]
         try:
-            return [int(str(one)) async for one in documents.query_items(_VERSIONS, parameters=parameters)]
+            return [one async for one in documents.query_items(query, parameters=parameters)]
         except CosmosResourceNotFoundError:
             return []
+
+
+def _is_of_hub(watermark: Watermark, erasure: Erasure) -> bool:
+    """Whether the position is of the hub that the erasure's bounds are of, or of a later one."""
+    bounds_of, at = erasure.hub_created_at, watermark.created_at
+    return bounds_of is None or at is None or at > bounds_of or same_hub(at, bounds_of)
+
+
+def _place_behind(reached: Mapping[str, Watermark], bounds: Mapping[str, int]) -> str:
+    """Where the first partition is that has not applied all up to its bound; empty for none."""
+    for partition, bound in sorted(bounds.items()):
+        watermark = reached.get(partition)
+        position = -1 if watermark is None else watermark.position
+        if position < bound:
+            return f"{position} of {bound} in partition {partition}"
+    return ""
