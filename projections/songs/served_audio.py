@@ -20,6 +20,7 @@ ENDINGS: Mapping[str, str] = {
     "audio/x-ape": "ape",
     "audio/x-caf": "caf",
     "audio/x-dff": "dff",
+    "audio/x-musepack": "mpc",
     "audio/x-dsf": "dsf",
     "audio/x-matroska": "mka",
     "audio/x-ms-wma": "wma",

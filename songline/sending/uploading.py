@@ -56,6 +56,7 @@ SUFFIXES = {
     ".tta": "audio/x-tta",
     ".dsf": "audio/x-dsf",
     ".dff": "audio/x-dff",
+    ".mpc": "audio/x-musepack",
     ".wma": "audio/x-ms-wma",
 }
 """The suffixes of songs in folders, with the content type to send. The server detects the format by the content."""

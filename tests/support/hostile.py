@@ -124,7 +124,8 @@ def no_audio() -> dict[str, Case]:
 
 def other_audio() -> dict[str, Case]:
     return {
-        "musepack": Case("a.mpc", b"MPCK" + bytes(500), "unsupported"),
+        "musepack": Case("a.mpc", b"MPCK" + bytes(500), "cut-off"),
+        "musepack of an old version": Case("a.mpc", b"MP+\x05" + bytes(500), "unsupported"),
         "tak": Case("a.tak", b"tBaK" + bytes(500), "unsupported"),
         "a playlist": Case("a.m3u", b"#EXTM3U\nsong.mp3\n", "unsupported"),
         "wma": Case("a.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500), "cut-off"),

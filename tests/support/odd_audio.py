@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,8 @@ from songline.processors.ingestion.audio.ogg_pages import ogg_crc
 from tests.support.audio import song, syncsafe
 
 HOUR_S = 3600
+RATED = ("wmav2",)
+"""Codecs that have no bit rate of their own accord."""
 
 
 def encoded(
@@ -32,14 +35,32 @@ def encoded(
         stream = output.add_stream(codec, rate=rate)
         assert isinstance(stream, AudioStream)
         stream.layout = "mono"
-        if bit_rate:
-            stream.bit_rate = bit_rate
+        if bit_rate or codec in RATED:
+            stream.bit_rate = bit_rate or 96_000
         resampler = av.AudioResampler(format=stream.format.name, layout="mono", rate=rate)
         for start in range(0, len(wave), 1024):
             frame = av.AudioFrame.from_ndarray(wave[start : start + 1024].reshape(1, -1), format="s16", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
             for resampled in resampler.resample(frame):
                 output.mux(stream.encode(resampled))
+        output.mux(stream.encode(None))
+    return target.getvalue()
+
+
+def encoded_samples(
+    container: str, codec: str, samples: "np.ndarray[Any, Any]", *, sample_format: str, options: dict[str, str]
+) -> bytes:
+    """Two channels of these samples of 16 bits."""
+    target = io.BytesIO()
+    with av.open(target, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=44_100, options=options)
+        assert isinstance(stream, AudioStream)
+        stream.layout, stream.format = "stereo", sample_format
+        packed = np.ascontiguousarray(samples.T.astype(np.int16).reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="stereo")
+        frame.sample_rate = 44_100
+        for resampled in av.AudioResampler(format=sample_format, layout="stereo", rate=44_100).resample(frame):
+            output.mux(stream.encode(resampled))
         output.mux(stream.encode(None))
     return target.getvalue()
 
@@ -143,6 +164,35 @@ def id3v2(title: str, padding: int = 0) -> bytes:
     content = b"\x03" + title.encode()
     frame = b"TIT2" + syncsafe(len(content)) + b"\0\0" + content
     return b"ID3\x04\0\0" + syncsafe(len(frame) + padding) + frame + bytes(padding)
+
+
+def musepack8(samples: int, silence: int = 0, sound: bytes = bytes(900)) -> bytes:
+    """Musepack of stream version 8: its header, sound, and its end; 44,100 samples a second."""
+    head = bytes(4) + b"\x08" + _seven_bits(samples) + _seven_bits(silence) + b"\x1b\x1b"
+    packets = ((b"SH", head), (b"RG", bytes(9)), (b"AP", sound), (b"SE", b""))
+    return b"MPCK" + b"".join(key + _packet_size(len(content)) + content for key, content in packets)
+
+
+def _packet_size(content: int) -> bytes:
+    """A packet's size counts its key and itself."""
+    return next(size for more in range(1, 9) if len(size := _seven_bits(content + 2 + more)) == more)
+
+
+def _seven_bits(number: int) -> bytes:
+    octets = [number & 0x7F]
+    while number := number >> 7:
+        octets.append(number & 0x7F | 0x80)
+    return bytes(reversed(octets))
+
+
+def musepack7(frame_bits: list[int], last: int | None = None) -> bytes:
+    """Musepack of stream version 7 of frames of so many bits; `last` are the samples of the last one."""
+    bits = "0" * 8 + "".join(f"{size:020b}" + "1" * size for size in frame_bits)
+    bits += "0" * (-len(bits) % 32)
+    words = [int(bits[at : at + 32], 2).to_bytes(4, "little") for at in range(0, len(bits), 32)]
+    gapless = 0 if last is None else 1 << 31 | last << 20
+    head = b"MP+\x07" + struct.pack("<I12xI", len(frame_bits), gapless)
+    return head + b"".join(words)
 
 
 def mpeg_frames(octets: bytes) -> list[bytes]:

@@ -4,7 +4,7 @@ import struct
 from typing import BinaryIO
 
 from songline.processors.ingestion.audio import raw_tags
-from songline.processors.ingestion.audio.chunks import Chunk, chunks, missing, sound_size
+from songline.processors.ingestion.audio.chunks import Chunk, check_behind, chunks, missing, sound_size
 from songline.processors.ingestion.audio.extent import Extent
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
 from songline.processors.ingestion.audio.sound import RATES, RawTags, Sound, bad_rate
@@ -25,19 +25,23 @@ def read_aiff(file: BinaryIO, extent: Extent) -> Sound:
         raise missing("its sound" if b"COMM" in found else "what its sound is like")
     sound = found[b"SSND"]
     size = sound_size(file, sound, extent.end, "big")
-    for part in parts:
-        if sound.size and part.offset > sound.offset and part.end > extent.end:
-            raise cut_off(part.end, extent.end)
+    if sound.size:
+        check_behind(parts, sound, _form_end(file, extent), extent.end)
     # Two numbers of four bytes stand before the sound itself.
     seconds = _seconds(file, found[b"COMM"], max(0, size - 8), is_known=size == sound.size)
     return Sound("aiff", seconds, _tags(file, parts, extent))
 
 
-def _check_form(file: BinaryIO, extent: Extent) -> None:
+def _form_end(file: BinaryIO, extent: Extent) -> int:
+    """Where the form says that it ends."""
     file.seek(extent.start + 4)
-    size = int.from_bytes(file.read(4))
-    if extent.start + 8 + size > extent.end:
-        raise cut_off(extent.start + 8 + size, extent.end)
+    return extent.start + 8 + int.from_bytes(file.read(4))
+
+
+def _check_form(file: BinaryIO, extent: Extent) -> None:
+    promised = _form_end(file, extent)
+    if promised > extent.end:
+        raise cut_off(promised, extent.end)
 
 
 def _seconds(file: BinaryIO, described: Chunk, held: int, *, is_known: bool) -> float:

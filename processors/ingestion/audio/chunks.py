@@ -4,7 +4,7 @@ Sources: "Multimedia Programming Interface and Data Specifications 1.0" (RIFF), 
 EA IFF 85.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
@@ -52,6 +52,17 @@ def sound_size(file: BinaryIO, sound: Chunk, end: int, order: Order) -> int:
     if sound.end > end:
         raise cut_off(sound.end, end)
     return sound.size
+
+
+def check_behind(parts: Iterable[Chunk], sound: Chunk, form_end: int, end: int) -> None:
+    """Raise InvalidAudioError (cut-off) where a chunk behind the sound is not whole, of a file that ends at `end`.
+
+    What stands behind the end of the form, or has no name, is no chunk: players pass over it.
+    """
+    for part in parts:
+        is_chunk = part.offset - 8 < form_end and is_name(part.name)
+        if part.offset > sound.offset and part.end > end and is_chunk:
+            raise cut_off(part.end, end)
 
 
 def _is_chain(file: BinaryIO, start: int, end: int, order: Order) -> bool:

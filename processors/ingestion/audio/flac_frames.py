@@ -10,11 +10,13 @@ _RATES = (None, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000,
 
 
 class FlacFrame(NamedTuple):
-    """The number of samples up to its end, its own, and samples a second, None where only STREAMINFO says it."""
+    """The number of samples up to its end, its own, samples a second (None where only STREAMINFO says it), and the
+    bytes of its header."""
 
     end: int
     samples: int
     rate: int | None
+    head: int
 
 
 def read_frame(head: bytes, block_size: int) -> FlacFrame | None:
@@ -32,7 +34,7 @@ def read_frame(head: bytes, block_size: int) -> FlacFrame | None:
     rate, at = _rate(rate_code, head, at)
     if len(head) <= at or crc8(head[: at + 1]) != 0:
         return None
-    return FlacFrame((number if head[1] & 1 else number * block_size) + size, size, rate)
+    return FlacFrame((number if head[1] & 1 else number * block_size) + size, size, rate, at + 1)
 
 
 def _rate(code: int, head: bytes, at: int) -> tuple[int | None, int]:

@@ -4,11 +4,11 @@ from typing import BinaryIO, Literal, get_args
 
 from songline.processors.ingestion.audio import frame_headers, mpeg
 from songline.processors.ingestion.audio.extent import Extent
-from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
 
 Format = Literal[
     "mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff", "mp2", "ogg-flac", "speex", "aac", "ac3", "amr", "au", "caf",
-    "mka", "webm", "wv", "ape", "tta", "dsf", "dff", "wma",
+    "mka", "webm", "wv", "ape", "tta", "dsf", "dff", "wma", "mpc",
 ]  # fmt: skip
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -36,11 +36,12 @@ MEDIA_TYPES: dict[Format, str] = {
     "dsf": "audio/x-dsf",
     "dff": "audio/x-dff",
     "wma": "audio/x-ms-wma",
+    "mpc": "audio/x-musepack",
 }
 
 AudioContainer = Literal[
     "mpeg", "flac", "ogg", "mp4", "wav", "aiff", "adts", "ac3", "amr", "au", "caf", "matroska", "wavpack", "ape", "tta",
-    "dsf", "dff", "asf",
+    "dsf", "dff", "asf", "musepack",
 ]  # fmt: skip
 """What a file is at first sight, and which reader reads it."""
 
@@ -48,15 +49,31 @@ WANTED = "MP3, FLAC, Ogg, Opus, M4A, WAV, AIFF, AAC, WebM and what else common p
 HEAD = 64
 
 _ADVICE = "Save it as FLAC, Opus or MP3."
+_DTS = (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8", b"\x64\x58\x20\x25")
 # (offset, bytes there) to what people call it. Audio that we know of and don't take is `unsupported`.
 _OTHER_AUDIO = (
-    (0, b"MPCK", f"Musepack, which is not read here. {_ADVICE}"),
-    (0, b"MP+", f"Musepack, which is not read here. {_ADVICE}"),
     (0, b"tBaK", f"TAK, which is not read here. {_ADVICE}"),
     (0, b"OFR ", f"OptimFROG, which is not read here. {_ADVICE}"),
     (0, b"ADIF", f"AAC in its old form ADIF, which says no length. {_ADVICE}"),
     (0, b".RMF", f"RealMedia, which is not read here. {_ADVICE}"),
-    (0, b"\x7f\xfe\x80\x01", f"DTS, which is not read here. {_ADVICE}"),
+    *((0, magic, f"DTS, which is not read here. {_ADVICE}") for magic in _DTS),
+    (4, b"\xf8\x72\x6f\xba", f"Dolby TrueHD, which is not read here. {_ADVICE}"),
+    (4, b"\xf8\x72\x6f\xbb", f"Meridian Lossless (MLP), which is not read here. {_ADVICE}"),
+    (0, b".ra\xfd", f"RealAudio, which is not read here. {_ADVICE}"),
+    (0, b"ea3\x03", f"ATRAC in Sony's OpenMG, which is not read here. {_ADVICE}"),
+    (0, b"EA3\x01", f"ATRAC in Sony's OpenMG, which is not read here. {_ADVICE}"),
+    (0, b"ajkg", f"Shorten, which is not read here. {_ADVICE}"),
+    (0, b"LA0", f"Lossless Audio (LA), which is not read here. {_ADVICE}"),
+    (0, b"Creative Voice File", f"a Creative Voice file (VOC), which is not read here. {_ADVICE}"),
+    (8, b"8SVX", f"an 8SVX file of an Amiga, which is not read here. {_ADVICE}"),
+    (0, b"NIST_1A", f"a NIST Sphere file, which is not read here. {_ADVICE}"),
+    (0, b"\x64\xa3", f"an IRCAM file, which is not read here. {_ADVICE}"),
+    (0, b".SoX", f"a file of SoX, which is not read here. {_ADVICE}"),
+    (0, b"XoS.", f"a file of SoX, which is not read here. {_ADVICE}"),
+    (8, b"QLCM", f"QCELP of a telephone, which is not read here. {_ADVICE}"),
+    (8, b"RMID", "a MIDI file, which holds notes and no sound. Record it, and send the recording."),
+    (0, b"nutZ", f"a NUT file, which is not read here. {_ADVICE}"),
+    (0, b"nut/multimedia container", f"a NUT file, which is not read here. {_ADVICE}"),
     (0, b"MThd", "a MIDI file, which holds notes and no sound. Record it, and send the recording."),
     (0, b"IMPM", "a module of a tracker, which holds notes and no recording. Record it, and send the recording."),
     (0, b"Extended Module:", "a module of a tracker, which holds notes and no recording. Send a recording of it."),
@@ -69,6 +86,13 @@ _NO_AUDIO = (
     (0, b"GIF8", "a GIF image"),
     (8, b"WEBP", "a WebP image"),
     (8, b"AVI ", "an AVI film"),
+    (0, b"FLV\x01", "a Flash film"),
+    (0, b"FWS", "a Flash film"),
+    (0, b"CWS", "a Flash film"),
+    (0, b"\0\0\x01\xba", "an MPEG film"),
+    (0, b"\0\0\x01\xb3", "an MPEG film"),
+    (0, b"\xb7\xd8\x00\x20\x37\x49\xda\x11", "a recording of television"),
+    (0, b"\x47\x40", "a transport stream of television"),
     (0, b"%PDF", "a PDF document"),
     (0, b"PK\x03\x04", "a ZIP archive or an office document"),
     (0, b"\x1f\x8b", "a gzip archive"),
@@ -113,12 +137,14 @@ def recognise(file: BinaryIO, extent: Extent) -> AudioContainer:
             "This is an MP3 in free format: its frames don't say how long they are, and few players play it. Encode it "
             "again with a bit rate of 320 kbit/s or less.",
         )
+    if (only := mpeg.header(head[:4])) is not None and extent.start + only.length > extent.end:
+        raise cut_off(extent.start + only.length, extent.end)
     raise InvalidAudioError("not-audio", f"This is not audio as we know it. We take {WANTED}.")
 
 
 def _by_magic(head: bytes) -> AudioContainer | None:
     match head[:4], head[4:8], head[8:12]:
-        case ((b"RIFF" | b"RF64" | b"BW64"), _, b"WAVE"):
+        case ((b"RIFF" | b"RIFX" | b"RF64" | b"BW64"), _, b"WAVE"):
             return "wav"
         case b"riff", b"\x2e\x91\xcf\x11", _ if head[24:28] == b"wave":
             return "wav"
@@ -141,6 +167,8 @@ _MAGIC: tuple[tuple[bytes, AudioContainer], ...] = (
     (b"wvpk", "wavpack"),
     (b"MAC ", "ape"),
     (b"TTA1", "tta"),
+    (b"MPCK", "musepack"),
+    (b"MP+", "musepack"),
     (b"DSD ", "dsf"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )

@@ -17,7 +17,7 @@ from songline.processors.ingestion.audio.frame_headers import (
     adts_frame,
     is_chain,
 )
-from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
 from songline.processors.ingestion.audio.sound import Sound
 
 READABLE = 0.9
@@ -60,6 +60,8 @@ def _read(file: BinaryIO, extent: Extent, kind: Format, start: int, frame: ReadF
             at = onward
             continue
         if at + found.length > extent.end:
+            if not seconds:
+                raise cut_off(at + found.length, extent.end)
             break
         seconds += found.samples / found.rate
         at += found.length

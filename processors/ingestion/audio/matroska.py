@@ -35,6 +35,9 @@ _TRACK, _NUMBER, _TYPE, _CODEC, _DEFAULT = 0xAE, 0xD7, 0x83, 0x86, 0x23E383
 _TIMESTAMP, _SIMPLE, _GROUP, _BLOCK, _LASTS = 0xE7, 0xA3, 0xA0, 0xA1, 0x9B
 _TAG, _TARGETS, _TARGET_TYPE, _SIMPLE_TAG, _TAG_NAME, _TAG_TEXT = 0x7373, 0x63C0, 0x68CA, 0x67C8, 0x45A3, 0x4487
 _TOP = frozenset((_INFO, _TRACKS, _CLUSTER, _TAGS, 0x114D9B74, 0x1C53BB6B, 0x1941A469, 0x1043A770, _SEGMENT, _EBML))
+_ANYWHERE = frozenset((0xEC, 0xBF))
+_IN_CLUSTER = frozenset((_TIMESTAMP, _SIMPLE, _GROUP, 0xA7, 0xAB, 0x5854, 0xAF, *_ANYWHERE))
+"""Also its place, the size of the one before, what is silent, and what is encrypted."""
 _AUDIO, _SAMPLING = 0xE1, 0xB5
 _SOUND = 2
 _LACES = 6
@@ -92,6 +95,8 @@ def _read_segment(file: BinaryIO, segment: Element, end: int, found: _Found) -> 
         if element is None:
             # Whatever stands behind the last cluster.
             return
+        if element.id not in _TOP and element.id not in _ANYWHERE:
+            return
         if element.end is not None and element.end > limit:
             raise cut_off(element.end, limit)
         if element.id == _INFO:
@@ -100,13 +105,10 @@ def _read_segment(file: BinaryIO, segment: Element, end: int, found: _Found) -> 
             _read_tracks(file, element, found)
         elif element.id == _TAGS:
             _read_tags(file, element, found)
-        elif element.id == _CLUSTER:
+        elif element.id == _CLUSTER and (element.end is None or not found.duration):
             # Where the header has a duration, its blocks are not needed.
-            if element.end is None or not found.duration:
-                at = _read_cluster(file, element, limit, found)
-                continue
-        elif element.id not in _TOP and element.id not in (0xEC, 0xBF):
-            return
+            at = _read_cluster(file, element, limit, found)
+            continue
         at = limit if element.end is None else element.end
 
 
@@ -135,7 +137,7 @@ def _read_cluster(file: BinaryIO, cluster: Element, limit: int, found: _Found) -
     end = limit if cluster.end is None else cluster.end
     while at < end:
         element = element_at(file, at, end)
-        if element is None or (cluster.end is None and element.id in _TOP):
+        if element is None or (cluster.end is None and element.id not in _IN_CLUSTER):
             return at
         if element.end is None or element.end > end:
             raise cut_off(element.end or end + 1, end)

@@ -47,7 +47,9 @@ def top_boxes(file: BinaryIO, start: int, end: int) -> list[Box]:
         file.seek(at)
         head = file.read(8)
         has_index = any(box.type in (b"moov", b"moof") for box in found)
-        if not head.strip(b"\0") or (has_index and len(head) == 8 and head[4:8] not in _TOP and _is_last(found)):
+        # A box that is cut within its head begins with the upper byte of its length, which is 0.
+        is_box = head[4:8] in _TOP if len(head) == 8 else head[:1] == b"\0"
+        if not head.strip(b"\0") or (has_index and not is_box and _is_last(found)):
             break
         if len(head) < 8:
             raise cut_off(at + 8, end)

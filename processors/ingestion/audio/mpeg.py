@@ -79,15 +79,19 @@ def first_frame(file: BinaryIO, start: int, within: int = SEARCH) -> MpegFrame |
 
 
 def _chained(file: BinaryIO, offset: int) -> bool:
-    layer = None
+    """Whether three frames of one kind stand at `offset`; or fewer, if the file ends behind the last one, or within it
+    where one stands before it."""
+    kind = None
     for count in range(CHAIN):
         file.seek(offset)
         octets = file.read(4)
         found = header(octets)
-        if found is None or layer not in (None, found.layer):
+        if found is None or kind not in (None, (found.layer, found.rate)):
             # One whole frame and then the end, or a tag, is an MP3 too, if a very short one.
-            return count > 0 and (len(octets) < 4 or octets[:3] == b"TAG" or octets == b"APET")
-        layer = found.layer
+            length = file.seek(0, 2)
+            is_end = offset == length or (offset > length and count > 1) or 0 < length - offset < 4
+            return count > 0 and (is_end or octets[:3] == b"TAG" or octets == b"APET")
+        kind = found.layer, found.rate
         offset += found.length
     return True
 

@@ -18,6 +18,12 @@ from songline.processors.ingestion.audio.sound import RATES, RawTags, Sound, bad
 _AU_BITS = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 23: 4, 24: 8, 25: 3, 26: 5, 27: 8}
 _UNKNOWN_32, _UNKNOWN_64 = 0xFFFFFFFF, 2**64 - 1
 _TTA_HEAD = 22
+_CAF_CHUNKS = frozenset(
+    (
+        *(b"desc", b"data", b"pakt", b"chan", b"kuki", b"ldat", b"strg", b"mark", b"regn", b"inst", b"midi", b"ovvw"),
+        *(b"peak", b"edct", b"info", b"umid", b"uuid", b"free"),
+    )
+)
 _TEXT_MAX = 1 << 20
 
 
@@ -28,9 +34,11 @@ def read_au(file: BinaryIO, extent: Extent) -> Sound:
         raise InvalidAudioError("unsupported", f"The file is an AU with encoding {encoding}. Save it as FLAC or WAV.")
     _check(rate, channels)
     held = extent.end - extent.start - offset
-    if size != _UNKNOWN_32 and size > held:
+    # A writer that died leaves 0.
+    is_known = size not in (0, _UNKNOWN_32)
+    if is_known and size > held:
         raise cut_off(extent.start + offset + size, extent.end)
-    length = held if size == _UNKNOWN_32 else size
+    length = size if is_known else held
     return Sound("au", max(0, length) * 8 // (_AU_BITS[encoding] * channels) / rate, raw_tags.around(file, extent))
 
 
@@ -40,6 +48,9 @@ def read_caf(file: BinaryIO, extent: Extent) -> Sound:
     for chunk in _wide_chunks(file, extent.start + 8, extent.end):
         if chunk.size == _UNKNOWN_64 and chunk.name == b"data":
             chunk = chunk._replace(size=extent.end - chunk.offset)
+        if b"data" in found and chunk.name not in _CAF_CHUNKS:
+            # Whatever stands behind the last chunk.
+            break
         if chunk.end > extent.end:
             raise cut_off(chunk.end, extent.end)
         found.setdefault(chunk.name, chunk)

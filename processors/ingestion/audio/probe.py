@@ -16,6 +16,7 @@ from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 from songline.processors.ingestion.audio.matroska import read_matroska
 from songline.processors.ingestion.audio.mp3 import read_mp3
 from songline.processors.ingestion.audio.mp4 import read_mp4
+from songline.processors.ingestion.audio.musepack import read_musepack
 from songline.processors.ingestion.audio.ogg import read_ogg
 from songline.processors.ingestion.audio.plain_headers import read_ape, read_au, read_caf, read_dff, read_dsf, read_tta
 from songline.processors.ingestion.audio.sound import Sound
@@ -97,4 +98,5 @@ _READERS: dict[AudioContainer, Callable[[BinaryIO, Extent], Sound]] = {
     "dsf": read_dsf,
     "dff": read_dff,
     "asf": read_asf,
+    "musepack": read_musepack,
 }

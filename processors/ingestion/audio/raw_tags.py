@@ -5,13 +5,13 @@ Sources: ID3v1, ID3v2.4, APEv2, Vorbis I section 5, "Multimedia Programming Inte
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from mutagen._constants import GENRES
 from mutagen.id3 import ID3
 
-from songline.processors.ingestion.audio.extent import Extent, TrailingTag
+from songline.processors.ingestion.audio.extent import Extent, TrailingTag, after_zeros, id3_size
 from songline.processors.ingestion.audio.sound import RawTags
 
 VALUES_MAX = 100
@@ -19,6 +19,7 @@ VALUE_MAX = 6_000
 # A tag of a gigabyte in a megabyte unpacks to more than the process may have.
 _BROKEN = (Exception,)
 _ID3V1 = 128
+_ID3_HEAD = 10
 _APE_FOOTER = 32
 _APE_BINARY = 2
 _APE_MAX = 16 << 20
@@ -56,11 +57,27 @@ def merged(first: RawTags, *others: RawTags) -> RawTags:
 
 def around(file: BinaryIO, extent: Extent) -> RawTags:
     """The tags that stand before and behind the sound of any format: ID3v2 before all others, ID3v1 last."""
-    found = [id3_at(file, 0)] if extent.start else []
+    found = list(_id3_before(file, extent.start))
     rank = {"id3v2": 0, "ape": 1, "id3v1": 2}
     behind = sorted((tag for tag in extent.behind if tag.kind in rank), key=lambda tag: rank[tag.kind])
     found += [_BEHIND[tag.kind](file, tag) for tag in behind]
     return merged({}, *found)
+
+
+def _id3_before(file: BinaryIO, end: int) -> Iterator[RawTags]:
+    """The ID3v2 tags before `end`, between zeros."""
+    at = 0
+    while at < end:
+        file.seek(at)
+        size = id3_size(file.read(_ID3_HEAD))
+        if size is None:
+            onward = after_zeros(file, at)
+            if onward == at:
+                return
+            at = onward
+        else:
+            yield id3_at(file, at)
+            at += size
 
 
 def id3_at(file: BinaryIO, offset: int) -> RawTags:

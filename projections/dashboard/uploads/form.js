@@ -32,7 +32,7 @@ export function uploadForm(onReady) {
     type: "file",
     id: "files",
     multiple: true,
-    accept: "audio/*,.flac,.opus,.m4a,.m4b,.aiff,.mka,.webm,.wv,.ape,.tta,.dsf,.dff,.caf,.wma",
+    accept: "audio/*,.flac,.opus,.m4a,.m4b,.aiff,.mka,.webm,.wv,.ape,.mpc,.tta,.dsf,.dff,.caf,.wma",
     onchange: () => {
       add(input.files);
       input.value = "";

@@ -117,6 +117,33 @@ def test_a_wav_from_a_pipe_is_taken() -> None:
     assert probed(odd.encoded("wav", "pcm_s16le", can_seek=False)).duration_ms == 2000
 
 
+@pytest.mark.parametrize(("container", "codec"), [("asf", "wmav2"), ("au", "pcm_s16be"), ("tta", "tta")])
+def test_other_containers_from_a_pipe_are_taken(container: str, codec: str) -> None:
+    piped = odd.encoded(container, codec, can_seek=False)
+    assert abs(probed(piped).duration_ms - 2000) <= 60
+
+
+def test_an_au_that_was_never_finished_is_as_long_as_what_is_there() -> None:
+    au = odd.encoded("au", "pcm_s16be")
+    assert probed(au[:8] + bytes(4) + au[12:]).duration_ms == 2000
+
+
+def test_a_wav_of_the_other_byte_order_is_taken() -> None:
+    samples = struct.pack(">88200h", *[7] * 88_200)
+    fmt = b"fmt " + struct.pack(">LHHLLHH", 16, 1, 1, 44_100, 88_200, 2, 16)
+    tags = b"LIST" + struct.pack(">L", 16) + b"INFOINAM" + struct.pack(">L", 4) + b"Big\0"
+    content = b"WAVE" + fmt + tags + b"data" + struct.pack(">L", len(samples)) + samples
+    whole = b"RIFX" + struct.pack(">L", len(content)) + content
+    assert (probed(whole).duration_ms, probed(whole).metadata.title) == (2000, "Big")
+    assert refused(whole[:-10]).reason.cause == "cut-off"
+
+
+def test_of_several_id3_tags_the_first_that_says_something_counts() -> None:
+    tags = odd.id3v2("") + bytes(20) + odd.id3v2("Second") + odd.id3v2("Third")
+    assert probed(tags + odd.plain_flac()).metadata.title == "Second"
+    assert probed(bytes(100) + tags + mp3_frames(1.0)).metadata.title == "Second"
+
+
 def test_an_aiff_that_was_never_finished_is_as_long_as_what_is_there() -> None:
     aiff = song("aiff")
     common, sound = aiff.index(b"COMM") + 8, aiff.index(b"SSND") + 4
@@ -272,6 +299,21 @@ def test_amr_is_as_long_as_its_frames(magic: bytes, size: int) -> None:
 @pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav", "pcm_alaw", "libmp3lame"])
 def test_wav_holds_compressed_sound_too(codec: str) -> None:
     assert abs(probed(odd.encoded("wav", codec)).duration_ms - 2000) <= 60
+
+
+@pytest.mark.parametrize("codec", ["adpcm_yamaha", "adpcm_g722", "aac", "ac3", "flac", "wmav2"])
+def test_wav_of_any_other_codec_is_as_long_as_its_header_says(codec: str) -> None:
+    found = probed(odd.encoded("wav", codec, rate=16_000 if codec == "adpcm_g722" else 48_000))
+    assert abs(found.duration_ms - 2000) <= 60
+
+
+def test_wav_of_another_codec_that_says_no_length_is_refused() -> None:
+    wav = bytearray(song("wav"))
+    fmt = wav.index(b"fmt ") + 8
+    wav[fmt : fmt + 2], wav[fmt + 8 : fmt + 12] = b"\x77\x77", bytes(4)
+    answer = refused(bytes(wav))
+    assert answer.reason.cause == "unsupported"
+    assert "does not say how long" in answer.reason.text
 
 
 @given(st.sampled_from(sorted(PROMISED)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
