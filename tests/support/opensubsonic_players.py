@@ -78,9 +78,11 @@ async def py_opensonic(address: str, user: str, password: str, words: str, at_ms
         assert await wait_for_async(playing, "the song among those that play now", 90) == [song.id]
         for _ in range(2):
             assert await client.scrobble(song.id, listen_time=at_ms // 1_000)
-        assert await client.star([song.id])
+        # Its album has no other song.
+        assert await client.star(album_ids=[song.album_id])
         # A library that is more than five seconds late is served as it is.
         liked = await wait_for_async(starred, "the song among those that are liked", 90)
+        assert [one.id for one in (await client.get_starred2()).album] == [song.album_id]
         assert await client.unstar([song.id])
         await wait_for_async(nothing_starred, "the like to be gone", 90)
         with pytest.raises(DataNotFoundError):

@@ -19,7 +19,7 @@ from songline.players.listenbrainz.feedback import read_feedback
 from songline.players.listenbrainz.player_library import PlayerLibrary
 from songline.players.listenbrainz.query import flag, read_query, whole
 from songline.players.listenbrainz.reported_songs import ReportedSongs
-from songline.players.listenbrainz.submission import MAX_BODY_BYTES, read_submission
+from songline.players.listenbrainz.submission import MAX_BODY_BYTES, check_encoding, read_submission
 from songline.players.listenbrainz.submitting import ListenTaker
 from songline.players.player_guard import TOKEN
 from songline.players.tokens.player_token import PlayerToken
@@ -50,6 +50,7 @@ def routes(now: Callable[[], datetime]) -> APIRouter:
     @router.post("/1/submit-listens", openapi_extra=_FOREIGN)
     async def submit(request: Request) -> Response:
         endpoint = _endpoint(request)
+        check_encoding(request.headers.get("content-encoding"))
         with endpoint.memory.reserved(request.scope, MAX_BODY_BYTES) as reserved:
             body = await endpoint.read_body(request.receive, MAX_BODY_BYTES, reserved)
             moment = now()
@@ -92,6 +93,7 @@ def routes(now: Callable[[], datetime]) -> APIRouter:
     @router.post("/1/feedback/recording-feedback", openapi_extra=_FOREIGN)
     async def feedback(request: Request) -> Response:
         endpoint = _endpoint(request)
+        check_encoding(request.headers.get("content-encoding"))
         with endpoint.memory.reserved(request.scope, MAX_FEEDBACK_BYTES) as reserved:
             body = await endpoint.read_body(request.receive, MAX_FEEDBACK_BYTES, reserved)
         said = read_feedback(body)

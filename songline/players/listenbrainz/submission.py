@@ -57,6 +57,14 @@ class _Body(Struct):
 _bodies: Decoder[_Body] = Decoder(_Body, "not-listens")
 
 
+def check_encoding(encoding: str | None) -> None:
+    """Raise ListenBrainzError for a body that is not sent as it is."""
+    if (encoding or "identity").strip().lower() != "identity":
+        raise ListenBrainzError(
+            415, f"Content-Encoding: saw {excerpt(encoding or '')!r}, expected none: send the JSON as it is."
+        )
+
+
 def read_submission(body: bytes, now: datetime) -> SubmittedListens:
     """The listens in the body of a request that came at `now`. Raises ListenBrainzError: all of them are taken, or
     none."""
@@ -96,8 +104,10 @@ def _read_listen(place: str, row: Any, listen_type: ListenType, now: datetime) -
     listen = listenbrainz_listen(place, ListenBrainzRow(began_s, words))
     if not isinstance(listen, HistoryListen):
         seen = excerpt(repr(began_s))
+        unit = ", and no milliseconds" if isinstance(began_s, int) and began_s > EARLIEST_MS else ""
         raise ListenBrainzError(
-            400, f"{place}.listened_at: saw {seen}, expected seconds since 1970, of {EARLIEST_MS // 1000} or later."
+            400,
+            f"{place}.listened_at: saw {seen}, expected seconds since 1970, of {EARLIEST_MS // 1000} or later{unit}.",
         )
     submitted = SubmittedListen(listen, _device(field(words, "additional_info")))
     if is_too_late(submitted.at, now):

@@ -1,9 +1,9 @@
 """The lists of albums that OpenSubsonic knows. Pure.
 
-Nobody rates or likes albums here, and no song has a year: such lists are empty.
+Nobody rates albums here, and no song has a year: such lists are empty. An album is liked whose songs all are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from random import Random
 
@@ -18,7 +18,7 @@ from songline.schemas.songs import Song
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
-EMPTY = frozenset({"highest", "starred", "byYear"})
+EMPTY = frozenset({"highest", "byYear"})
 _ALWAYS: dict[str, Callable[[Album], tuple[str, ...]]] = {
     "alphabeticalByName": lambda album: (folded(album.name), album.id),
     "alphabeticalByArtist": lambda album: (folded(album.artist), folded(album.name), album.id),
@@ -40,6 +40,8 @@ def album_list(collection: Collection, parameters: Parameters, marks: ListenerMa
             return _played(albums, marks, lambda plays, played_at: (plays, played_at))
         case "recent":
             return _played(albums, marks, lambda plays, played_at: (played_at, plays))
+        case "starred":
+            return starred_albums(albums, marks)
         case "byGenre":
             genre = wanted_genre(parameters)
             return sorted((album for album in albums if genre in album.genres), key=_ALWAYS["alphabeticalByName"])
@@ -68,6 +70,13 @@ def random_songs(collection: Collection, parameters: Parameters, count: int, ran
     else:
         songs = list(collection.songs.values())
     return random.sample(songs, min(count, len(songs)))
+
+
+def starred_albums(albums: Iterable[Album], marks: ListenerMarks) -> list[Album]:
+    """The albums whose songs the listener all likes, the last one first."""
+    found = [(marks.together(album.songs).starred_at, album) for album in albums]
+    liked = [(at, album.id, album) for at, album in found if at is not None]
+    return [album for _, _, album in sorted(liked, key=lambda one: one[:2], reverse=True)]
 
 
 def _played(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from songline.players.opensubsonic.answer import Content, Value
 from songline.players.opensubsonic.call import PlayerCall
 from songline.players.opensubsonic.collection import ALBUM_PREFIX, ARTIST_PREFIX, Album, Artist
-from songline.players.opensubsonic.elements import album_element, artist_element, genre_element, song_element
+from songline.players.opensubsonic.elements import album_element, artist_element, genre_element, moment, song_element
 from songline.players.opensubsonic.libraries import listener_marks
 from songline.players.opensubsonic.marks import ListenerMarks
 from songline.players.opensubsonic.searching import found_music, read_search
@@ -41,7 +41,9 @@ async def artist(call: PlayerCall) -> Content:
     if found is None:
         raise not_found("artist", wanted)
     marks = await listener_marks(call)
-    return {"artist": {**artist_element(found), "album": albums_of(found, collection.albums, marks)}}
+    starred_at = marks.together(collection.songs_of(found.id)).starred_at
+    starred: Content = {} if starred_at is None else {"starred": moment(starred_at)}
+    return {"artist": {**artist_element(found), **starred, "album": albums_of(found, collection.albums, marks)}}
 
 
 async def album(call: PlayerCall) -> Content:

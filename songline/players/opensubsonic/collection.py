@@ -77,6 +77,19 @@ class Collection:
         """The songs whose words match all that is asked for."""
         return [one.song for one in self._listed if has_words(asked, one.words)]
 
+    def songs_of(self, item_id: str) -> tuple[Song, ...]:
+        """The songs of an album or an artist; none where neither has this id."""
+        if (album := self.albums.get(item_id)) is not None:
+            return album.songs
+        artist = self.artists.get(item_id)
+        held = () if artist is None else (song for one in artist.album_ids for song in self.albums[one].songs)
+        return tuple(song for song in held if item_id in map(artist_id, artists_of(song)))
+
+    def song_ids(self, item_ids: Iterable[str]) -> tuple[str, ...]:
+        """The ids, with those of the songs in place of an album and an artist, each once."""
+        named = ([song.id for song in self.songs_of(item_id)] or [item_id] for item_id in item_ids)
+        return tuple(dict.fromkeys(song_id for some in named for song_id in some))
+
     @cached_property
     def albums(self) -> Mapping[str, Album]:
         """By id, in the order of their first songs."""

@@ -3,11 +3,17 @@
 from datetime import timedelta
 from itertools import islice
 
-from songline.players.opensubsonic.album_lists import album_list, random_songs, songs_of_genre, wanted_genre
+from songline.players.opensubsonic.album_lists import (
+    album_list,
+    random_songs,
+    songs_of_genre,
+    starred_albums,
+    wanted_genre,
+)
 from songline.players.opensubsonic.answer import Content
 from songline.players.opensubsonic.call import PlayerCall
-from songline.players.opensubsonic.collection import Collection
-from songline.players.opensubsonic.elements import album_element, song_element
+from songline.players.opensubsonic.collection import Collection, album_id_of, artist_id, artists_of
+from songline.players.opensubsonic.elements import album_element, artist_element, moment, song_element
 from songline.players.opensubsonic.libraries import listener_marks
 from songline.players.opensubsonic.marks import ListenerMarks
 from songline.players.opensubsonic.searching import MAX_COUNT, read_page
@@ -67,7 +73,19 @@ async def _albums(call: PlayerCall) -> list[Content]:
 async def _starred(call: PlayerCall) -> Content:
     collection, marks = await call.state.collections.read(), await listener_marks(call)
     songs = [song for song_id in marks.starred if (song := collection.songs.get(song_id)) is not None]
-    return {"artist": list[Content](), "album": list[Content](), "song": _elements(songs, marks)}
+    albums = dict.fromkeys(map(album_id_of, songs))
+    artists = dict.fromkeys(artist_id(name) for song in songs for name in artists_of(song))
+    return {
+        "artist": [
+            {**artist_element(collection.artists[one]), "starred": moment(at)}
+            for one in artists
+            if (at := marks.together(collection.songs_of(one)).starred_at) is not None
+        ],
+        "album": [
+            album_element(album, marks) for album in starred_albums(map(collection.albums.__getitem__, albums), marks)
+        ],
+        "song": _elements(songs, marks),
+    }
 
 
 def _elements(songs: list[Song], marks: ListenerMarks) -> list[Content]:

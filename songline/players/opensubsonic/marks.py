@@ -34,10 +34,12 @@ class ListenerMarks:
         return SongMark(found.plays, _moment(found.last_us), _moment(found.liked_us))
 
     def together(self, songs: Iterable[Song]) -> SongMark:
-        """All plays, and the last one. A like is one of a song."""
+        """All plays, and the last one; since when all are liked."""
         marks = [self.of(song.id) for song in songs]
         played = [mark.played_at for mark in marks if mark.played_at is not None]
-        return SongMark(sum(mark.plays for mark in marks), max(played, default=None))
+        starred = [mark.starred_at for mark in marks if mark.starred_at is not None]
+        starred_at = max(starred) if starred and len(starred) == len(marks) else None
+        return SongMark(sum(mark.plays for mark in marks), max(played, default=None), starred_at)
 
     @property
     def starred(self) -> list[str]:

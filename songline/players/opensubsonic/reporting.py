@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from songline.players.opensubsonic.answer import Content
 from songline.players.opensubsonic.call import PlayerCall
 from songline.players.opensubsonic.errors import ErrorCode, OpenSubsonicError
-from songline.players.opensubsonic.scrobbles import SOURCE, played, read_scrobbles, reported_ids
+from songline.players.opensubsonic.parameters import missing
+from songline.players.opensubsonic.scrobbles import SOURCE, played, read_scrobbles
 from songline.players.opensubsonic.scrobbles import starred as stars
-from songline.players.opensubsonic.songs import are_songs, not_found
+from songline.players.opensubsonic.songs import OUR_PREFIXES, are_songs, not_found
 from songline.producers.http.announcer import Announcer
 from songline.producers.http.event_charge import charge_events
 from songline.producers.http.event_endpoint import EventEndpoint
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
+from songline.schemas.acceptance import MAX_BATCH_EVENTS
 from songline.schemas.envelope import Event, encode, uuid7
 from songline.schemas.errors import ContractViolationError
 from songline.schemas.live import LiveEvent, PlaybackStarted
 
 RETRY_S = 2
-_NO_LIKES_OF = ("albumId", "artistId")
+_STARRED = ("id", "albumId", "artistId")
+"""A player that browses by folders says `id` of an album too."""
 
 
 async def scrobble(call: PlayerCall) -> Content:
@@ -53,11 +56,16 @@ async def unstar(call: PlayerCall) -> Content:
 
 
 async def _star(call: PlayerCall, *, is_liked: bool) -> None:
-    if any(call.parameters.texts(name) for name in _NO_LIKES_OF):
+    """Like songs, or take that back; an album or an artist stands for all songs of it."""
+    wanted = tuple(dict.fromkeys(one for name in _STARRED for one in call.parameters.texts(name)))
+    if not wanted:
+        raise missing("id")
+    if any(one.startswith(OUR_PREFIXES) for one in wanted):
+        wanted = (await call.state.collections.read()).song_ids(wanted)
+    if len(wanted) > MAX_BATCH_EVENTS:
         raise OpenSubsonicError(
-            ErrorCode.GENERIC, "Albums and artists can't be liked: saw albumId or artistId, expected the id of a song."
+            ErrorCode.GENERIC, f"saw {len(wanted)} songs to like, expected {MAX_BATCH_EVENTS} in a request at most."
         )
-    wanted = tuple(dict.fromkeys(reported_ids(call.parameters)))
     songs = await are_songs(call, wanted)
     if lacking := [song_id for song_id in wanted if song_id not in songs]:
         raise not_found("song", lacking[0])

@@ -3,6 +3,7 @@
 import re
 
 from songline.players.opensubsonic.call import PlayerCall
+from songline.players.opensubsonic.collection import ALBUM_PREFIX, ARTIST_PREFIX
 from songline.players.opensubsonic.errors import ErrorCode, OpenSubsonicError
 from songline.projections.songs import queries
 from songline.projections.songs.queries import SongGoneError
@@ -13,7 +14,8 @@ from songline.schemas.song_names import is_name_id
 from songline.schemas.songs import Song
 from songline.schemas.types import ID_PATTERN
 
-_OURS = ("al-", "ar-")
+OUR_PREFIXES = (ALBUM_PREFIX, ARTIST_PREFIX)
+"""Ids of albums and artists begin so."""
 _ID = re.compile(ID_PATTERN)
 
 
@@ -43,7 +45,7 @@ async def are_songs(call: PlayerCall, song_ids: tuple[str, ...]) -> tuple[str, .
         # It may have been uploaded since it was asked for last.
         known |= await titles.within(0.0).known(missing) if missing else {}
     except StoreUnavailableError:
-        return tuple(song_id for song_id in song_ids if not song_id.startswith(_OURS))
+        return tuple(song_id for song_id in song_ids if not song_id.startswith(OUR_PREFIXES))
     return tuple(song_id for song_id in song_ids if _is_song(song_id, known[song_id]))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from songline.players.listenbrainz.errors import ListenBrainzError
 from songline.players.listenbrainz.listen_events import imported, listen_key, played
-from songline.players.listenbrainz.submission import MAX_LISTENS, SubmittedListens, read_submission
+from songline.players.listenbrainz.submission import MAX_LISTENS, SubmittedListens, check_encoding, read_submission
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.acceptance import accept
@@ -131,7 +131,8 @@ def test_the_same_listen_has_the_same_id_and_another_has_another(began_s: int, t
         (body(listen(artist_name=["Ada"])), r"artist_name: saw \['Ada'\]"),
         (body(listen(None)), "listened_at: saw None"),
         (body(listen("yesterday")), "listened_at: saw 'yesterday'"),
-        (body(listen(0)), "listened_at: saw 0, expected seconds since 1970"),
+        (body(listen(0)), "listened_at: saw 0, expected seconds since 1970, of 946684800 or later."),
+        (body(listen(BEGAN_S * 1000)), "expected seconds since 1970, of 946684800 or later, and no milliseconds."),
         (body(listen(BEGAN_S * 1_000)), "listened_at: saw"),
         (body(listen(int(NOW.timestamp()) + 3_602)), "in an hour"),
         (body(listen(), listen(0), listen_type="import"), r"payload\[1\]"),
@@ -161,6 +162,14 @@ def test_foreign_values_are_refused_and_raise_nothing_else(value: Any) -> None:
         for one in found.listens:
             accept(encode(played("user-7", one, "song-1")), NOW)
             accept(encode(imported("user-7", one, "song-1", "import-1")), NOW)
+
+
+def test_a_body_that_is_packed_is_told_apart_from_one_that_is_broken() -> None:
+    for encoding in (None, "", "identity", " Identity"):
+        check_encoding(encoding)
+    with pytest.raises(ListenBrainzError, match="saw 'gzip', expected none") as refused:
+        check_encoding("gzip")
+    assert refused.value.status == 415
 
 
 def test_a_clock_that_is_a_little_ahead_is_taken() -> None:

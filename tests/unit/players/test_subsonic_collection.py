@@ -187,6 +187,8 @@ def test_lists_of_albums() -> None:
     marks = marks_of((1, 3, 60), (5, 1, 5), (4, 0, 1))
     assert listed("type=frequent", marks) == ["Takk…", "Both"]
     assert listed("type=recent", marks) == ["Both", "Takk…"]
+    assert listed("type=starred", marks_of((1, 0, 9), (4, 0, 2), (5, 0, 1), (6, 9, 1))) == ["Both", "÷"]
+    assert listed("type=starred", marks_of((1, 0, 9), (2, 0, 2), (5, 0, 7))) == ["Takk…", "Both"]
     for kind in ("starred", "highest", "byYear"):
         assert listed(f"type={kind}") == []
     for query in ("", "type=", "type=odd", "type=byGenre"):
@@ -227,6 +229,23 @@ def test_an_album_and_an_artist() -> None:
     assert (element["playCount"], element["played"]) == (3, "2026-11-22T13:57:00.000Z")
     assert element["created"] == "2026-11-22T14:02:00.000Z"
     assert artist_element(collection.artists[artist_id("rem")])["albumCount"] == 2
+
+
+def test_an_album_or_an_artist_stands_for_its_songs() -> None:
+    collection = collected()
+    takk, rem, ada = album_id_of(SONGS[0]), artist_id("rem"), artist_id("Ada")
+    assert [song.id for song in collection.songs_of(takk)] == ["song-1", "song-2"]
+    # Not the other songs of an album that they are a guest on.
+    assert [song.id for song in collection.songs_of(rem)] == ["song-3", "song-5"]
+    assert collection.songs_of("al-none") == collection.songs_of("song-1") == ()
+    assert collection.song_ids(["song-2", takk, ada, "ar-none"]) == ("song-2", "song-1", "song-5", "ar-none")
+
+
+def test_an_album_is_liked_whose_songs_all_are() -> None:
+    album = collected().albums[album_id_of(SONGS[0])]
+    assert "starred" not in album_element(album, marks_of((1, 0, 9)))
+    assert "starred" not in album_element(album, ListenerMarks())
+    assert album_element(album, marks_of((1, 0, 9), (2, 0, 3)))["starred"] == "2026-11-22T13:57:00.000Z"
 
 
 def test_seconds_and_moments() -> None:
