@@ -5,6 +5,8 @@ from typing import BinaryIO
 
 from songline.processors.imports.rows import UnreadableHistoryError
 
+HEAD_BYTES = 256 * 1024
+"""So much of a file says what it is: an element of any format is shorter, and so is a page's head."""
 MAX_LINE_BYTES = 1024 * 1024
 MAX_DOCUMENT_BYTES = 96 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -21,6 +23,14 @@ def lines(file: BinaryIO, limit_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[i
             while (rest := file.readline(limit_bytes)) and not rest.endswith(b"\n"):
                 pass
         yield number, text
+
+
+def text_of(line: bytes) -> str:
+    """The text of a line: UTF-8, or Windows-1252 where it is no UTF-8, as programs for tables and old players write."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
 
 
 def whole_document(file: BinaryIO, limit_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:

@@ -16,6 +16,8 @@ MAX_WRITTEN = 64
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>\S+)?"
 _DAY_FIRST = re.compile(rf"(?P<day>\d{{1,2}})\s+(?P<month>[A-Za-z]{{3,9}})\.?,?\s+(?P<year>\d{{4}}),?\s+{_CLOCK}")
 _MONTH_FIRST = re.compile(rf"(?P<month>[A-Za-z]{{3,9}})\.?\s+(?P<day>\d{{1,2}}),\s+(?P<year>\d{{4}}),?\s+{_CLOCK}")
+_DOTTED = re.compile(rf"(?P<day>\d{{1,2}})\.\s?(?P<month>\d{{1,2}})\.\s?(?P<year>\d{{4}}),?\s+{_CLOCK}")
+_ISO_ZONE = re.compile(r"(?<=\d)(?: UTC|Z?\[UTC\]| (?=[+-]\d\d:?\d\d$))")
 _OFFSET = re.compile(r"(?:UTC|GMT)?(?P<sign>[+\u2212-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 
 _ZONE_HOURS = {
@@ -24,6 +26,7 @@ _ZONE_HOURS = {
     "Z": 0,
     "WET": 0,
     "WEST": 1,
+    "BST": 1,
     "CET": 1,
     "CEST": 2,
     "MEZ": 1,
@@ -31,8 +34,16 @@ _ZONE_HOURS = {
     "EET": 2,
     "EEST": 3,
     "MSK": 3,
+    "SAST": 2,
+    "HKT": 8,
+    "SGT": 8,
+    "AWST": 8,
     "JST": 9,
     "KST": 9,
+    "AEST": 10,
+    "AEDT": 11,
+    "NZST": 12,
+    "NZDT": 13,
     "EST": -5,
     "EDT": -4,
     "CST": -6,
@@ -41,29 +52,42 @@ _ZONE_HOURS = {
     "MDT": -6,
     "PST": -8,
     "PDT": -7,
+    "AKST": -9,
+    "AKDT": -8,
+    "HST": -10,
 }
 
 
+def written_ms(text: object, zone: tzinfo = UTC) -> int | None:
+    """A moment as a person reads it: in English words, `22.03.2021 16:55`, or ISO 8601. Without a zone it is in `zone`;
+    ISO 8601 is in UTC then."""
+    found = english_ms(text, zone)
+    return iso_ms(text) if found is None else found
+
+
 def iso_ms(text: object) -> int | None:
-    """A moment in ISO 8601; without an offset it is in UTC."""
+    """A moment in ISO 8601, also with a space or `UTC` before or in place of an offset; without one it is in UTC."""
     if not isinstance(text, str) or len(text) > MAX_WRITTEN:
         return None
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(_ISO_ZONE.sub("", text.strip()))
         return unix_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
 
 
 def english_ms(text: object, zone: tzinfo = UTC) -> int | None:
-    """A moment in English words, `22 Mar 2021, 16:55` or `Mar 22, 2021, 4:55:03 PM CET`. Without a zone it is in
-    `zone`; None where the zone is not known."""
+    """A moment in English words, `22 Mar 2021, 16:55` or `Mar 22, 2021, 4:55:03 PM CET`, or as `22.03.2021, 16:55:03`.
+    Without a zone it is in `zone`; None where the zone is not known."""
     if not isinstance(text, str) or len(text) > MAX_WRITTEN:
         return None
     plain = " ".join(text.split())
-    found = _DAY_FIRST.fullmatch(plain) or _MONTH_FIRST.fullmatch(plain)
-    month = MONTHS.get(found["month"][:3].lower()) if found else None
-    if found is None or month is None:
+    found = _DAY_FIRST.fullmatch(plain) or _MONTH_FIRST.fullmatch(plain) or _DOTTED.fullmatch(plain)
+    if found is None:
+        return None
+    word = found["month"]
+    month = int(word) if word.isdigit() else MONTHS.get(word[:3].lower())
+    if month is None:
         return None
     hour = int(found["hour"])
     if found["half"]:

@@ -1,13 +1,12 @@
 """Which format a history has, by what is in it and never by its name."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, TypeAlias
 
-from songline.processors.imports.bounded import BOM
+from songline.processors.imports.bounded import BOM, HEAD_BYTES, text_of
 from songline.processors.imports.formats.capture import MAGIC, read_capture
-from songline.processors.imports.formats.lastfm_csv import delimiter_of, header, read_lastfm_csv
+from songline.processors.imports.formats.lastfm_csv import read_lastfm_csv
 from songline.processors.imports.formats.lastfm_json import read_lastfm_json
 from songline.processors.imports.formats.listenbrainz import read_listenbrainz
 from songline.processors.imports.formats.maloja import read_maloja
@@ -18,13 +17,10 @@ from songline.processors.imports.formats.spotify import read_spotify
 from songline.processors.imports.formats.spotify_year import read_spotify_year
 from songline.processors.imports.formats.youtube import read_youtube
 from songline.processors.imports.formats.youtube_html import read_youtube_html
-from songline.processors.imports.moments import english_ms
 from songline.processors.imports.rows import HistoryRow, ReadOptions
+from songline.processors.imports.scrobble_table import table_form
 
 Reader: TypeAlias = Callable[[BinaryIO, ReadOptions], Iterator[HistoryRow]]
-
-HEAD_BYTES = 256 * 1024
-"""So much of a file says what it is: an element of any format is shorter, and so is a page's head."""
 
 READERS: dict[str, Reader] = {
     "listenbrainz": read_listenbrainz,
@@ -51,13 +47,17 @@ _KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pano", ("timeMs", "track")),
     ("youtube-music", ("header", "title", "time")),
     ("lastfm-json", ("scrobbles", "artist")),
-    ("lastfm-json", ("artist", "name")),
+    ("lastfm-json", ("artist", "name", "date")),
     ("lastfm-json", ("recenttracks",)),
 )
 EMPTY = "empty"
 """The format of a list of nothing, as services write it for a year without a listen. It has no reader."""
 
 _KEY = re.compile(r'"([A-Za-z_#@]{2,40})"\s*:')
+_LOG_HEADERS = ("#AUDIOSCROBBLER/", "#TZ/", "#CLIENT/")
+_LOG_LINE = re.compile(r"(?:[^\t\n]*\t){4}\d*\t[LS]\t\d{1,11}(?=[\t\r\n]|\Z)")
+"""A line of a player's log whose headers somebody took away."""
+_EMPTY_LIST = re.compile(r"\[\s*\]\s*")
 _EMPTY_MALOJA = re.compile(r'"scrobbles"\s*:\s*\[\s*\]')
 
 
@@ -73,17 +73,17 @@ def format_of(head: bytes) -> str | None:
     """The name of the format of a file that begins with `head`."""
     if head.startswith(MAGIC):
         return "capture"
-    text = head.removeprefix(BOM).decode("utf-8", "replace").lstrip()
-    if text.startswith("#AUDIOSCROBBLER/"):
+    text = text_of(head.removeprefix(BOM)).lstrip()
+    if text.startswith(_LOG_HEADERS) or _LOG_LINE.match(text):
         return "rockbox"
     name = None
-    if text.rstrip() == "[]":
+    if _EMPTY_LIST.fullmatch(text):
         return EMPTY
     if text[:1] in ("{", "["):
         name = _json_format(text)
     elif text[:1] == "<" and "outer-cell" in text and "YouTube" in text:
         name = "youtube-music-html"
-    if name is None and _is_scrobbles(text):
+    if name is None and table_form(text) is not None:
         name = "lastfm-csv"
     return name
 
@@ -93,17 +93,3 @@ def _json_format(text: str) -> str | None:
     if _EMPTY_MALOJA.search(text):
         return "maloja"
     return next((name for name, wanted in _KEYS if keys.issuperset(wanted)), None)
-
-
-def _is_scrobbles(text: str) -> bool:
-    """Whether the first line is a header of scrobbles, or four values of which the last is a moment."""
-    # A line end inside quotes is part of a value, so that the ends stay.
-    lines = [line for line in text.splitlines(keepends=True)[:60] if line.strip()]
-    if not lines:
-        return False
-    try:
-        if header(next(csv.reader(lines[:1], delimiter=delimiter_of(lines[0])), [])) is not None:
-            return True
-        return any(len(row) == 4 and english_ms(row[3]) is not None for row in csv.reader(lines))
-    except csv.Error:
-        return False

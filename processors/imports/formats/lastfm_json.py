@@ -6,8 +6,17 @@ from typing import Any, BinaryIO
 
 from songline.processors.imports.bounded import lines, whole_document
 from songline.processors.imports.formats.lastfm_csv import MILLISECONDS_FROM
-from songline.processors.imports.json_rows import broken_json, field
-from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of, whole
+from songline.processors.imports.json_rows import broken_json, field, lenient
+from songline.processors.imports.moments import written_ms
+from songline.processors.imports.rows import (
+    MINUTE_MS,
+    HistoryRow,
+    ReadOptions,
+    SkippedRow,
+    made_row,
+    milliseconds_of,
+    whole,
+)
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -38,21 +47,30 @@ def lastfm_scrobble(place: str, track: Any) -> HistoryRow:
         [_text(track.get("artist"))],
         album=_text(track.get("album")),
         mbid=track.get("mbid"),
+        precision_ms=_precision_ms(track.get("date")),
     )
 
 
 def _began_ms(date: Any) -> int | None:
-    """The moment of a date: `uts` in seconds, or, as other programs write it, a number of milliseconds."""
+    """The moment of a date: `uts` in seconds, a number of seconds or milliseconds, or written out."""
     if isinstance(date, dict):
-        return milliseconds_of(date.get("uts"))
+        seconds = date.get("uts")
+        date = date.get("#text") if whole(seconds) is None else seconds
     number = whole(date)
-    return milliseconds_of(date) if number is None or number < MILLISECONDS_FROM else number
+    if number is None:
+        return written_ms(date)
+    return milliseconds_of(date) if number < MILLISECONDS_FROM else number
+
+
+def _precision_ms(date: Any) -> int | None:
+    seconds = date.get("uts") if isinstance(date, dict) else date
+    return MINUTE_MS if whole(seconds) is None else None
 
 
 def _tracks(file: BinaryIO) -> Iterator[Any]:
     data = whole_document(file)
     try:
-        document = _anything.decode(data)
+        document = lenient(_anything, data)
     except PoisonError as poison:
         if b"\n" not in data.strip():
             raise broken_json(poison) from None
@@ -62,7 +80,7 @@ def _tracks(file: BinaryIO) -> Iterator[Any]:
             if line is not None and not line.strip():
                 continue
             try:
-                found = None if line is None else _anything.decode(line)
+                found = None if line is None else lenient(_anything, line)
             except PoisonError:
                 if first:
                     raise broken_json(poison) from None

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from msgspec import Raw, Struct
 
 from songline.processors.imports.bounded import whole_document
-from songline.processors.imports.json_rows import broken_json, decoded, field
+from songline.processors.imports.json_rows import broken_json, decoded, field, lenient
 from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
@@ -40,7 +40,7 @@ _scrobble = Decoder(MalojaScrobble, "not-a-scrobble")
 def read_maloja(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
     """The scrobbles in an export. Raises UnreadableHistoryError."""
     try:
-        rows = _export.decode(whole_document(file)).scrobbles
+        rows = lenient(_export, whole_document(file)).scrobbles
     except PoisonError as poison:
         raise broken_json(poison) from None
     for place, row in decoded(rows, _scrobble):

@@ -8,7 +8,7 @@ were in UTC.
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from songline.processors.imports.bounded import lines
+from songline.processors.imports.bounded import lines, text_of
 from songline.processors.imports.moments import local_ms
 from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, made_row, milliseconds_of
 
@@ -25,7 +25,7 @@ def read_rockbox(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
         if line is None:
             yield SkippedRow("unreadable", place)
             continue
-        text = line.decode("utf-8", "replace")
+        text = text_of(line)
         if text.startswith("#TZ/"):
             is_utc = text[4:].strip().upper() == "UTC"
         elif text.strip() and not (text.startswith("#") and text.count("\t") < COLUMNS - 1):

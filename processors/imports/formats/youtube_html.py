@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from songline.processors.imports.formats.youtube import youtube_listen
 from songline.processors.imports.moments import english_ms
-from songline.processors.imports.rows import HistoryRow, ReadOptions
+from songline.processors.imports.rows import HistoryRow, ReadOptions, SkippedRow, UnreadableHistoryError
 
 PIECE_BYTES = 64 * 1024
 MAX_TEXTS = 64
@@ -19,6 +19,7 @@ class _View:
 
     def __init__(self) -> None:
         self.product = ""
+        self.address: str | None = None
         self.links: list[str] = []
         self.texts: list[str] = []
 
@@ -46,6 +47,8 @@ class _Page(HTMLParser):
                 self._cell = "content" if is_first and "mdl-typography--caption" not in classes else ""
         elif tag == "a" and self._cell == "content" and self._view is not None:
             self._is_link = True
+            if not self._view.links:
+                self._view.address = dict(attrs).get("href")
             if len(self._view.links) < MAX_TEXTS:
                 self._view.links.append("")
 
@@ -81,21 +84,34 @@ class _Page(HTMLParser):
 
 
 def read_youtube_html(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
-    """The songs in a history as a page."""
-    page, number = _Page(), 0
-    pieces = iter(lambda: file.read(PIECE_BYTES), b"")
-    for text in _decoded(pieces):
+    """The songs in a history as a page. Raises UnreadableHistoryError where its moments can't be read."""
+    is_readable = False
+    for number, view in enumerate(_views(file), start=1):
+        place = f"row {number}"
+        moments = (english_ms(text) for text in reversed(view.texts))
+        began_ms = next((moment for moment in moments if moment is not None), None)
+        is_readable = is_readable or began_ms is not None
+        title = view.links[0] if view.links else None
+        channel = view.links[1] if len(view.links) > 1 else None
+        row = youtube_listen(place, view.product, view.address, title, channel, began_ms)
+        if not is_readable and view.texts and row == SkippedRow("no-moment", place):
+            raise UnreadableHistoryError(
+                f"It is a page with moments as {view.texts[-1][:60]!r}, which can't be read in every language: choose "
+                "JSON as the format of the history in Google Takeout, and import watch-history.json."
+            )
+        yield row
+
+
+def _views(file: BinaryIO) -> Iterator[_View]:
+    page = _Page()
+    for text in _decoded(iter(lambda: file.read(PIECE_BYTES), b"")):
         page.feed(text)
         # A tag that never ends would be searched again with each piece.
         if len(page.rawdata) > 16 * PIECE_BYTES:
             page.rawdata = ""
-        for view in page.taken():
-            number += 1
-            yield _listen(number, view)
+        yield from page.taken()
     page.close()
-    for view in page.taken():
-        number += 1
-        yield _listen(number, view)
+    yield from page.taken()
 
 
 def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
@@ -108,11 +124,3 @@ def _decoded(pieces: Iterator[bytes]) -> Iterator[str]:
         left = whole[len(whole) - keep :]
         yield whole[: len(whole) - keep].decode("utf-8", "replace")
     yield left.decode("utf-8", "replace")
-
-
-def _listen(number: int, view: _View) -> HistoryRow:
-    moments = (english_ms(text) for text in reversed(view.texts))
-    began_ms = next((moment for moment in moments if moment is not None), None)
-    title = view.links[0] if view.links else None
-    channel = view.links[1] if len(view.links) > 1 else None
-    return youtube_listen(f"row {number}", view.product, title, channel, began_ms)

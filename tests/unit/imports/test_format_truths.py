@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 import fastavro
 import pytest
 
-from songline.processors.imports import history_file
+from songline.processors.imports import archive_files
 from songline.processors.imports.bounded import MAX_LINE_BYTES
 from songline.processors.imports.history_file import read_history
 from songline.processors.imports.rows import HistoryListen, ReadOptions, SkippedRow, UnreadableHistoryError
@@ -229,8 +230,15 @@ def test_the_zone_of_a_page_is_read() -> None:
     page = youtube_html([HEARD]).decode()
     for zone, ahead_h in (("CET", 1), ("CEST", 2), ("GMT+05:30", 5.5), ("PDT", -7)):
         assert one(page.replace(" UTC<br>", f" {zone}<br>").encode()).began_ms == BEGAN_MS - ahead_h * 3_600_000
-    assert reasons(page.replace(" UTC<br>", " XYZT<br>").encode()) == ["no-moment"]
-    assert reasons(page.replace("YouTube Music<br>", "YouTube<br>").encode()) == ["no-music"]
+    # Where the first moment can't be read, none can, and the other form can.
+    for written in ("22 Mar 2021, 16:55:03 XYZT", "2021. 3. 22. 오후 4:55:03 KST", "22 мар. 2021, 19:55:03 MSK"):
+        other = re.sub(r"Mar \d+, \d+, [^<]+ UTC<br>", f"{written}<br>", page)
+        with pytest.raises(UnreadableHistoryError, match="choose JSON as the format"):
+            read(other.encode())
+    both = page + re.sub(r"Mar \d+, \d+, [^<]+ UTC<br>", "soon<br>", page)
+    assert reasons(both.encode()) == ["listen", "no-moment"]
+    elsewhere = page.replace("YouTube Music<br>", "YouTube<br>").replace("//music.", "//www.")
+    assert reasons(elsewhere.encode()) == ["no-music"]
 
 
 def own(*facts: Payload) -> list[bytes]:
@@ -299,7 +307,7 @@ def packed(**files: bytes) -> bytes:
         (b"<?xml version='1.0'?><!DOCTYPE plist><plist></plist>", "counts and no moments"),
         (spotify(spotify_row(HEARD))[:-20], "It is not the JSON"),
         (b'[{"ts":1,"ms_played":' + 100_000 * b"[", "It is not the JSON"),
-        (packed(a=b"hello"), "a zip archive without a history"),
+        (packed(a=b"hello"), "an archive without a history"),
         (packed(a=b"hello")[:-30], "can't be opened"),
         (capture(own(PLAYED))[:-20], "can't be read"),
     ],
@@ -314,7 +322,7 @@ def test_refusals_say_what_was_seen(data: bytes, words: str) -> None:
 def test_an_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = packed(a=spotify(spotify_row(HEARD)) + 100_000 * b" ", b=b"hello" + 300_000 * b" ")
     assert reasons(data) == ["listen"]
-    monkeypatch.setattr(history_file, "MAX_UNPACKED_BYTES", 100_000)
+    monkeypatch.setattr(archive_files, "MAX_UNPACKED_BYTES", 100_000)
     with pytest.raises(UnreadableHistoryError, match="unpacks to more"):
         read(data)
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 from contextlib import suppress
 from typing import Any
@@ -10,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from songline.processors.imports import plain_file
+from songline.processors.imports import archive_files, plain_file
 from songline.processors.imports.history_file import read_history
 from songline.processors.imports.rows import HistoryListen, ReadOptions, UnreadableHistoryError
-from tests.support.histories import Heard, lastfm_table, listenbrainz_row, spotify, spotify_row
+from tests.support.histories import Heard, lastfm_table, listenbrainz_row, spotify, spotify_row, spotify_year
 
 BEGAN_MS = 1_616_432_100_000
 """2021-03-22 16:55:00 UTC."""
@@ -46,6 +47,19 @@ def document(value: Any) -> bytes:
 
 TABLE = "uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid"
 ROW = f'"{SECONDS}","22 Mar 2021, 16:55","Benno Falk","","Harbour","","Paper Lanterns",""'
+
+
+def youtube_view(title: str, **more: Any) -> dict[str, Any]:
+    return {
+        "header": "YouTube Music",
+        "title": title,
+        "titleUrl": "https://music.youtube.com/watch?v=x",
+        "subtitles": [{"name": "Benno Falk - Topic", "url": "https://www.youtube.com/channel/x"}],
+        "time": "2021-03-22T16:55:00Z",
+        "products": ["YouTube"],
+        **more,
+    }
+
 
 CASES: dict[str, tuple[bytes, list[Any]]] = {
     # Last.fm as CSV
@@ -97,6 +111,47 @@ CASES: dict[str, tuple[bytes, list[Any]]] = {
         text('Benno Falk,Harbour,Quiet Street,""', 'Benno Falk,Harbour,Paper Lanterns,"22 Mar 2021 16:55"'),
         ["no-moment", LISTEN],
     ),
+    "csv: no header, semicolons": (text("Benno Falk;Harbour;Paper Lanterns;22 Mar 2021 16:55"), [LISTEN]),
+    "csv: no header, tabs": (text("Benno Falk\tHarbour\tPaper Lanterns\t22 Mar 2021 16:55"), [LISTEN]),
+    "csv: no header, a moment with its zone, empty values behind": (
+        text(
+            "Benno Falk,Harbour,Paper Lanterns,2021-03-22 16:55:00 +00:00,,,",
+            "Benno Falk,Harbour,Paper Lanterns,22.03.2021 17:55:00 +01:00,,,",
+        ),
+        [LISTEN, LISTEN],
+    ),
+    "csv: a line that names the delimiter": (
+        b"\xef\xbb\xbf" + text("sep=;", "uts;artist;track", f"{SECONDS};Benno Falk;Paper Lanterns"),
+        [LISTEN],
+    ),
+    **{
+        f"csv: columns {names}": (text(names, f"Harbour,Paper Lanterns,Benno Falk,{moment}"), [LISTEN])
+        for names, moment in (
+            ("Album,Title,Artist,Scrobble Time", '"22 Mar 2021, 16:55"'),
+            ("Album,Song,Artist Name,Date/Time", "2021-03-22 16:55:00"),
+            ("album,track_name,artist_name,datetime", "2021-03-22 16:55:00 UTC"),
+            ("Album Name,Track Title,Artist(s),Unix Timestamp", f"{SECONDS}.0"),
+            ("album,track,artist,date_uts", f"{BEGAN_MS}"),
+        )
+    },
+    "csv: a quote that nobody closed takes no other row": (
+        text(
+            TABLE,
+            f'{SECONDS},,"Benno Falk,,,,Quiet Street,',
+            *(12 * [ROW]),
+            f'{SECONDS},,Benno Falk,,,,"12"" Mix',
+        ),
+        ["unreadable", *(12 * [LISTEN]), "unreadable"],
+    ),
+    "csv: Windows-1252, as programs for tables write it": (
+        text("uts,artist,track", f"{SECONDS},Björk,Jóga").decode().encode("cp1252"),
+        [(BEGAN_MS, "Jóga", ("Björk",))],
+    ),
+    "csv: line ends of old Macs": (text(TABLE, ROW, end="\r"), [LISTEN]),
+    **{
+        f"csv: {encoding}": (text(TABLE, ROW).decode().encode(encoding), [LISTEN])
+        for encoding in ("utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+    },
     # Last.fm as JSON
     "lastfm: one track, no list": (
         document(
@@ -190,6 +245,31 @@ CASES: dict[str, tuple[bytes, list[Any]]] = {
         ),
         [LISTEN, "no-words", "no-words", "podcast", "podcast", "too-short", "no-moment", "unreadable"],
     ),
+    "spotify: moments as exports of other years write them": (
+        document(
+            [
+                spotify_row(HEARD, ts=written)
+                for written in ("2021-03-22 16:58:00", "2021-03-22 16:58:00 UTC", "2021-03-22T16:58:00.000Z[UTC]")
+            ]
+        ),
+        [LISTEN, LISTEN, LISTEN],
+    ),
+    "spotify: an account's folder, whose other files are no histories": (
+        packed(
+            **{
+                "Spotify Account Data__StreamingHistory_music_0.json": spotify_year([HEARD]),
+                "Spotify Account Data__YourLibrary.json": document(
+                    {"tracks": [{"artist": "A", "album": "B", "track": "C", "uri": "x"}], "artists": [{"name": "A"}]}
+                ),
+                "Spotify Account Data__Playlist1.json": document(
+                    {"playlists": [{"name": "n", "items": [{"track": {"trackName": "t", "artistName": "a"},
+                                                            "addedDate": "2021-03-22"}]}]}
+                ),
+                "Spotify Account Data__Marquee.json": document([{"artistName": "A", "segment": "x"}]),
+            }
+        ),
+        [LISTEN],
+    ),
     "spotify: podcasts of a year": (
         document([{"endTime": "2021-03-22 16:58", "podcastName": "P", "episodeName": "E", "msPlayed": 900_000}]),
         ["podcast"],
@@ -227,6 +307,10 @@ CASES: dict[str, tuple[bytes, list[Any]]] = {
         + text("#AUDIOSCROBBLER/1.0", "#TZ/UTC", f"Benno Falk\tHarbour\tPaper Lanterns\t1\t201\tL\t{SECONDS}"),
         [(BEGAN_MS, "Paper Lanterns", ("Benno Falk",))],
     ),
+    "rockbox: headers that somebody took away, Windows-1252": (
+        f"Björk\tHarbour\tPaper Lanterns\t3\t201\tL\t{SECONDS}\n".encode("cp1252"),
+        [(BEGAN_MS, "Paper Lanterns", ("Björk",))],
+    ),
     "rockbox: headers alone": (text("#AUDIOSCROBBLER/1.1", "#TZ/UTC"), []),
     # Pano Scrobbler
     "pano: an album artist alone, a love, a running one, text as number": (
@@ -243,7 +327,62 @@ CASES: dict[str, tuple[bytes, list[Any]]] = {
         ),
         [LISTEN, "no-listen", "now-playing"],
     ),
+    "lastfm: a moment in words alone": (
+        document(
+            [
+                {"artist": {"#text": "Benno Falk"}, "name": "Paper Lanterns", "date": {"#text": "22 Mar 2021, 16:55"}},
+                {"artist": {"#text": "Benno Falk"}, "name": "Paper Lanterns", "date": "22 Mar 2021, 16:55"},
+            ]
+        ),
+        [LISTEN, LISTEN],
+    ),
+    "spotify: a title that was cut inside a character, beside one that was not": (
+        document([spotify_row(HEARD, master_metadata_track_name=title) for title in ("Paper \ud83c", "\\ud83c 🏮")]),
+        [(BEGAN_MS, "Paper \ufffd", ("Benno Falk",)), (BEGAN_MS, "\\ud83c 🏮", ("Benno Falk",))],
+    ),
+    "listenbrainz: a line with a byte that is no UTF-8": (
+        text(json.dumps(listenbrainz_row(HEARD)), json.dumps(listenbrainz_row(HEARD))).replace(b"Lanterns", b"\xff", 1),
+        [(BEGAN_MS, "Paper \ufffd", ("Benno Falk",)), LISTEN],
+    ),
     # YouTube Music
+    "youtube: a former history, whose addresses alone say that it was music": (
+        document([youtube_view("Watched Paper Lanterns", header="YouTube")]),
+        [LISTEN],
+    ),
+    "youtube: a search, a visit, an advertisement": (
+        document(
+            [
+                youtube_view("Searched for lanterns", titleUrl="https://music.youtube.com/search?q=lanterns"),
+                youtube_view("Viewed a channel", titleUrl="https://www.youtube.com/channel/x"),
+                youtube_view("Watched Paper Lanterns", details=[{"name": "From Google Ads"}]),
+            ]
+        ),
+        ["no-listen", "no-listen", "no-music"],
+    ),
+    **{
+        f"youtube: {words}": (document([youtube_view(words)]), [LISTEN])
+        for words in (
+            "Watched\xa0Paper Lanterns", "Vous avez regardé Paper Lanterns", "Has visto Paper Lanterns",
+            "Hai guardato Paper Lanterns", "Assistiu a Paper Lanterns", "Paper Lanterns angesehen",
+            "Paper Lanterns を視聴しました", "Paper Lanterns을(를) 시청했습니다.", "Просмотрено видео «Paper Lanterns»",
+            "观看了「Paper Lanterns」",
+        )
+    },
+    "youtube: words in another language, which a video that has gone tells": (
+        document(
+            [
+                youtube_view("Sled «https://music.youtube.com/watch?v=x»", subtitles=None),
+                youtube_view("Sled «Paper Lanterns»"),
+            ]
+        ),
+        ["no-words", LISTEN],
+    ),
+    "youtube: words in another language, which many titles have in common": (
+        document(
+            [youtube_view(f"Sled {number} od dela", subtitles=[{"name": f"A{number} - Topic"}]) for number in range(12)]
+        ),
+        [(BEGAN_MS, str(number), (f"A{number}",)) for number in range(12)],
+    ),
     "youtube: an advertisement, a video that has gone, a plain title": (
         document(
             [
@@ -282,8 +421,75 @@ def test_a_packed_file_is_read_as_it_stands(data: bytes) -> None:
 
 def test_a_list_of_nothing_is_a_history_without_rows() -> None:
     assert read(b" []\n") == []
+    assert read(b"[\n \n]\n") == []
     assert read(packed(a=b"[]")) == []
     assert read(gzip.compress(b"[]")) == []
+
+
+def tar(mode: Any, **files: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_archive_is_read_as_a_zip_archive_is(mode: str) -> None:
+    data = tar(mode, note=b"hello", nothing=b"", year=spotify([HEARD]), table=lastfm_table([HEARD]))
+    assert read(data) == [LISTEN, LISTEN]
+    with pytest.raises(UnreadableHistoryError, match="without a history"):
+        read(tar(mode, note=b"hello"))
+    with pytest.raises(UnreadableHistoryError, match=r"can't be (read|unpacked|opened)|Export or download it again"):
+        read(tar(mode, year=spotify(50 * [HEARD]))[: 600 if mode == "w" else -60])
+
+
+def test_archives_inside_an_archive_are_read() -> None:
+    year = packed(year=spotify([HEARD]))
+    data = packed(first=year, second=tar("w:gz", table=lastfm_table([HEARD])), third=gzip.compress(year), note=b"x")
+    assert read(data) == [LISTEN, LISTEN, LISTEN]
+    assert read(packed(outer=packed(inner=year))) == [LISTEN]
+    with pytest.raises(UnreadableHistoryError, match="without a history"):
+        read(packed(a=packed(b=packed(c=year))))
+
+
+def test_archives_inside_an_archive_share_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    year = packed(year=spotify([HEARD]), other=b"x")
+    assert read(packed(a=year, b=year)) == [LISTEN, LISTEN]
+    for name, value, words in (
+        ("MAX_FILES", 5, "expected at most 5"),
+        ("MAX_INNER_BYTES", 100, "unpack the outer one"),
+        ("MAX_UNPACKED_BYTES", 800, "unpacks to more than"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(archive_files, name, value)
+            with pytest.raises(UnreadableHistoryError, match=words):
+                read(packed(a=year, b=year))
+
+
+@pytest.mark.parametrize("begin", [b"\0\0\0\x20ftypisom", b"\x01\0\x02\0\x03\x04", b"a\rb\0"])
+def test_a_large_file_beside_a_history_that_is_no_text_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes
+) -> None:
+    monkeypatch.setattr(plain_file, "MAX_WIDE_BYTES", 100)
+    assert read(packed(video=begin + 300 * b"x", year=spotify([HEARD]))) == [LISTEN]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"7z\xbc\xaf\x27\x1c\0\4", "It is a 7z archive: unpack it"),
+        (b"Rar!\x1a\x07\0", "It is a RAR archive: unpack it"),
+        (b"\xfd7zXZ\0\0", "It is an xz file: unpack it"),
+        (b"BZh91AY&SY", "It is a bzip2 file: unpack it"),
+        (b" \n\n", "It is empty"),
+    ],
+)
+def test_packed_in_another_way_is_told(data: bytes, words: str) -> None:
+    with pytest.raises(UnreadableHistoryError, match=words):
+        read(data)
 
 
 def test_a_packed_file_that_is_cut_or_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,6 +515,6 @@ def test_an_archive_that_lacks_a_byte_is_refused() -> None:
 def test_text_in_utf_16_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     data = "uts,artist,track\n".encode("utf-16")
     assert read(data) == []
-    monkeypatch.setattr(plain_file, "MAX_UTF_16_BYTES", 10)
+    monkeypatch.setattr(plain_file, "MAX_WIDE_BYTES", 10)
     with pytest.raises(UnreadableHistoryError, match="save it as UTF-8"):
         read(data)
