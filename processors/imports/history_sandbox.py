@@ -126,11 +126,14 @@ def _send_file(connection: Connection, path: str, options: ReadOptions) -> None:
     rows: list[HistoryRow] = []
     last = ""
     with Path(path).open("rb") as file:
-        for name, row in read_history(file, options):
-            if rows and (name != last or len(rows) == BATCH_ROWS):
+        try:
+            for name, row in read_history(file, options):
+                if rows and (name != last or len(rows) == BATCH_ROWS):
+                    connection.send_bytes(msgspec.msgpack.encode(RowBatch(last, rows)))
+                    rows = []
+                last = name
+                rows.append(row)
+        finally:
+            # What stands before the place where a file breaks is taken, however little it is.
+            if rows:
                 connection.send_bytes(msgspec.msgpack.encode(RowBatch(last, rows)))
-                rows = []
-            last = name
-            rows.append(row)
-    if rows:
-        connection.send_bytes(msgspec.msgpack.encode(RowBatch(last, rows)))

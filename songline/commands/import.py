@@ -18,6 +18,7 @@ from songline.local_zone import local_zone
 from songline.options import FiniteRange
 from songline.schemas.imports import ENDED, ImportAnswer, ImportCounts, ImportsAnswer
 from songline.sending.exits import CommandError, ExitCode
+from songline.sending.folder_archive import as_file
 from songline.sending.import_file import ImportReceiptAnswer, SentBytes, sent_import
 from songline.sending.journal import readable
 
@@ -66,9 +67,10 @@ def command(
     api: ApiConnection,
 ) -> None:
     """Import the histories in each FILE: of ListenBrainz, Spotify, Last.fm, Maloja, Rockbox, Pano Scrobbler, YouTube
-    Music, or events of our own. They are known by what is in them, also in a zip archive.
+    Music, or events of our own. They are known by what is in them, also in an archive or a folder.
 
-    A listen that an import before had is not taken twice. The same FILE again goes on where it was stopped.
+    A listen that an import before had is not taken twice. The same FILE again goes on where it was stopped. A dry run
+    compares with imports before, and not with the other FILEs.
 
     \b
     songline import my_spotify_data.zip --user user-7 --dry-run
@@ -77,8 +79,8 @@ def command(
     if sum((bool(files), is_list, stopped is not None, undone is not None)) != 1:
         raise click.UsageError("name a FILE, or one of --list, --stop ID and --undo ID.")
     for file in files:
-        if not file.is_file():
-            raise click.UsageError(f"{visible(readable(file))} is no file.")
+        if not file.is_file() and not file.is_dir():
+            raise click.UsageError(f"{visible(readable(file))} is no file and no folder.")
     with api.client(_TIMEOUT, _SCOPES, user) as client:
         if is_list:
             _show_list(client, user, as_json=as_json)
@@ -108,17 +110,25 @@ def _import(
     columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn()
     begun: list[tuple[Path, ImportReceiptAnswer]] = []
     failed = False
+    unsent: click.ClickException | None = None
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         for file in files:
             bar = bars.add_task(visible(readable(Path(file.name))), total=None)
             try:
-                begun.append((file, sent_import(client, file, user, timezone, dry_run, _bar(bars, bar))))
-            except click.ClickException as refused:
-                if refused.exit_code not in (1, 2):
-                    raise
+                with as_file(file) as sent:
+                    name = readable(Path(file.absolute().name))
+                    receipt = sent_import(client, sent, name, user, timezone, dry_run, _bar(bars, bar))
+                begun.append((file, receipt))
+            except click.ClickException as error:
+                is_refused = error.exit_code in (1, 2)
+                word = "refused" if is_refused else "not sent, and none behind it"
+                click.echo(f"{visible(readable(file))}: {word}: {visible(error.message)}", err=True)
+                if not is_refused:
+                    unsent = error
+                    break
                 failed = True
-                click.echo(f"{visible(readable(file))}: refused: {visible(refused.message)}", err=True)
-            bars.remove_task(bar)
+            finally:
+                bars.remove_task(bar)
     late = False
     for file, receipt in begun:
         if patience_s is None:
@@ -131,6 +141,8 @@ def _import(
             click.echo("\n".join(told(readable(file), answer)))
         failed = failed or answer.state in ("refused", "failed")
         late = late or answer.state not in ENDED
+    if unsent is not None:
+        raise SystemExit(unsent.exit_code)
     if failed:
         raise SystemExit(ExitCode.REFUSED)
     if late:

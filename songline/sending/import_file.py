@@ -1,7 +1,8 @@
 """Sends a history to the API."""
 
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import IO
 
 import httpx
 from msgspec import Struct
@@ -10,7 +11,6 @@ from songline.api_client import check, decoded, unreachable
 from songline.identity.token_auth import TokenRefusedError
 from songline.schemas.imports import ImportState
 from songline.sending.exits import CommandError, ExitCode
-from songline.sending.journal import readable
 
 PIECE_BYTES = 256 * 1024
 
@@ -27,21 +27,21 @@ class ImportReceiptAnswer(Struct, frozen=True):
 
 
 def sent_import(
-    client: httpx.Client, path: Path, user: str, timezone: str, dry_run: bool, progress: SentBytes
+    client: httpx.Client, file: IO[bytes], name: str, user: str, timezone: str, dry_run: bool, progress: SentBytes
 ) -> ImportReceiptAnswer:
-    """Send the file at `path`, and return what the API answers. Raises ApiRefusalError, ApiUnreachableError, and
-    CommandError for a file that can't be read."""
+    """Send an open file under a name, and return what the API answers. Raises ApiRefusalError,
+    ApiUnreachableError, and CommandError for a file that can't be read."""
     params = {"userId": user, "timezone": timezone, "dryRun": "true" if dry_run else "false"}
-    params["fileName"] = readable(Path(path.name))[-255:]
+    params["fileName"] = name[-255:]
     for is_again in (False, True):
         try:
-            size = path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
             request = client.build_request(
                 "POST",
                 "/v1/imports",
                 params=params,
                 headers={"Content-Type": "application/octet-stream", "Content-Length": str(size)},
-                content=_pieces(path, size, progress),
+                content=_pieces(file, size, progress),
             )
             answer = client.send(request)
         except TokenRefusedError:
@@ -52,16 +52,16 @@ def sent_import(
         except httpx.TransportError as error:
             raise unreachable(request, error) from None
         except OSError as error:
-            raise CommandError(f"{readable(path)}: {error.strerror or error}", ExitCode.USAGE) from None
+            raise CommandError(f"{name}: {error.strerror or error}", ExitCode.USAGE) from None
         break
     check(answer)
     return decoded(answer.text, ImportReceiptAnswer)
 
 
-def _pieces(path: Path, size: int, progress: SentBytes) -> Iterator[bytes]:
+def _pieces(file: IO[bytes], size: int, progress: SentBytes) -> Iterator[bytes]:
     sent = 0
-    with path.open("rb") as file:
-        while piece := file.read(min(PIECE_BYTES, size - sent)):
-            yield piece
-            sent += len(piece)
-            progress(sent, size)
+    file.seek(0)
+    while piece := file.read(min(PIECE_BYTES, size - sent)):
+        yield piece
+        sent += len(piece)
+        progress(sent, size)

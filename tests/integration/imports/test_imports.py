@@ -168,6 +168,12 @@ async def test_histories_come_along_once_whatever_they_overlap(
     (again,) = await imported(environment, user, second)
     assert (again.id, again.counts.taken, again.counts.known) == (two.id, 0, 12)
     assert len(await events_of(system, user)) == len(events)
+    # The folder of both is one import, and the same one each time.
+    (tmp_path / "in" / "note.txt").write_text("no history")
+    folders = [(await imported(environment, user, str(tmp_path / "in")))[0] for _ in range(2)]
+    assert [(one.counts.taken, one.counts.known, one.file_name) for one in folders] == [(0, 20, "in")] * 2
+    assert folders[0].id == folders[1].id
+    assert adds_up(folders[0])
 
     undone = await songline(environment, "import", "--user", user, "--undo", one.id)
     assert (undone.returncode, undone.stdout) == (0, f"{one.id}: undone\n"), undone
@@ -182,7 +188,7 @@ async def test_histories_come_along_once_whatever_they_overlap(
     kept = await names.read_item(by_name.id, by_name.shard)
     assert (kept["title"], kept["artists"]) == ("Song 0", ["Artist 0"])
     listed = await songline(environment, "import", "--user", user, "--list")
-    assert sorted(line.split()[3].rstrip(",") for line in listed.stdout.splitlines()) == ["done"] * 3 + ["undone"]
+    assert sorted(line.split()[3].rstrip(",") for line in listed.stdout.splitlines()) == ["done"] * 4 + ["undone"]
 
 
 async def test_a_library_shows_a_history_at_its_own_dates_writes_it_back_and_gives_it_up(
