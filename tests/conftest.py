@@ -58,6 +58,7 @@ LONG = (
     "integration/songline/test_audit_here.py",
     "integration/songline/test_doctor.py::test_nothing_there",
     "integration/songline/test_like_azure.py::test_tokens_are_fetched_anew",
+    "integration/songline/test_names_everywhere.py",
     "integration/songline/test_ownership.py",
     "integration/songline/test_parked_way.py",
     "integration/songline/test_up.py::test_whatever_is_killed_or_hangs",

@@ -1,6 +1,6 @@
 """A name is a song of the catalog from the moment on at which somebody says so, and what was before moves at a rebuild.
 
-Charts take the same matches where their worker reads events; `test_whole_system.py` shows them.
+Charts take the same matches where their worker reads events, as `test_names_everywhere.py` shows.
 """
 
 import asyncio
