@@ -1,5 +1,5 @@
 """Maloja's export: all scrobbles in one document, each with its artists one by one. `time` is in seconds UTC, and
-`duration` is how long the song was heard."""
+`duration` is how long the song was heard; before version 3 it was the song's length."""
 
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -22,8 +22,8 @@ class MalojaExport(Struct, frozen=True):
 
 
 class MalojaScrobble(Struct, frozen=True):
-    """A scrobble. `track` has `artists`, `title`, `album` or null, and `length` in seconds; exports of earlier versions
-    have these beside the time."""
+    """A scrobble. `track` has `artists`, `title`, `album` or null, and `length` in seconds; earlier versions have these
+    beside the time, the length as `duration`."""
 
     time: Any = None
     track: Any = None
@@ -47,9 +47,10 @@ def read_maloja(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
         if isinstance(row, SkippedRow):
             yield row
             continue
-        track = row.track
+        track, played_s = row.track, row.duration
         if not isinstance(track, dict):
-            track = {"artists": row.artists, "title": row.title, "album": row.album}
+            track = {"artists": row.artists, "title": row.title, "album": row.album, "length": row.duration}
+            played_s = None
         artists, album = field(track, "artists"), field(track, "album")
         yield made_row(
             place,
@@ -58,6 +59,6 @@ def read_maloja(file: BinaryIO, options: ReadOptions) -> Iterator[HistoryRow]:
             field(track, "title"),
             artists if isinstance(artists, list) else [artists],
             album=album if isinstance(album, str) else field(album, "albumtitle") or field(album, "name"),
-            played_ms=milliseconds_of(row.duration),
+            played_ms=milliseconds_of(played_s),
             duration_ms=milliseconds_of(field(track, "length")),
         )

@@ -178,6 +178,10 @@ def test_maloja_has_artists_one_by_one() -> None:
     assert listen == HistoryListen(BEGAN_MS, "maloja", "Lanterns", ("Benno Falk", "Alba Reed"))
     assert {other.reason for other in others if isinstance(other, SkippedRow)} == {"no-words"}
     assert read(b'{"scrobbles": []}') == []
+    # Before version 3 `duration` was the length of the song, and not how long it was heard.
+    former = {"time": BEGAN_MS // 1_000, "artists": ["Benno Falk"], "title": "Lanterns", "album": "H", "duration": 201}
+    expected = HistoryListen(BEGAN_MS, "maloja", "Lanterns", ("Benno Falk",), "H", None, 201_000)
+    assert one(json.dumps({"scrobbles": [former]}).encode()) == expected
 
 
 def test_a_player_without_a_zone_has_local_times() -> None:
