@@ -168,12 +168,6 @@ async def test_histories_come_along_once_whatever_they_overlap(
     (again,) = await imported(environment, user, second)
     assert (again.id, again.counts.taken, again.counts.known) == (two.id, 0, 12)
     assert len(await events_of(system, user)) == len(events)
-    # The folder of both is one import, and the same one each time.
-    (tmp_path / "in" / "note.txt").write_text("no history")
-    folders = [(await imported(environment, user, str(tmp_path / "in")))[0] for _ in range(2)]
-    assert [(one.counts.taken, one.counts.known, one.file_name) for one in folders] == [(0, 20, "in")] * 2
-    assert folders[0].id == folders[1].id
-    assert adds_up(folders[0])
 
     undone = await songline(environment, "import", "--user", user, "--undo", one.id)
     assert (undone.returncode, undone.stdout) == (0, f"{one.id}: undone\n"), undone
@@ -182,6 +176,12 @@ async def test_histories_come_along_once_whatever_they_overlap(
     assert anew.id != one.id
     assert (anew.counts.taken, anew.counts.known) == (8, 4)
     assert library(await events_of(system, user)).listens == 20
+    # The folder of both is one import, and the same one each time.
+    (tmp_path / "in" / "note.txt").write_text("no history")
+    folders = [(await imported(environment, user, str(tmp_path / "in")))[0] for _ in range(2)]
+    assert [(one.counts.taken, one.counts.known, one.file_name) for one in folders] == [(0, 20, "in")] * 2
+    assert folders[0].id == folders[1].id
+    assert adds_up(folders[0])
 
     assert await system.staged() == [], "raw files are deleted"
     names = cosmos.container(system.cosmos, DATABASE, NAMES)
