@@ -53,6 +53,7 @@ LONG = (
     "integration/runtime/test_other_hub.py",
     "integration/imports/test_imports.py::test_a_running_import_is_stopped",
     "integration/runtime/test_keda_lag.py::test_it_counts",
+    "integration/songline/test_audit.py::test_an_audit_as_on_azure",
     "integration/songline/test_audit.py::test_an_audit_with_faults",
     "integration/songline/test_audit.py::test_an_interrupted_audit",
     "integration/songline/test_audit_here.py",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,13 +37,15 @@ class SystemStartError(Exception):
 
 
 class AuditedSystem:
-    """The processes of one `songline up`. `folder` is for its data and for what it says; each of `options` gets a free
-    port. `environment` has the settings of the system once it has started."""
+    """The processes of one `songline up`. `folder` is for its data and for what it says; each of `ports` gets a free
+    one; `flags` are what it is started with besides. `environment` has the settings of the system once it has
+    started."""
 
-    def __init__(self, folder: Path, options: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, ports: Iterable[str], flags: Sequence[str] = ()) -> None:
         self.data = folder / "data"
         self.log = folder / "up.log"
-        self._ports = settle(dict.fromkeys(options, 0))
+        self._ports = settle(dict.fromkeys(ports, 0))
+        self._flags = flags
         # An audit is about loss, and its senders are few: the limit of a caller would only slow it down.
         self._environ = {**os.environ, DATA: str(self.data), REQUESTS: OFF, SERVICE_REQUESTS: OFF}
         self._up: subprocess.Popen[bytes] | None = None
@@ -80,7 +82,8 @@ class AuditedSystem:
     def launch(self) -> None:
         """Start `songline up` without waiting for anything. Raises SystemStartError after `close`."""
         ports = [f"{option}={port}" for option, port in self._ports.items()]
-        command = [sys.executable, "-m", "songline", "up", "--data", str(self.data), "--no-simulator", *ports]
+        started = [sys.executable, "-m", "songline", "up"]
+        command = [*started, "--data", str(self.data), "--no-simulator", *ports, *self._flags]
         with self._lock, self.log.open("wb") as log:
             if self._is_closed:
                 raise SystemStartError("the audit ends: nothing is started any more")

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +62,7 @@ PROVEN, DISPROVEN = 0, 1
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder for report, figures and history.  [default: songline-audit-SEED]",
 )
+@click.option("--like-azure", is_flag=True, help="The system is that of `up --like-azure`: TLS, tokens, limits.")
 @click.option("--here", is_flag=True, help="Audit the system that runs, with listeners of its own, who are erased.")
 @click.option("--policy", "shows_policy", is_flag=True, help="With --here: print the policy that it needs, and end.")
 @click.option("--keep", is_flag=True, help="Keep the data folder, also when all is proven.")
@@ -72,6 +73,7 @@ def command(
     rate: float,
     recovers_s: float,
     out: Path | None,
+    like_azure: bool,
     here: bool,
     shows_policy: bool,
     keep: bool,
@@ -94,6 +96,8 @@ def command(
     """
     if here and (chaos or keep):
         raise click.UsageError("--here disturbs nothing, and has no data of its own: leave out --chaos and --keep.")
+    if here and like_azure:
+        raise click.UsageError("--here audits the system that runs, as it runs: leave out --like-azure.")
     if shows_policy and not here:
         raise click.UsageError("--policy is of --here.")
     if chaos and sys.platform != "linux":
@@ -116,7 +120,7 @@ def command(
         if here:
             report, folder = asyncio.run(HereAudit(config, environ, history, _say).run()), None
         else:
-            report, folder = _audited_apart(config, history, keep)
+            report, folder = _audited_apart(config, history, keep, flags=("--like-azure",) if like_azure else ())
     places = {
         "report": str(results / "report.txt"),
         "figures": str(results / "figures.json"),
@@ -148,11 +152,14 @@ def _checked(check: Callable[[], T]) -> T:
         raise CommandError(str(error), ExitCode.USAGE) from None
 
 
-def _audited_apart(config: AuditConfig, history: OperationHistory, keep: bool) -> tuple[AuditReport, Path | None]:
-    """Audit a system of its own. Returns the report, and the folder of its data where that is kept."""
+def _audited_apart(
+    config: AuditConfig, history: OperationHistory, keep: bool, flags: Sequence[str]
+) -> tuple[AuditReport, Path | None]:
+    """Audit a system of its own, started with `flags`. Returns the report, and the folder of its data where that is
+    kept."""
     folder = Path(tempfile.mkdtemp(prefix="songline-audit-"))
     try:
-        report = _audit(config, folder, history, keep)
+        report = _audit(config, folder, history, keep, flags)
     except BaseException:
         _say(f"the data is kept in {folder}")
         raise
@@ -162,7 +169,9 @@ def _audited_apart(config: AuditConfig, history: OperationHistory, keep: bool) -
     return report, None
 
 
-def _audit(config: AuditConfig, folder: Path, history: OperationHistory, keep: bool) -> AuditReport:
+def _audit(
+    config: AuditConfig, folder: Path, history: OperationHistory, keep: bool, flags: Sequence[str]
+) -> AuditReport:
     """Run the audit in `folder`; everything that it starts or mounts is gone afterwards. What was on a disk of its own
     is copied to `saved` where it is kept."""
     data = folder / "data"
@@ -179,7 +188,7 @@ def _audit(config: AuditConfig, folder: Path, history: OperationHistory, keep: b
             (folder / "blobs").mkdir()
             (data / "blobs").symlink_to(folder / "blobs")
     try:
-        system = AuditedSystem(folder, PORTS)
+        system = AuditedSystem(folder, PORTS, flags)
         report = asyncio.run(AuditRun(config, system, disk, history, _say, without).run())
         if disk is not None and (keep or not report.is_proven):
             with suppress(OSError, shutil.Error):

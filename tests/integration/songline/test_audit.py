@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ import pytest
 
 from songline.audit.cloud_faults import CloudFaults, FaultsRefusedError
 from songline.audit.plan import KINDS
+from songline.cloud.settings import WEBSOCKETS
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for
 
@@ -41,7 +42,7 @@ SENTENCES = {
 class Audit:
     """A `songline audit` that writes to `folder`; its data folder is made beside it."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         # Sockets are made in it, so its path is short.
         self.out, self.temporary = folder / "out", Path(tempfile.mkdtemp(prefix="audit", dir=folder.parent))
         self._log = folder / "audit.log"
@@ -50,7 +51,7 @@ class Audit:
                 [sys.executable, "-m", "songline", "audit", "--out", str(self.out), *arguments],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "TMPDIR": str(self.temporary)},
+                env={**os.environ, "TMPDIR": str(self.temporary), **(environ or {})},
                 start_new_session=True,
             )
 
@@ -122,6 +123,19 @@ def test_an_audit_with_faults_proves_every_sentence(audits: list[Audit], tmp_pat
     figures = json.loads((audit.out / "figures.json").read_bytes())
     assert set(KINDS) == set(figures["faults"]) | set(figures["without"])
     assert figures["faults"]["kill"] >= 5
+    assert audit.left() == []
+
+
+@pytest.mark.timeout(900)
+def test_an_audit_as_on_azure_proves_every_sentence(audits: list[Audit], tmp_path: Path) -> None:
+    """Over TLS and WebSockets, by tokens, and within the limits; the library worker and the API are killed."""
+    arguments = ("--like-azure", "--chaos", "--minutes", "0.15", "--seed", "155", "--recovery", "400")
+    audit = Audit(tmp_path, *arguments, environ={WEBSOCKETS: "on"})
+    audits.append(audit)
+    assert audit.process.wait(870) == 0, audit.said
+    figures = json.loads((audit.out / "figures.json").read_bytes())
+    assert figures["faults"]["kill"] >= 1
+    assert {one["name"] for one in figures["proofs"]} == SENTENCES
     assert audit.left() == []
 
 
