@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 from azure.core.exceptions import AzureError
@@ -80,7 +81,7 @@ class FoldGuard:
             held = self._assignments[partition] = await self._begin(partition, owner, batch, end)
         try:
             if held.dissection is None:
-                apply(batch)
+                await self._apply_beside(batch, apply)
             else:
                 await self._fold_in_pieces(held, partition, batch, apply, complete)
         except SERVICE_ERRORS:
@@ -160,7 +161,12 @@ class FoldGuard:
             held.before = None
             start = stop
         if start < count or not count:
-            apply(batch.part(start, count))
+            await self._apply_beside(batch.part(start, count), apply)
+
+    async def _apply_beside(self, batch: Batch, apply: Apply) -> None:
+        """Fold the batch as a whole, and not while a suspect is folded alone."""
+        async with self._isolation.pieces.beside() if self._isolation.in_pieces else nullcontext():
+            apply(batch)
 
     async def _bisect(self, partition: int, part: Batch, apply: Apply) -> None:
         async def fold(indices: Sequence[int]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,6 +23,7 @@ from songline.processors.trending.faust.gap_detection import GapDetector
 from songline.processors.trending.faust.record_sender import OutgoingRecord, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
+from songline.processors.trending.partition_tasks import partition_tasks
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.spans import HOUR_MS
 from songline.processors.trending.state_version import FIRST, StateVersion
@@ -93,20 +95,24 @@ class CellWorker:
         self._swept_hour = 0
 
     async def consume(self, stream: Any) -> None:
-        """Fold the batches of a stream, for as long as it lasts."""
-        async for event in stream.noack().events():
-            message = event.message
-            if not await self._gaps.follows(message.partition, event.value):
-                continue
-            await self._fold(message.partition, message, _matched(event.value, self._matches()))
-            while self._parking.full and message.partition in self._sources:
-                await self.flush(now=True)
-                await asyncio.sleep(PAUSE_S)
-            if self._unwritten(message.partition) > MOST_UNWRITTEN:
-                await self.flush(now=True)
-            if self._unwritten(message.partition) > MOST_UNWRITTEN:
-                # An hour can't be loaded: the other partitions go on.
-                self._app.on_hold.add(TP(MUSIC_EVENTS, message.partition))
+        """Fold the batches of a stream, for as long as it lasts; those of several partitions beside one another, since
+        a piece waits for its note, its flush and its commit."""
+        async with partition_tasks() as tasks:
+            async for event in stream.noack().events():
+                await tasks.begin(event.message.partition, partial(self._take, event.message, event.value))
+
+    async def _take(self, message: Any, batch: Batch) -> None:
+        if not await self._gaps.follows(message.partition, batch):
+            return
+        await self._fold(message.partition, message, _matched(batch, self._matches()))
+        while self._parking.full and message.partition in self._sources:
+            await self.flush(now=True)
+            await asyncio.sleep(PAUSE_S)
+        if self._unwritten(message.partition) > MOST_UNWRITTEN:
+            await self.flush(now=True)
+        if self._unwritten(message.partition) > MOST_UNWRITTEN:
+            # An hour can't be loaded: the other partitions go on.
+            self._app.on_hold.add(TP(MUSIC_EVENTS, message.partition))
 
     async def _fold(self, number: int, message: Any, batch: Batch) -> None:
         source, fetched = self._sources.get(number), self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))

@@ -19,6 +19,7 @@ from songline.processors.trending.faust.gap_detection import GapDetector
 from songline.processors.trending.faust.record_sender import OutgoingRecord, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
+from songline.processors.trending.partition_tasks import partition_tasks
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.hour_alignment import HourAlignment
 from songline.processors.trending.shards.report_turns import ReportTurns
@@ -79,23 +80,28 @@ class ShardWorker:
         return self._shards
 
     async def consume(self, stream: Any) -> None:
-        """Apply the batches of a stream, for as long as it lasts."""
-        async for event in stream.noack().events():
-            message = event.message
-            # What comes for no shard is not followed, so that it is read again once there is one.
-            if message.partition not in self._shards or not await self._gaps.follows(message.partition, event.value):
-                continue
-            shard = self._shards.get(message.partition)
-            if shard is not None:
-                await self._fold(shard, event.value)
-                if self._shards.get(message.partition) is shard:
-                    logged = event.value.logged_ms
-                    self._applied[message.partition] = message.offset, logged[-1] if logged else None
-                    # Its offset is acknowledged by a save; its bodies may be megabytes until then.
-                    message.value = None
-                    self._messages[message.partition].append(message)
-                    if self._is_at_end(message.partition):
-                        self.news.set()
+        """Apply the batches of a stream, for as long as it lasts; those of several shards beside one another, since a
+        piece waits for its note, its save and its commit."""
+        async with partition_tasks() as tasks:
+            async for event in stream.noack().events():
+                await tasks.begin(event.message.partition, partial(self._take, event.message, event.value))
+
+    async def _take(self, message: Any, batch: Batch) -> None:
+        # What comes for no shard is not followed, so that it is read again once there is one.
+        if message.partition not in self._shards or not await self._gaps.follows(message.partition, batch):
+            return
+        shard = self._shards.get(message.partition)
+        if shard is None:
+            return
+        await self._fold(shard, batch)
+        if self._shards.get(message.partition) is shard:
+            logged = batch.logged_ms
+            self._applied[message.partition] = message.offset, logged[-1] if logged else None
+            # Its offset is acknowledged by a save; its bodies may be megabytes until then.
+            message.value = None
+            self._messages[message.partition].append(message)
+            if self._is_at_end(message.partition):
+                self.news.set()
 
     async def _fold(self, shard: Shard, batch: Batch) -> None:
         tp = TP(TRENDING_PARTIALS, shard.number)
@@ -104,7 +110,7 @@ class ShardWorker:
         async def complete(position: int) -> None:
             # What a shard has applied may also end the worker later, when it makes its lists.
             await self.report()
-            await self.save(now=True)
+            await self.save(now=shard.number)
             if self._shards.get(shard.number) is shard:
                 await self._app.consumer.commit_through(tp, position)
 
@@ -206,24 +212,26 @@ class ShardWorker:
                 self._turns.reported(number, turn, now_ms, applied, len(tops))
             await send_records(self._app.producer, records)
 
-    async def save(self, *, now: bool = False) -> None:
-        """Save what was applied, and then let its offsets be committed; `now`: of every shard, and all of it."""
+    async def save(self, *, now: int | None = None) -> None:
+        """Save what was applied, and then let its offsets be committed; `now`: of that shard alone, and all of it."""
         async with self._busy:
             await self._saved.park()
             for number, shard in list(self._shards.items()):
-                if now:
+                if now is not None and number != now:
+                    continue
+                if now is not None:
                     await self._parking.park_all(TRENDING_PARTIALS, number)
                 # Nothing is applied between the end of parking and the flush: what is acknowledged is parked and saved.
                 if not await self._parking.park(TRENDING_PARTIALS, number) or self._shards.get(number) is not shard:
                     continue
                 alignment = self._alignments[number]
-                if now:
+                if now is not None:
                     alignment.give_up()
                 if alignment.waits:
                     # What waits is not in what would be saved, and its offsets are not to be committed.
                     continue
                 messages = self._messages.pop(number, [])
-                if messages or now:
+                if messages or now is not None:
                     values = shard.flush()
                     await send_records(self._app.producer, self._saved.outgoing(number, values))
                     for message in messages:

@@ -146,7 +146,7 @@ async def test_a_batch_whose_shard_is_given_up_meanwhile_is_left_to_the_next_own
         await stage.worker.assigned({held_next: 0}, "me again")
         stage.noting.open.set()
         await consuming
-        await stage.worker.save(now=False)
+        await stage.worker.save()
     assert stage.worker.shards[held_next].watermark(stage.now_ms).positions == {}
     assert stage.acknowledged == []
 
