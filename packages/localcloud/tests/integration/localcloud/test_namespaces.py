@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def test_blobs_of_one_namespace_are_not_in_another(tmp_path: Path) -> None:
         ({"config": [{"UserConfig": {"NamespaceConfig": [{"Entities": [{"Name": "a"}]}]}}]}, "no PartitionCount"),
         (
             {"config": [{"UserConfig": {"NamespaceConfig": [{"Entities": [{"Name": "a.", "PartitionCount": 1}]}]}}]},
-            "a.",
+            "Entities[0].Name",
         ),
         ({"servicebus_config": [{"UserConfig": {"Namespaces": [{"Queues": [{"Name": "a b"}]}]}}]}, "a b"),
     ],
@@ -140,7 +141,7 @@ def test_what_can_not_be_opened_is_refused_and_leaves_nothing(
 ) -> None:
     process.control("POST", "/namespaces", {"name": "open"})
     try:
-        with pytest.raises(ControlError, match=words.replace(".", r"\.")):
+        with pytest.raises(ControlError, match=re.escape(words)):
             process.control("POST", "/namespaces", request_)
         assert [each["name"] for each in process.control("GET", "/namespaces")] == ["open"]
         assert [path.name for path in (process.data / "namespaces").iterdir()] == ["open"]
