@@ -76,9 +76,9 @@ soon out of date."""
 FAR_BEHIND_WRITES = 16
 """Charts that are written at once then, at most: all global ones, and as many others."""
 
-LEAST_CHARTS, CHARTS_ROUND_S = 10, 30.0
-"""Charts of regions and genres that are written a second at least, and the time in which all are that wait."""
-LEAST_DAYS, DAYS_ROUND_S = 5, 120.0
+LEAST_CHARTS, MANY_CHARTS = 1 / 3, 900
+"""Charts of regions and genres are written at this share of the rate at least, and at all of it where so many wait."""
+LEAST_DAYS, MANY_DAYS = 1 / 4, 2_400
 """The same of songs' days."""
 
 SEAL_S = 5.0
@@ -184,8 +184,8 @@ def build_app(
     chart_rate, snapshot_rate = (
         WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))
     )
-    scoped_rate = RoundRate(config.chart_writes, LEAST_CHARTS, CHARTS_ROUND_S, monotonic)
-    day_rate = RoundRate(config.day_writes, LEAST_DAYS, DAYS_ROUND_S, monotonic)
+    scoped_rate = RoundRate(config.chart_writes, LEAST_CHARTS, MANY_CHARTS, monotonic)
+    day_rate = RoundRate(config.day_writes, LEAST_DAYS, MANY_DAYS, monotonic)
     behind_rate = WriteRate(min(FAR_BEHIND_WRITES, config.chart_writes), monotonic)
 
     def chart_writes() -> int:

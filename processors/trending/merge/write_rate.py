@@ -25,16 +25,17 @@ class WriteRate:
 
 
 class RoundRate(WriteRate):
-    """Of documents that wait, as many may be written as bring all of them in `round_s`: `least` a second or more.
+    """The rate is reached where `many` documents wait. Where fewer do, as much less is written: all of them in the time
+    that `many` would take, and `least` of the rate in any case.
 
-    While events come nearly every document waits again as soon as it is written. Without a round each would be written
-    as often as the rate allows, mostly for the next one to replace it.
+    While events come nearly every document waits again as soon as it is written. At the full rate each would be written
+    mostly for the next one to replace it.
     """
 
-    def __init__(self, per_s: int, least: int, round_s: float, steady: Callable[[], float]) -> None:
+    def __init__(self, per_s: int, least: float, many: int, steady: Callable[[], float]) -> None:
         super().__init__(per_s, steady)
         self._least = least
-        self._round_s = round_s
+        self._many = many
 
     def of(self, waiting: int) -> int:
-        return self._allowed(min(self._per_s, max(self._least, waiting / self._round_s)))
+        return self._allowed(self._per_s * min(1.0, max(self._least, waiting / self._many)))

@@ -15,10 +15,10 @@ def test_documents_are_allowed_by_the_time_that_has_passed() -> None:
     assert found == [30, 15, 8, 30, 1]
 
 
-@pytest.mark.parametrize(("waiting", "allowed"), [(0, 10), (300, 10), (450, 15), (900, 22), (9_000, 22)])
-def test_all_that_wait_are_written_in_a_round_and_a_few_sooner(waiting: int, allowed: int) -> None:
+@pytest.mark.parametrize(("waiting", "allowed"), [(0, 10), (300, 10), (450, 15), (900, 30), (9_000, 30)])
+def test_all_that_wait_are_written_in_a_round_and_few_sooner(waiting: int, allowed: int) -> None:
     now = [100.0]
-    rate = RoundRate(22, 10, 30.0, lambda: now[0])
+    rate = RoundRate(30, 1 / 3, 900, lambda: now[0])
     assert rate.of(waiting) == allowed
     now[0] += 0.5
     assert rate.of(waiting) == round(allowed / 2)
