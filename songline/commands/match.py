@@ -21,7 +21,7 @@ from songline.sending.exits import CommandError, ExitCode
 POLL_S = 0.5
 PAST = (
     "What listeners did with it before moves at the next rebuild: songline rebuild library --switch, and the same for "
-    "charts and plays."
+    "charts, and then for plays, which are counted by the live charts."
 )
 _TIMEOUT = httpx.Timeout(30, connect=5)
 

@@ -200,14 +200,14 @@ def matched(doors: Doors) -> None:
     doors.send(SongPlayed(user_id=LISTENERS[2], song_id=NAME.id))
     wait_for(lambda: counts("song-matched") == [1, 1, 0], "a play that counts for the song", DEADLINE)
     assert counts(NAME.id) == [2, 2, 1]
-    for projection in ("library", "plays", "charts"):
+    for projection in ("library", "charts", "plays"):
         said("rebuild", projection, "--switch", "--drop-former")
     wait_for(lambda: counts("song-matched") == [3, 3, 1], "all plays to count for the song", DEADLINE)
     assert counts(NAME.id) == [0, 0, 0]
     assert NAME.id in said("match", "list", "--json")
 
     said("match", "undo", NAME.id)
-    for projection in ("library", "plays", "charts"):
+    for projection in ("library", "charts", "plays"):
         said("rebuild", projection, "--switch", "--drop-former")
     wait_for(lambda: counts(NAME.id) == [3, 3, 1], "all plays to count for the name", DEADLINE)
     assert counts("song-matched") == [0, 0, 0]
