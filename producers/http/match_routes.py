@@ -40,7 +40,8 @@ OPERATOR = "operator"
 RETRY_SECONDS = 2
 NOTE = (
     "What listeners do with it from a few seconds on counts so. What they did before moves at the next rebuild: "
-    "`songline rebuild library --switch`, and the same for `charts` and `plays`."
+    "`songline rebuild library --switch`, and the same for `charts`, and then for `plays`, "
+    "which are counted by the live charts."
 )
 
 _ID = re.compile(ID_PATTERN)
