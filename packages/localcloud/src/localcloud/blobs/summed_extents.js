@@ -81,16 +81,25 @@ async function record(extent, offset, pieces) {
   } finally {
     await file.close();
   }
-  if (offset === 0) {
-    await syncFolder(dirname(extent));
-    known.set(extent, []);
-  }
+  if (offset === 0) await syncFolder(dirname(extent));
   known.get(extent)?.push(...added);
 }
 
 async function check(extent, offset, end) {
-  const sums = await sumsOf(extent);
+  let sums = await sumsOf(extent);
   if (!sums) return;
+  let covered = await compare(extent, sums, offset, end);
+  if (covered < end) {
+    // What was recorded while the file was read is not known. It is in the file before anybody can ask for it.
+    known.delete(extent);
+    sums = await sumsOf(extent);
+    covered = await compare(extent, sums ?? [], offset, end);
+  }
+  if (covered < end) throw damaged(beside(extent), `it lacks the checksum of bytes ${covered} to ${end}`);
+}
+
+// Compares what is there with `sums`; returns up to where from `offset` on they have all.
+async function compare(extent, sums, offset, end) {
   const pieces = sums.filter(([start, size]) => start < end && start + size > offset).sort(([a], [b]) => a - b);
   const file = await open(extent, "r");
   let covered = offset;
@@ -104,7 +113,7 @@ async function check(extent, offset, end) {
   } finally {
     await file.close();
   }
-  if (covered < end) throw damaged(beside(extent), `it lacks the checksum of bytes ${covered} to ${end}`);
+  return covered;
 }
 
 const append = extents.appendExtent;

@@ -17,6 +17,7 @@ from localcloud.azurite_install import AzuriteError
 from localcloud.testing import LocalCloud
 
 INDEXES = ("__azurite_db_blob__.json", "__azurite_db_blob_extent__.json")
+SLOW_FOLDERS = Path(__file__).parents[2] / "support" / "slow_folders.js"
 SIZES = {"small": 100, "large": 2_500_000, "last": 100}
 
 
@@ -125,3 +126,16 @@ async def test_files_of_an_earlier_version_are_read(folder: Path, extent: Path) 
         file.write_text(re.sub('^{"sha256":"[0-9a-f]+",', "{", file.read_text()))
     async with AzuriteServer(folder) as server, blobs(server.port) as client:
         assert await refused(client.get_container_client("songs")) == set()
+
+
+async def test_blobs_that_are_written_while_the_first_one_waits_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_OPTIONS", f"--require={SLOW_FOLDERS}")
+    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+        songs = await client.create_container("songs")
+        names = [f"song-{number}" for number in range(8)]
+        # The first one of an extent waits for its folder. The others are recorded before it.
+        await asyncio.gather(*(write(songs, name, 5_000) for name in names))
+        for name in names:
+            assert await (await songs.download_blob(name)).readall() == Random(name).randbytes(5_000)
