@@ -92,7 +92,7 @@ class AddressLookup:
 
 
 def _is_allowed(text: str, *, loopback: bool) -> bool:
-    address = _in_plain_clothes(ip_address(text.partition("%")[0]))
+    address = _ipv4_behind(ip_address(text.partition("%")[0]))
     if address.is_loopback:
         return loopback
     if isinstance(address, IPv6Address) and address not in _GLOBAL_V6:
@@ -100,7 +100,7 @@ def _is_allowed(text: str, *, loopback: bool) -> bool:
     return address.is_global and not address.is_multicast and not any(address in one for one in _NOT_GIVEN)
 
 
-def _in_plain_clothes(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _ipv4_behind(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The address of IPv4 that one of IPv6 leads to, where it does."""
     if isinstance(address, IPv4Address):
         return address
