@@ -12,7 +12,7 @@ import numpy as np
 from bench.measurement import Measurement
 from bench.running_system import ProcessUse
 
-ROW = 8
+ROW = 16
 EACH_S = 15.0
 MUSIC = "hub music-events"
 HUBS = "other hubs"
