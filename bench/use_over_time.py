@@ -11,11 +11,14 @@ import numpy as np
 
 from bench.measurement import Measurement
 from bench.running_system import ProcessUse
+from songline.schemas.channels import CATALOG
 
 ROW = 16
 EACH_S = 15.0
 MUSIC = "hub music-events"
 HUBS = "other hubs"
+COMPACTED = "compacted hubs"
+"""They hold the newest record of each key: trending's have the actions of open hours, so that they grow within one."""
 ARCHIVE = "archive and songs"
 DOCUMENTS = "documents"
 REST = "logs and all else"
@@ -58,7 +61,7 @@ class DiskSampler:
 
 def folder_bytes(data: Path) -> dict[str, int]:
     """The bytes that a data folder takes on disk, by what they hold."""
-    found = dict.fromkeys((MUSIC, HUBS, ARCHIVE, DOCUMENTS, REST), 0)
+    found = dict.fromkeys((MUSIC, HUBS, COMPACTED, ARCHIVE, DOCUMENTS, REST), 0)
     for folder, _, names in os.walk(data):
         part = _part(Path(folder).relative_to(data).parts)
         for name in names:
@@ -74,14 +77,20 @@ def _part(path: tuple[str, ...]) -> str:
     match path:
         case ("hubs", "hubs", "music-events", *_):
             return MUSIC
-        case ("hubs", *_):
+        case ("hubs", "hubs", name, *_) if not _is_compacted(name):
             return HUBS
+        case ("hubs", *_):
+            return COMPACTED
         case ("blobs", *_):
             return ARCHIVE
         case ("cosmos", *_):
             return DOCUMENTS
         case _:
             return REST
+
+
+def _is_compacted(hub: str) -> bool:
+    return hub == CATALOG or hub.endswith("-changelog")
 
 
 def file_rows(words: str, use: Mapping[str, ProcessUse], settled_s: float) -> Iterator[Measurement]:
@@ -111,7 +120,7 @@ def disk_rows(
         grown += each
         wanted = "<= 1" if part == REST else ""
         yield Measurement(row=ROW, what=what, figure=each, unit="bytes an event", wanted=wanted)
-    hubs = "" if retention_s is None else ", without the hubs, which are level"
+    hubs = "" if retention_s is None else ", without the hubs that are level"
     yield Measurement(
         row=ROW,
         what=f"{words}: disk, all{hubs}",
