@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for every process of Songline: what runs is the command, such as `python -m songline.processors.library`.
+# One image for every process of Songline: SONGLINE_PROCESS says which one runs; a command of the container replaces it.
 # It needs no writable root: only /data (an outbox, names of owners) and /tmp.
 
 FROM python:3.13-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91 AS build
@@ -24,4 +24,4 @@ RUN groupadd --gid 10001 songline \
     && install --directory --owner songline --group songline --mode 0700 /data
 WORKDIR /data
 USER 10001:10001
-CMD ["songline", "--help"]
+CMD ["python", "-m", "songline.deployment.start"]

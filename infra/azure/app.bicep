@@ -6,7 +6,6 @@ param environmentId string
 param identity string
 param registry string
 param image string
-param command array
 param port int
 param external bool
 param cpu string
@@ -14,10 +13,14 @@ param memory string
 param minReplicas int
 param maxReplicas int
 param rules array
-param secrets array
+@description('Values by name. An object, since Azure keeps the values of an array in the record of the deployment.')
+@secure()
+param secrets object
 param env array
 param readinessPath string
 
+// azd replaces it and nothing else, so what runs is said by the setting SONGLINE_PROCESS, which the image reads. Probes
+// come with the deployment after that.
 var placeholder = 'mcr.microsoft.com/k8se/quickstart:latest'
 var ready = empty(readinessPath) ? [] : [
   {
@@ -42,7 +45,7 @@ resource app 'Microsoft.App/containerApps@2026-01-01' = {
       activeRevisionsMode: 'Single'
       maxInactiveRevisions: 10
       registries: [{ server: registry, identity: identity }]
-      secrets: secrets
+      secrets: map(items(secrets), secret => { name: secret.key, value: secret.value })
       ingress: {
         external: external
         targetPort: port
@@ -58,7 +61,6 @@ resource app 'Microsoft.App/containerApps@2026-01-01' = {
         {
           name: 'songline'
           image: empty(image) ? placeholder : image
-          command: empty(image) ? [] : command
           env: env
           resources: { cpu: json(cpu), memory: memory }
           probes: empty(image) ? [] : concat([

@@ -133,10 +133,10 @@ module workers 'app.bicep' = [for worker in [
     min: empty(kafkaScalerClientId) ? trendingWorkers : 1
     max: trendingWorkers
     rules: kafkaLag
-    secrets: empty(kafkaScalerClientId) ? [] : [
-      { name: 'kafka-scaler-client', value: kafkaScalerClientId }
-      { name: 'kafka-scaler-secret', value: kafkaScalerClientSecret }
-    ]
+    secrets: empty(kafkaScalerClientId) ? {} : {
+      'kafka-scaler-client': kafkaScalerClientId
+      'kafka-scaler-secret': kafkaScalerClientSecret
+    }
     env: []
   }
   {
@@ -147,7 +147,7 @@ module workers 'app.bicep' = [for worker in [
     min: 1
     max: partitionCount
     rules: [{ name: 'lag', custom: { type: 'azure-eventhub', identity: identities[places.catalog], metadata: union(lag, { consumerGroup: 'songline-catalog' }) } }]
-    secrets: []
+    secrets: {}
     env: []
   }
   {
@@ -158,7 +158,7 @@ module workers 'app.bicep' = [for worker in [
     min: 1
     max: partitionCount
     rules: [{ name: 'lag', custom: { type: 'azure-eventhub', identity: identities[places.library], metadata: union(lag, { consumerGroup: 'songline-library' }) } }]
-    secrets: []
+    secrets: {}
     env: []
   }
   {
@@ -169,7 +169,7 @@ module workers 'app.bicep' = [for worker in [
     min: 1
     max: partitionCount
     rules: [{ name: 'lag', custom: { type: 'azure-eventhub', identity: identities[places.broadcast], metadata: union(lag, { consumerGroup: 'songline-broadcast' }) } }]
-    secrets: []
+    secrets: {}
     env: [{ name: 'AZURE_EVENTGRID_TOPIC_ENDPOINT', value: topicEndpoint }]
   }
   {
@@ -181,7 +181,7 @@ module workers 'app.bicep' = [for worker in [
     min: 1
     max: ingestionMaximum
     rules: [{ name: 'depth', custom: { type: 'azure-servicebus', identity: identities[places.ingestion], metadata: { queueName: 'song-commands', namespace: serviceBusNamespace, messageCount: '20' } } }]
-    secrets: []
+    secrets: {}
     env: [{ name: 'SONGLINE_ERASURE_RETENTION_H', value: string(musicEvents.retentionH) }]
   }
 ]: {
@@ -194,7 +194,6 @@ module workers 'app.bicep' = [for worker in [
     identity: identities[places[worker.name]]
     registry: registry.properties.loginServer
     image: contains(images, worker.name) ? images[worker.name] : ''
-    command: ['python', '-m', 'songline.processors.${worker.name}']
     port: worker.port
     external: false
     cpu: worker.cpu
@@ -206,6 +205,7 @@ module workers 'app.bicep' = [for worker in [
     // A worker that is behind is not ready and still has to run: only a hung one is started again.
     readinessPath: ''
     env: concat(services, worker.env, [
+      { name: 'SONGLINE_PROCESS', value: worker.name }
       { name: 'AZURE_CLIENT_ID', value: clients[places[worker.name]] }
       // A container that is started again finds there what it owned.
       { name: 'SONGLINE_DATA', value: '/data' }
@@ -229,7 +229,6 @@ module api 'app.bicep' = {
     identity: identities[places.api]
     registry: registry.properties.loginServer
     image: contains(images, 'api') ? images.api : ''
-    command: ['python', '-m', 'songline.api', '--host', '0.0.0.0', '--port', '8000']
     port: 8000
     external: true
     cpu: '1.0'
@@ -238,11 +237,14 @@ module api 'app.bicep' = {
     maxReplicas: apiMaximum
     rules: [{ name: 'requests', http: { metadata: { concurrentRequests: '50' } } }]
     readinessPath: '/health/ready'
-    secrets: signsIn ? [
-      { name: 'page-client-secret', value: pageClientSecret }
-      { name: 'session-key', value: sessionKey }
-    ] : []
+    secrets: signsIn ? {
+      'page-client-secret': pageClientSecret
+      'session-key': sessionKey
+    } : {}
     env: concat(services, [
+      { name: 'SONGLINE_PROCESS', value: 'api' }
+      { name: 'SONGLINE_API_HOST', value: '0.0.0.0' }
+      { name: 'SONGLINE_API_PORT', value: '8000' }
       { name: 'AZURE_CLIENT_ID', value: clients[places.api] }
       { name: 'SONGLINE_AUTH', value: 'on' }
       { name: 'SONGLINE_ISSUER', value: issuer }

@@ -62,6 +62,8 @@ logger = logging.getLogger("api")
 UPLOADS = "SONGLINE_UPLOADS"
 EACH = "SONGLINE_UPLOADS_EACH"
 STALE = "SONGLINE_STALE"
+API_HOST = "SONGLINE_API_HOST"
+API_PORT = "SONGLINE_API_PORT"
 
 
 class ApiSettings(Struct, frozen=True):
@@ -207,8 +209,8 @@ def _any(environ: Mapping[str, str], *names: str) -> bool:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("--port", default=8000, help="Port to listen on; 0 takes a free one.")
+@click.option("--host", envvar=API_HOST, default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", envvar=API_PORT, default=8000, help="Port to listen on; 0 takes a free one.")
 def main(host: str, port: int) -> None:
     """Serve the API. Settings come from the environment: see docs/operations.md."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

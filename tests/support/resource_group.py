@@ -26,6 +26,8 @@ def documents(deployment: Deployment) -> Documents:
         document = {**one.body, "name": names[-1], "properties": dict(one.body.get("properties", {}))}
         if one.type == "Microsoft.ManagedIdentity/userAssignedIdentities":
             document["properties"] = {"principalId": f"<{one.id}.properties.principalId>"}
+        if one.body.get("identity") == {"type": "SystemAssigned"}:
+            document["identity"] = {"principalId": f"<{one.id}.identity.principalId>"}
         if one.type == _ASSIGNMENT:
             document["properties"]["scope"] = _placed(one.scope)
         if one.type.endswith("/sqlRoleAssignments"):

@@ -1,11 +1,12 @@
 """What is wrong with a resource group: findings from facts, each with the command that mends it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
-from songline.deployment.access import EVERYTHING
-from songline.deployment.declaration import AzureDeclaration, HubDeclaration, Right
+from songline.deployment.declaration import AzureDeclaration, HubDeclaration
+from songline.doctor.azure.provision import PROVISION
 from songline.doctor.azure.resources import AzureFacts, AzureHubFacts, NamespaceFacts
+from songline.doctor.azure.rights import rights_findings
 from songline.doctor.finding import Finding
 from songline.schemas import channels
 
@@ -18,27 +19,8 @@ PARTITIONS = {"Standard": 32, "Premium": 100}
 RETENTION_H = {"Standard": 168, "Premium": 2_160}
 """Quotas of Event Hubs by tier."""
 
-HUB_ROLES = {
-    "sender": ("Azure Event Hubs Data Sender", "2b629674-e913-4c01-ae53-ef4638d8f975"),
-    "receiver": ("Azure Event Hubs Data Receiver", "a638d3c7-ab3a-418d-83e6-5f17a39d4fde"),
-}
-QUEUE_ROLES = {
-    "sender": ("Azure Service Bus Data Sender", "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"),
-    "receiver": ("Azure Service Bus Data Receiver", "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"),
-}
-BLOB_ROLES = {
-    "reader": ("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"),
-    "contributor": ("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
-}
-STORE_ROLES = {
-    "reader": ("Cosmos DB Built-in Data Reader", "00000000-0000-0000-0000-000000000001"),
-    "contributor": ("Cosmos DB Built-in Data Contributor", "00000000-0000-0000-0000-000000000002"),
-}
-_MORE = {
-    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
-    "00000000-0000-0000-0000-000000000001": "00000000-0000-0000-0000-000000000002",
-}
-"""The role that allows more than this one, where there is one."""
+PLACEHOLDER = "mcr.microsoft.com/k8se/quickstart"
+"""The image of an app that was never deployed."""
 
 
 def azure_findings(facts: AzureFacts, declared: AzureDeclaration) -> list[Finding]:
@@ -47,7 +29,7 @@ def azure_findings(facts: AzureFacts, declared: AzureDeclaration) -> list[Findin
         *_event_hubs(facts, declared),
         *_service_bus(facts, declared),
         *_keys(facts),
-        *_rights(facts, declared),
+        *rights_findings(facts, declared),
         *_apps(facts, declared),
         _clock(facts),
     ]
@@ -57,7 +39,7 @@ def _event_hubs(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Findi
     found = facts.eventhubs
     check = "Azure: Event Hubs"
     if found is None:
-        yield Finding(check, "fail", f"{facts.group} has no namespace", "azd provision")
+        yield Finding(check, "fail", f"{facts.group} has no namespace", PROVISION)
         return
     if found.tier not in HUBS:
         yield Finding(
@@ -95,7 +77,7 @@ def _hub(facts: AzureFacts, namespace: NamespaceFacts, hub: HubDeclaration) -> I
     where = f"-g {facts.group} --namespace-name {namespace.name}"
     found = facts.hubs.get(hub.name)
     if found is None:
-        yield Finding(check, "fail", "it does not exist", "azd provision")
+        yield Finding(check, "fail", "it does not exist", PROVISION)
         return
     faults = list(_hub_faults(namespace, hub, found, where))
     if not faults:
@@ -107,31 +89,37 @@ def _hub_faults(
     namespace: NamespaceFacts, hub: HubDeclaration, found: AzureHubFacts, where: str
 ) -> Iterator[tuple[str, str]]:
     """What was seen and how it is mended, for each difference."""
-    update = f"az eventhubs eventhub update {where} -n {hub.name}"
+    update, delete = (f"az eventhubs eventhub {what} {where}" for what in ("update", "delete"))
+    groups, of_hub = "az eventhubs eventhub consumer-group", f"{where} --eventhub-name {hub.name}"
     for group in sorted(set(hub.groups) - set(found.groups)):
-        create = f"az eventhubs eventhub consumer-group create {where} --eventhub-name {hub.name} -n {group}"
-        yield f"it has no consumer group {group}", create
+        yield f"it has no consumer group {group}", f"{groups} create {of_hub} -n {group}"
     if len(found.groups) > GROUPS[namespace.tier]:
         yield (
             f"{len(found.groups)} consumer groups, at most {GROUPS[namespace.tier]}",
-            "delete those that nobody reads in",
+            f"{groups} delete {of_hub} -n each that nobody reads in",
         )
     expected = "Compact" if hub.compacted else "Delete"
     if found.cleanup != expected:
         # Azure does not change it for a hub that is there.
-        yield f"its cleanup policy is {found.cleanup}, expected {expected}", "delete the hub, then: azd provision"
+        yield (
+            f"its cleanup policy is {found.cleanup}, expected {expected}",
+            f"{delete} -n {hub.name}, then: {PROVISION}",
+        )
     if hub.retention_h is not None and (found.retention_h or 0) < hub.retention_h:
         hours = f"--cleanup-policy Delete --retention-time {hub.retention_h}"
-        yield f"it keeps events for {found.retention_h} hours, expected {hub.retention_h}", f"{update} {hours}"
+        yield (
+            f"it keeps events for {found.retention_h} hours, expected {hub.retention_h}",
+            f"{update} -n {hub.name} {hours}",
+        )
     if hub.capture is not None:
-        yield from _capture_faults(hub, found, update)
+        yield from _capture_faults(hub, found, f"{update} -n {hub.name}")
 
 
 def _capture_faults(hub: HubDeclaration, found: AzureHubFacts, update: str) -> Iterator[tuple[str, str]]:
     assert hub.capture is not None
-    enable = f"{update} --enable-capture true"
     if found.capture is None or not found.capture.get("enabled"):
-        yield "Capture is off: there is no archive of what happens now", enable
+        # The command of az for it asks for the account, the container and the identity too.
+        yield "Capture is off: there is no archive of what happens now", PROVISION
         return
     where = (found.capture.get("destination") or {}).get("properties") or {}
     if where.get("blobContainer") != hub.capture.container:
@@ -141,7 +129,7 @@ def _capture_faults(hub: HubDeclaration, found: AzureHubFacts, update: str) -> I
         seen = f"Capture names files {where.get('archiveNameFormat')!r}, expected {hub.capture.name_format!r}"
         yield seen, f"{update} --archive-name-format '{hub.capture.name_format}'"
     if found.capture.get("encoding") != "Avro":
-        yield f"Capture writes {found.capture.get('encoding')!r}, expected 'Avro'", "azd provision"
+        yield f"Capture writes {found.capture.get('encoding')!r}, expected 'Avro'", PROVISION
 
 
 def _partitions(facts: AzureFacts, namespace: NamespaceFacts, declared: AzureDeclaration) -> Finding:
@@ -152,7 +140,8 @@ def _partitions(facts: AzureFacts, namespace: NamespaceFacts, declared: AzureDec
     wrong = [name for name, count in counts.items() if count != expected[name]]
     if wrong:
         seen = "; ".join(f"{name} has {counts[name]}, expected {expected[name]}" for name in wrong)
-        mend = "deploy.md, Upgrades without loss: in the tier Standard a hub is deleted and made again by azd provision"
+        delete = f"az eventhubs eventhub delete -g {facts.group} --namespace-name {namespace.name}"
+        mend = f"docs/deploy.md, Upgrades without loss, first; then {delete} -n each of them; {PROVISION}"
         if namespace.tier == "Premium" and all(counts[name] < expected[name] for name in wrong):
             update = f"az eventhubs eventhub update -g {facts.group} --namespace-name {namespace.name}"
             mend = "; ".join(f"{update} -n {name} --partition-count {expected[name]}" for name in wrong)
@@ -185,7 +174,7 @@ def _service_bus(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Find
     found = facts.servicebus
     check = "Azure: Service Bus"
     if found is None:
-        yield Finding(check, "fail", f"{facts.group} has no namespace", "azd provision")
+        yield Finding(check, "fail", f"{facts.group} has no namespace", PROVISION)
         return
     if found.tier == "Basic":
         mend = f"az servicebus namespace update -g {facts.group} -n {found.name} --sku Standard"
@@ -193,7 +182,7 @@ def _service_bus(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Find
         return
     missing = [queue.name for queue in declared.queues if queue.name not in facts.queues]
     if missing:
-        yield Finding(check, "fail", f"{found.name} has no queue {', '.join(missing)}", "azd provision")
+        yield Finding(check, "fail", f"{found.name} has no queue {', '.join(missing)}", PROVISION)
         return
     yield Finding(check, "ok", f"{found.name}: {found.tier}")
 
@@ -210,75 +199,12 @@ def _keys(facts: AzureFacts) -> Iterator[Finding]:
         mends["Cosmos DB"] = f"az resource update {group} -n {facts.cosmos} {store}"
     if facts.takes_storage_keys:
         mends["storage"] = f"az storage account update {group} -n {facts.storage} --allow-shared-key-access false"
+    if facts.topic is not None and facts.topic.takes_keys:
+        mends["Event Grid"] = f"az eventgrid topic update {group} -n {facts.topic.name} --disable-local-auth true"
     for name, mend in mends.items():
         yield Finding(f"Azure: keys of {name}", "warn", "keys open it, beside identities with roles", mend)
     if not mends:
         yield Finding("Azure: keys", "ok", "no key opens any service")
-
-
-def _rights(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Finding]:
-    prefix = f"/subscriptions/{facts.subscription}/resourceGroups/{facts.group}/providers"
-    hubs = f"{prefix}/Microsoft.EventHub/namespaces/{facts.eventhubs and facts.eventhubs.name}"
-    queues = f"{prefix}/Microsoft.ServiceBus/namespaces/{facts.servicebus and facts.servicebus.name}/queues"
-    account = f"{prefix}/Microsoft.DocumentDB/databaseAccounts/{facts.cosmos}"
-    blobs = f"{prefix}/Microsoft.Storage/storageAccounts/{facts.storage}/blobServices/default/containers"
-    database = f"{account}/dbs/{declared.database}"
-
-    def in_hub(on: str) -> str:
-        return hubs if on == EVERYTHING else f"{hubs}/eventhubs/{on}"
-
-    def in_database(on: str) -> str:
-        return database if on == EVERYTHING else f"{database}/colls/{on}"
-
-    kinds: list[tuple[tuple[Right, ...], dict[str, tuple[str, str]], Callable[[str], str]]] = [
-        (declared.hub_rights, HUB_ROLES, in_hub),
-        (declared.queue_rights, QUEUE_ROLES, lambda on: f"{queues}/{on}"),
-        (declared.blob_rights, BLOB_ROLES, lambda on: f"{blobs}/{on}"),
-        (declared.container_rights, STORE_ROLES, in_database),
-    ]
-    for process in declared.processes:
-        check = f"Azure: rights of {process}"
-        principal = facts.identities.get(process)
-        if principal is None:
-            yield Finding(check, "fail", "it has no identity", "azd provision")
-            continue
-        missing = [
-            Finding(
-                check, "fail", f"it lacks {roles[right.role][0]} in {right.on}", _assign(facts, roles, right, where)
-            )
-            for rights, roles, scope in kinds
-            for right in rights
-            if right.process == process
-            for where in (scope(right.on),)
-            if not _is_granted(facts, principal, roles[right.role][1], where)
-        ]
-        yield from missing or [Finding(check, "ok", "all that its code asks for")]
-
-
-def _is_granted(facts: AzureFacts, principal: str, role: str, scope: str) -> bool:
-    """Whether the principal has the role, or one that allows more, in the scope or above it."""
-    enough = {role, _MORE.get(role, role)}
-    return any(
-        one.principal == principal
-        and one.role in enough
-        and f"{scope}/".lower().startswith(f"{one.scope.rstrip('/')}/".lower())
-        for one in facts.roles
-    )
-
-
-def _assign(facts: AzureFacts, roles: dict[str, tuple[str, str]], right: Right, scope: str) -> str:
-    name, identity = roles[right.role]
-    principal = facts.identities[right.process]
-    if roles is STORE_ROLES:
-        inner = scope.partition(f"/databaseAccounts/{facts.cosmos}")[2]
-        return (
-            f"az cosmosdb sql role assignment create -g {facts.group} -a {facts.cosmos} "
-            f"--role-definition-id {identity} --principal-id {principal} --scope {inner}"
-        )
-    return (
-        f"az role assignment create --assignee-object-id {principal} --assignee-principal-type ServicePrincipal "
-        f'--role "{name}" --scope {scope}'
-    )
 
 
 def _apps(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Finding]:
@@ -290,6 +216,10 @@ def _apps(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Finding]:
         elif found.status not in ("Running", ""):
             mend = f"az containerapp logs show -g {facts.group} -n {found.name}"
             yield Finding(check, "fail", f"it is {found.status}", mend)
+        elif found.image.startswith(PLACEHOLDER):
+            yield Finding(check, "fail", f"it runs {found.image}, not our image", f"azd deploy {process}")
+        elif not found.probed:
+            yield Finding(check, "warn", "nobody asks for its health: one that hangs is not started again", PROVISION)
         elif process != "api" and found.min_replicas < 1:
             seen = "it may scale to nothing, and KEDA overlooks a single event behind deleted ones"
             mend = f"az containerapp update -g {facts.group} -n {found.name} --min-replicas 1"

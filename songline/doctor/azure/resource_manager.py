@@ -8,7 +8,16 @@ from typing import Any
 import httpx
 
 from songline.deployment.access import PROCESSES
-from songline.doctor.azure.resources import AppFacts, AzureFacts, AzureHubFacts, NamespaceFacts, RoleFacts
+from songline.doctor.azure.resources import (
+    CAPTURE,
+    TOPIC,
+    AppFacts,
+    AzureFacts,
+    AzureHubFacts,
+    NamespaceFacts,
+    RoleFacts,
+    TopicFacts,
+)
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -22,6 +31,7 @@ _VERSIONS = {
     "Microsoft.ServiceBus": "2024-01-01",
     "Microsoft.DocumentDB": "2024-11-15",
     "Microsoft.Storage": "2023-05-01",
+    "Microsoft.EventGrid": "2022-06-15",
     "Microsoft.ManagedIdentity": "2023-01-31",
     "Microsoft.Authorization": "2022-04-01",
     "Microsoft.App": "2025-01-01",
@@ -54,6 +64,7 @@ class ResourceManager:
         servicebus = await self._first("Microsoft.ServiceBus/namespaces")
         cosmos = await self._first("Microsoft.DocumentDB/databaseAccounts")
         storage = await self._first("Microsoft.Storage/storageAccounts")
+        topic = await self._first("Microsoft.EventGrid/topics")
         identities = await self._list("Microsoft.ManagedIdentity/userAssignedIdentities")
         assigned = await self._list("Microsoft.Authorization/roleAssignments")
         apps = await self._list("Microsoft.App/containerApps")
@@ -72,12 +83,14 @@ class ResourceManager:
             takes_cosmos_keys=cosmos is not None and not _properties(cosmos).get("disableLocalAuth"),
             storage=storage["name"] if storage else None,
             takes_storage_keys=storage is not None and _properties(storage).get("allowSharedKeyAccess") is not False,
+            topic=None if topic is None else TopicFacts(topic["name"], not _properties(topic).get("disableLocalAuth")),
             identities={
                 process: _properties(one).get("principalId", "")
-                for process in PROCESSES
+                for process in (*PROCESSES, CAPTURE)
                 for one in identities
                 if one["name"].startswith(f"id-{process}-")
-            },
+            }
+            | ({TOPIC: principal} if (principal := _own_principal(topic)) else {}),
             roles=tuple(_role(one) for one in (*assigned, *stored)),
             apps={process: _app(one) for process in PROCESSES for one in apps if _service(one) == process},
             # The service says whole seconds.
@@ -147,6 +160,11 @@ def _properties(document: Document) -> Document:
     return found
 
 
+def _own_principal(document: Document | None) -> str:
+    """That of a resource which is an identity by itself."""
+    return str(((document or {}).get("identity") or {}).get("principalId", ""))
+
+
 def _namespace(document: Document | None) -> NamespaceFacts | None:
     if document is None:
         return None
@@ -168,8 +186,15 @@ def _role(document: Document) -> RoleFacts:
 
 def _app(document: Document) -> AppFacts:
     properties = _properties(document)
-    scale = (properties.get("template") or {}).get("scale") or {}
-    return AppFacts(document["name"], scale.get("minReplicas") or 0, str(properties.get("runningStatus", "")))
+    template = properties.get("template") or {}
+    container: Document = next(iter(template.get("containers") or ()), {})
+    return AppFacts(
+        name=document["name"],
+        min_replicas=(template.get("scale") or {}).get("minReplicas") or 0,
+        status=str(properties.get("runningStatus", "")),
+        image=str(container.get("image", "")),
+        probed=bool(container.get("probes")),
+    )
 
 
 def _service(document: Document) -> str:

@@ -1,6 +1,7 @@
 """`songline doctor --azure`, of a resource group that is as Bicep declares it, and of one that is not."""
 
 import copy
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,16 +16,17 @@ from songline.doctor.azure.findings import azure_findings
 from songline.doctor.azure.resource_manager import ResourceManager, ResourceManagerError
 from songline.doctor.azure.resources import AzureFacts
 from songline.doctor.finding import Finding
-from tests.contract.azure.test_infrastructure import AZURE, GIVEN
+from tests.contract.azure.test_infrastructure import AZURE, GIVEN, IMAGES
 from tests.support.bicep.evaluation import Deployment
 from tests.support.resource_group import GROUP, SUBSCRIPTION, Documents, documents, serving
 
+COMMAND = r"\b(az|azd) [a-z]|\btimedatectl "
 Spoil = Callable[[Documents], object]
 
 
 @pytest.fixture(scope="module")
 def as_declared() -> Documents:
-    return documents(Deployment(AZURE / "main.bicep", GIVEN))
+    return documents(Deployment(AZURE / "main.bicep", {**GIVEN, "images": IMAGES}))
 
 
 async def token() -> str:
@@ -55,6 +57,24 @@ def properties(lists: Documents, ending: str, name: str) -> dict[str, Any]:
     return found
 
 
+def containers(lists: Documents, name: str) -> list[dict[str, Any]]:
+    """Those of a container app."""
+    found: list[dict[str, Any]] = properties(lists, "/containerApps", name)["template"]["containers"]
+    return found
+
+
+def drop_roles(lists: Documents, scope: str, principal: str) -> None:
+    """Take away what a principal may do in a scope, both named by a part."""
+    roles = named(lists, "Authorization/roleAssignments")
+    left = [
+        one
+        for one in roles
+        if scope not in one["properties"]["scope"] or principal not in one["properties"]["principalId"]
+    ]
+    assert len(left) < len(roles)
+    roles[:] = left
+
+
 async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
     found = await findings(as_declared)
     assert [one for one in found if one.status != "ok"] == []
@@ -75,7 +95,7 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         ),
         (
             lambda d: named(d, "/eventhubs").pop(0),
-            *("Azure: hub music-events", "fail", "it does not exist", "azd provision"),
+            *("Azure: hub music-events", "fail", "it does not exist", "azd provision --no-state"),
         ),
         (
             lambda d: named(d, "music-events/consumergroups").clear(),
@@ -83,7 +103,12 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         ),
         (
             lambda d: properties(d, "/eventhubs", "catalog").update(retentionDescription={"cleanupPolicy": "Delete"}),
-            *("Azure: hub catalog", "fail", "cleanup policy is Delete, expected Compact", "delete the hub"),
+            *(
+                "Azure: hub catalog",
+                "fail",
+                "cleanup policy is Delete, expected Compact",
+                "az eventhubs eventhub delete",
+            ),
         ),
         (
             lambda d: properties(d, "/eventhubs", "music-events")["retentionDescription"].update(
@@ -93,7 +118,7 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         ),
         (
             lambda d: properties(d, "/eventhubs", "music-events").update(captureDescription=None),
-            *("Azure: hub music-events", "fail", "Capture is off", "--enable-capture true"),
+            *("Azure: hub music-events", "fail", "Capture is off", "azd provision --no-state"),
         ),
         (
             lambda d: properties(d, "/eventhubs", "music-events")["captureDescription"]["destination"][
@@ -122,7 +147,7 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         ),
         (
             lambda d: named(d, "/queues").clear(),
-            *("Azure: Service Bus", "fail", "no queue song-commands", "azd provision"),
+            *("Azure: Service Bus", "fail", "no queue song-commands", "azd provision --no-state"),
         ),
         (
             lambda d: properties(d, "DocumentDB/databaseAccounts", "cosmos").update(disableLocalAuth=False),
@@ -141,8 +166,32 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
             *("Azure: rights of library", "fail", "it lacks Cosmos DB Built-in Data", "az cosmosdb sql role"),
         ),
         (
+            lambda d: named(d, "music-events/consumergroups").extend({"name": f"g{n}"} for n in range(20)),
+            *("Azure: hub music-events", "fail", "consumer groups, at most 20", "consumer-group delete -g"),
+        ),
+        (
+            lambda d: named(d, "EventGrid/topics")[0]["properties"].update(disableLocalAuth=False),
+            *("Azure: keys of Event Grid", "warn", "keys open it", "az eventgrid topic update"),
+        ),
+        (
+            lambda d: drop_roles(d, "/containers/archive", "id-capture-"),
+            *("Azure: rights of capture", "fail", "Storage Blob Data Contributor in archive", "az role assignment"),
+        ),
+        (
+            lambda d: drop_roles(d, "/containers/undelivered", "/topics/"),
+            *("Azure: rights of topic", "fail", "Storage Blob Data Contributor in undelivered", "az role assignment"),
+        ),
+        (
+            lambda d: drop_roles(d, "/topics/", "id-broadcast-"),
+            *("Azure: rights of broadcast", "fail", "it lacks EventGrid Data Sender in evgt-", "az role assignment"),
+        ),
+        (
+            lambda d: named(d, "EventGrid/topics").clear(),
+            *("Azure: rights of topic", "fail", "it has no identity", "azd provision --no-state"),
+        ),
+        (
             lambda d: named(d, "/userAssignedIdentities").clear(),
-            *("Azure: rights of api", "fail", "it has no identity", "azd provision"),
+            *("Azure: rights of api", "fail", "it has no identity", "azd provision --no-state"),
         ),
         (
             lambda d: named(d, "/containerApps").clear(),
@@ -158,6 +207,14 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
             ),
         ),
         (
+            lambda d: containers(d, "ca-library")[0].update(image="mcr.microsoft.com/k8se/quickstart:latest"),
+            *("Azure: app library", "fail", "not our image", "azd deploy library"),
+        ),
+        (
+            lambda d: containers(d, "ca-api")[0].update(probes=[]),
+            *("Azure: app api", "warn", "nobody asks for its health", "azd provision --no-state"),
+        ),
+        (
             lambda d: properties(d, "/containerApps", "ca-library")["template"]["scale"].update(minReplicas=0),
             *("Azure: app library", "warn", "may scale to nothing", "--min-replicas 1"),
         ),
@@ -170,6 +227,7 @@ async def test_what_differs_is_named_with_its_mend(
     spoil(spoilt)
     matching = [one for one in await findings(spoilt) if one.check == check and one.status == status]
     assert [one for one in matching if seen in one.seen and mend in one.mend], matching
+    assert all(re.search(COMMAND, one.mend) for one in matching), "a line names the command that mends it"
 
 
 async def test_a_role_above_is_enough(as_declared: Documents) -> None:
@@ -189,7 +247,7 @@ async def test_an_empty_resource_group_is_all_faults() -> None:
     found = await findings({})
     failed = {one.check for one in found if one.status == "fail"}
     assert {"Azure: Event Hubs", "Azure: Service Bus", "Azure: rights of api", "Azure: app api"} <= failed
-    assert all(one.mend for one in found if one.status != "ok")
+    assert all(re.search(COMMAND, one.mend) for one in found if one.status != "ok")
 
 
 @pytest.mark.parametrize(("ahead_s", "status"), [(0, "ok"), (-200, "ok"), (400, "fail"), (-400, "fail")])

@@ -243,6 +243,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "flatten": lambda values: list(chain.from_iterable(values)),
     "guid": lambda *parts: str(uuid5(NAMESPACE_URL, "/".join(map(str, parts)))),
     "int": int,
+    "items": lambda value: [{"key": key, "value": value[key]} for key in sorted(value)],
     "join": lambda values, between: between.join(values),
     "json": json.loads,
     "length": len,

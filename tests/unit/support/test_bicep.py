@@ -32,6 +32,7 @@ def outputs(folder: Path, text: str, **given: object) -> dict[str, object]:
         ("flatten(map([1, 2], x => map([3], y => x * y)))", [3, 6]),
         ("union({ a: { b: 1 } }, { a: { c: 2 } })", {"a": {"b": 1, "c": 2}}),
         ("toObject([0, 1], i => ['x', 'y'][i])", {"x": 0, "y": 1}),
+        ("items({ b: 1, a: 2 })", [{"key": "a", "value": 2}, {"key": "b", "value": 1}]),
         ("-2", -2),
     ],
 )

@@ -1,0 +1,76 @@
+"""The first `azd up`: apps begin with a placeholder, and are processes of ours once azd has replaced its image."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from songline.deployment.access import PROCESSES
+from songline.deployment.start import MODULES, PROCESS, module_of
+from songline.doctor.azure.findings import PLACEHOLDER
+from tests.contract.azure.test_infrastructure import ROOT, apps, deployed, environment, with_options
+from tests.support.bicep.evaluation import Deployment
+
+__all__ = ["deployed", "with_options"]
+
+
+def test_before_there_is_an_image_a_placeholder_runs_without_probes(deployed: Deployment) -> None:
+    for app in apps(deployed).values():
+        (container,) = app.body["properties"]["template"]["containers"]
+        assert container["image"].startswith(f"{PLACEHOLDER}:")
+        assert container["probes"] == []
+
+
+def test_an_app_is_its_process_once_it_has_an_image(deployed: Deployment, with_options: Deployment) -> None:
+    """`azd deploy` replaces the image, and leaves all else as the placeholder had it."""
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8").rpartition("\n")[0].rpartition("\nCMD ")[2]
+    assert json.loads(image) == ["python", "-m", "songline.deployment.start"]
+    for process, app in apps(deployed).items():
+        (container,) = app.body["properties"]["template"]["containers"]
+        assert not {"command", "args"} & container.keys()
+        assert module_of(environment(app)).rpartition(".")[2] == process
+        assert environment(app) == {
+            name: value
+            for name, value in environment(apps(with_options)[process]).items()
+            if "PAGE" not in name and name not in ("SONGLINE_SESSION_KEY", "SONGLINE_OPEN")
+        }
+
+
+def test_azd_deploys_once_more_after_the_first_image() -> None:
+    """Probes of a process would never find the placeholder well, so that they come with its image."""
+    steps = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))["workflows"]["up"]["steps"]
+    assert [step["azd"] for step in steps] == ["package --all", "provision", "deploy --all", "provision"]
+
+
+@pytest.mark.parametrize("name", ["", "nobody"])
+def test_an_image_without_a_process_says_which_there_are(name: str) -> None:
+    with pytest.raises(SystemExit, match=rf"SONGLINE_PROCESS: saw {name or 'nothing'}, expected one of api, trending"):
+        module_of({"SONGLINE_PROCESS": name})
+    assert MODULES.keys() == PROCESSES.keys()
+
+
+@pytest.mark.parametrize("name", ["api", "trending", "library"])
+def test_the_command_of_the_image_is_the_process_that_the_setting_names(name: str) -> None:
+    """It is the process itself, which says what it lacks."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("AZURE_", "SONGLINE_"))}
+    started = subprocess.run(
+        [sys.executable, "-m", "songline.deployment.start"],
+        env={**environ, PROCESS: name},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert started.returncode == 1
+    assert started.stderr.startswith(f"{name}: "), started.stderr
+    assert "AZURE_EVENTHUB_CONNECTIONSTRING" in started.stderr or "AZURE_COSMOS_CONNECTIONSTRING" in started.stderr
+
+
+def test_what_azd_knows_is_not_committed() -> None:
+    """The values of an environment may be secret."""
+    assert {".azure/", ".azure-*.env"} <= set((ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert "azd env get-values > .azure-production.env" in page
