@@ -26,7 +26,7 @@ from songline.cloud.settings import (
 from songline.processes.cloud_keys import BLOB_ACCOUNT
 from songline.processes.entities import CONTAINERS
 from songline.processes.local_eventgrid import EVENTGRID_PORT, TOPIC_PATH
-from songline.processes.managed_identity import VARIABLES, identity_environment
+from songline.processes.managed_identity import OTHER_SIGN_INS, VARIABLES, identity_environment
 from songline.processes.ports import HOST
 from songline.schemas.channels import DATABASE
 
@@ -67,7 +67,7 @@ def azure_environment(environ: Mapping[str, str], data: Path, issuer: str) -> di
     ports = {name: environ[f"SONGLINE_{name}_PORT"] for name in ("EVENTHUBS", "SERVICEBUS", "COSMOS", "BLOB")}
     topic = environ.get(EVENTGRID_PORT)
     return {
-        **{name: value for name, value in environ.items() if name not in KEYED},
+        **{name: value for name, value in environ.items() if name not in (*KEYED, *OTHER_SIGN_INS)},
         EVENTHUB_NAMESPACE: f"{HOST}:{ports['EVENTHUBS']}",
         SERVICEBUS_NAMESPACE: f"{HOST}:{ports['SERVICEBUS']}",
         COSMOS_ENDPOINT: f"https://{HOST}:{ports['COSMOS']}/",

@@ -1,13 +1,25 @@
 """Settings of the system that `songline up` runs, so that a second terminal finds it.
 
 `songline up` writes them to `DATA/songline.env` (readable by its owner only). Every other command reads the process's
-environment first, and that file for the variables that are missing there.
+environment first, and that file for the variables that are missing there. Where the environment says where a service
+is, it is that of another system: the rest of the file would make a third one, in which a connection string wins.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from songline.cloud.settings import (
+    BLOB_CONNECTION,
+    BLOB_ENDPOINT,
+    COSMOS_CONNECTION,
+    COSMOS_ENDPOINT,
+    EVENTGRID_ENDPOINT,
+    EVENTHUB_CONNECTION,
+    EVENTHUB_NAMESPACE,
+    SERVICEBUS_CONNECTION,
+    SERVICEBUS_NAMESPACE,
+)
 from songline.processes.managed_identity import act_as_declared
 from songline.processes.private_file import write_private
 
@@ -23,6 +35,19 @@ DEFAULT_DATA = Path(".local")
 WORKERS = {"trending": TRENDING, "catalog": CATALOG, "library": LIBRARY, "ingestion": INGESTION}
 """The variable that holds the base URL of a worker's health endpoints, by worker."""
 
+PLACES = (
+    EVENTHUB_CONNECTION,
+    EVENTHUB_NAMESPACE,
+    SERVICEBUS_CONNECTION,
+    SERVICEBUS_NAMESPACE,
+    COSMOS_CONNECTION,
+    COSMOS_ENDPOINT,
+    BLOB_CONNECTION,
+    BLOB_ENDPOINT,
+    EVENTGRID_ENDPOINT,
+)
+"""The settings that say where a service is, as Azure and `azd env get-values` name them."""
+
 
 def save(data: Path, settings: Mapping[str, str]) -> Path:
     """Write `settings` for other terminals and return the path. The file replaces an older one atomically."""
@@ -30,9 +55,10 @@ def save(data: Path, settings: Mapping[str, str]) -> Path:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The process's environment, merged over the settings of the system that runs on its data folder, if one does."""
+    """The process's environment, merged over the settings of the system that runs on its data folder, if one does and
+    the environment names no other one."""
     path = _file(data_folder(environ))
-    if not path.exists():
+    if any(environ.get(name) for name in PLACES) or not path.exists():
         return dict(environ)
     lines = path.read_text(encoding="utf-8").splitlines()
     saved = dict(line.split("=", 1) for line in lines if line)

@@ -22,6 +22,19 @@ CLIENT = "AZURE_CLIENT_ID"
 VARIABLES = (ENDPOINT, HEADER, CLIENT)
 """What azure-identity reads of the process's environment."""
 
+OTHER_SIGN_INS = (
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TOKEN_CREDENTIALS",
+    "IDENTITY_SERVER_THUMBPRINT",
+)
+"""What azure-identity would take first, or take that endpoint for another kind of."""
+
 COMMANDS = "commands"
 """The identity of `up` itself and of other terminals."""
 SIMULATOR = "simulator"
@@ -57,10 +70,18 @@ def identity_environment(data: Path, issuer: str) -> dict[str, str]:
 
 
 def act_as_declared(environ: Mapping[str, str]) -> None:
-    """Let this process be whom `environ` names: azure-identity asks the process's environment alone."""
-    for name in VARIABLES:
-        if name in environ:
-            os.environ.setdefault(name, environ[name])
+    """Let this process be whom `environ` names: azure-identity asks the process's environment alone.
+
+    A sign-in to Azure that the shell has is left out, except where it names an identity of this system.
+    """
+    if ENDPOINT not in environ:
+        return
+    chosen = os.environ.get(CLIENT)
+    for name in OTHER_SIGN_INS:
+        os.environ.pop(name, None)
+    os.environ.update({name: environ[name] for name in VARIABLES if name in environ})
+    if chosen in client_ids().values():
+        os.environ[CLIENT] = str(chosen)
 
 
 def _identities() -> Iterator[dict[str, Any]]:

@@ -30,6 +30,7 @@ from songline.processes.managed_identity import (
     COMMANDS,
     HEADER,
     IDENTITIES_FILE,
+    OTHER_SIGN_INS,
     VARIABLES,
     client_ids,
     write_identities,
@@ -53,6 +54,12 @@ def test_no_value_holds_a_key(tmp_path: Path) -> None:
     assert not set(KEYED) & set(environ)
     assert "AccountKey" not in held
     assert "SharedAccessKey" not in held
+
+
+def test_a_sign_in_of_the_shell_is_nobody_here(tmp_path: Path) -> None:
+    shell = dict.fromkeys((*OTHER_SIGN_INS, *VARIABLES), "of another system")
+    environ = made(tmp_path, **shell)
+    assert "of another system" not in environ.values()
 
 
 def test_settings_are_those_of_azure_on_the_ports_of_this_machine(tmp_path: Path) -> None:
