@@ -74,14 +74,19 @@ async def opened(settings: CosmosSettings) -> AsyncIterator[CosmosClient]:
         await account.close()
 
 
-class ContainerNotCreatedError(CosmosHttpResponseError):
-    """A container is missing, and this identity can't create it: no role of data can. The message says how to."""
+class NotByTokenError(CosmosHttpResponseError):
+    """A container is missing, or is to go, and no role of data can create or delete one. `sentence` says who can, and
+    how."""
+
+    @property
+    def sentence(self) -> str:
+        return str(self.http_error_message)
 
 
 async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Container, ...]) -> None:
     """Create the containers that are missing. On Azure the infrastructure has created them all.
 
-    Raises ContainerNotCreatedError where one is missing and a key would be needed, other kinds of AzureError.
+    Raises NotByTokenError where one is missing and a key would be needed, other kinds of AzureError.
     """
     home = await cosmos.create_database_if_not_exists(database)
     for container in containers:
@@ -95,26 +100,66 @@ async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Containe
         except CosmosHttpResponseError as error:
             if error.sub_status != _NOT_BY_TOKEN:
                 raise
-            raise ContainerNotCreatedError(  # type: ignore[no-untyped-call]
-                error.status_code, _how_to_create(cosmos.client_connection.url_connection, database, container)
+            raise NotByTokenError(  # type: ignore[no-untyped-call]
+                error.status_code, how_to_create(cosmos.client_connection.url_connection, database, container)
             ) from error
 
 
-def _how_to_create(endpoint: str, database: str, container: Container) -> str:
+async def delete(cosmos: CosmosClient, database: str, name: str) -> None:
+    """Delete the container of this name, if there is one.
+
+    Raises NotByTokenError where it is there and a key would be needed, other kinds of AzureError.
+    """
+    try:
+        await cosmos.get_database_client(database).delete_container(name)
+    except CosmosResourceNotFoundError:
+        return
+    except CosmosHttpResponseError as error:
+        if error.sub_status != _NOT_BY_TOKEN:
+            raise
+        # The service refuses before it looks.
+        if not await exists(cosmos, database, name):
+            return
+        raise NotByTokenError(  # type: ignore[no-untyped-call]
+            error.status_code, how_to_delete(cosmos.client_connection.url_connection, database, name)
+        ) from error
+
+
+def how_to_create(endpoint: str, database: str, container: Container) -> str:
+    """Who creates the container of the account at `endpoint`, and how."""
     wanted = f"there is no container {container.name}, and a token can't create one: expected it from who manages the "
-    if urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1"):
+    if _is_here(endpoint):
         body = json.dumps(container.description(), separators=(",", ":"))
         return (
-            f"{wanted}account, here localcloud's control endpoint: curl -X POST -H 'Authorization: Bearer KEY' "
-            f"http://127.0.0.1:PORT/cosmos/dbs/{database}/colls -d '{body}', where KEY is `control` in DATA/keys.json "
-            "and PORT is `control` in DATA/endpoints.json. Then try again"
+            f"{wanted}account, here {_at_control('POST', f'{database}/colls')} -d '{body}', {_CONTROL}. Then try again"
         )
-    policy = json.dumps(container.indexing_policy(), separators=(",", ":"))
-    ttl = "" if container.ttl is None else f" --ttl {container.ttl}"
     return (
-        f"{wanted}account: az cosmosdb sql container create -g GROUP -a ACCOUNT -d {database} -n {container.name} "
-        f"-p {container.partition_key}{ttl} --idx '{policy}'. Then try again"
+        f"{wanted}account: `azd provision` makes it, with the workers' rights in it, once the parameter `versions` of "
+        "infra/azure names it where it is a version of a projection (docs/deploy.md). Then try again"
     )
+
+
+def how_to_delete(endpoint: str, database: str, name: str) -> str:
+    """Who deletes a container of the account at `endpoint`, and how."""
+    wanted = f"the container {name} is there still, and a token can't delete one: expected that of who manages the "
+    if _is_here(endpoint):
+        return f"{wanted}account, here {_at_control('DELETE', f'{database}/colls/{name}')}, {_CONTROL}"
+    return (
+        f"{wanted}account: take it out of the parameter `versions` of infra/azure, or `azd provision` makes it again; "
+        f"then az cosmosdb sql container delete -g GROUP -a ACCOUNT -d {database} -n {name}"
+    )
+
+
+_CONTROL = "where KEY is `control` in DATA/keys.json and PORT is `control` in DATA/endpoints.json"
+
+
+def _is_here(endpoint: str) -> bool:
+    return urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def _at_control(method: str, path: str) -> str:
+    request = f"curl -X {method} -H 'Authorization: Bearer KEY' http://127.0.0.1:PORT/cosmos/dbs/{path}"
+    return f"localcloud's control endpoint: {request}"
 
 
 async def exists(cosmos: CosmosClient, database: str, name: str) -> bool:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
+from songline.cloud.cosmos import NotByTokenError
 from songline.cloud.settings import SettingError
 from songline.processes.environment import load
 from songline.processors.history.archive.errors import HistoryError
@@ -82,6 +83,9 @@ def failure_of(errors: Sequence[BaseException]) -> CommandError | None:
     for error in errors:
         if isinstance(error, _REFUSALS):
             return CommandError(f"{error}.", ExitCode.USAGE)
+    for error in errors:
+        if isinstance(error, NotByTokenError):
+            return CommandError(f"{error.sentence}.", ExitCode.USAGE)
     for error in errors:
         if isinstance(error, PoisonError):
             return CommandError(f"a stored document can't be understood: {error}.", ExitCode.USAGE)

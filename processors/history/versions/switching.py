@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy, CosmosClient
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct, structs
 
 from songline.cloud import cosmos
@@ -125,8 +124,7 @@ class VersionSwitcher:
         await self._projection.remove_rest(version, self._account, self._environ)
         await self._projection.remove_checkpoints(version, self._account, self._environ)
         # Last: while it is there, not all is removed, and the command can be repeated.
-        with suppress(CosmosResourceNotFoundError):
-            await self._account.get_database_client(DATABASE).delete_container(container_of(self._name, version))
+        await cosmos.delete(self._account, DATABASE, container_of(self._name, version))
         return after
 
     async def _droppable(self, version: int) -> VersionDocument:

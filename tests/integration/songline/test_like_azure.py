@@ -153,7 +153,7 @@ async def test_a_container_that_a_token_can_not_create_is_asked_of_who_can(cloud
     missing = structs.replace(CONTAINERS[0], name="charts-of-a-rebuild", ttl=60)
     with cloud.acting_as(COMMANDS):
         async with cosmos.client(read_cosmos(cloud.environment)) as account:
-            with pytest.raises(cosmos.ContainerNotCreatedError) as refused:
+            with pytest.raises(cosmos.NotByTokenError) as refused:
                 await cosmos.ensure(account, DATABASE, (missing,))
     assert is_denied(refused.value)
     # What it says is done to the letter, and it goes on.
@@ -170,6 +170,27 @@ async def test_a_container_that_a_token_can_not_create_is_asked_of_who_can(cloud
     with cloud.acting_as(COMMANDS):
         async with cosmos.client(read_cosmos(cloud.environment)) as account:
             await cosmos.ensure(account, DATABASE, (missing,))
+
+
+async def test_a_container_that_a_token_can_not_delete_is_asked_of_who_can(cloud: AzureLikeCloud) -> None:
+    assert cloud.keys.control is not None
+    address = f"http://127.0.0.1:{cloud.ports['control']}"
+    declare_containers(address, cloud.keys.control)
+    name = CONTAINERS[1].name
+    with cloud.acting_as(COMMANDS):
+        async with cosmos.client(read_cosmos(cloud.environment)) as account:
+            with pytest.raises(cosmos.NotByTokenError) as refused:
+                await cosmos.delete(account, DATABASE, name)
+            told = re.search(r"-X DELETE .* http://127\.0\.0\.1:PORT(\S+), where KEY", str(refused.value))
+            assert told is not None
+            authorized = {"Authorization": f"Bearer {cloud.keys.control}"}
+            answer = await asyncio.to_thread(
+                httpx.delete, f"{address}{told[1]}", headers=authorized, timeout=DEADLINE_S
+            )
+            assert answer.status_code == 204
+            assert not await cosmos.exists(account, DATABASE, name)
+            await cosmos.delete(account, DATABASE, name)
+    declare_containers(address, cloud.keys.control)
 
 
 async def test_limits_are_those_of_the_tier_standard(cloud: AzureLikeCloud) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from songline.cloud.cosmos import NotByTokenError
 from songline.processors.history.rebuild.lease import RebuildRefusedError
 from songline.schemas.errors import PoisonError
 from songline.versioning import failure_of
@@ -10,6 +11,7 @@ from songline.versioning import failure_of
 AWAY = ServiceRequestError("nobody listens")
 REFUSED = RebuildRefusedError("it is built by another process")
 POISON = PoisonError("broken-contract", "version: expected a number")
+NOT_BY_TOKEN = NotByTokenError(403, "there is no container charts-v2: expected it from who manages the account")  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,7 @@ POISON = PoisonError("broken-contract", "version: expected a number")
     [
         ([AWAY], "a service can't be reached: ServiceRequestError: nobody listens", 3),
         ([AWAY, REFUSED], "it is built by another process.", 2),
+        ([AWAY, NOT_BY_TOKEN], "there is no container charts-v2: expected it from who manages the account.", 2),
         ([AWAY, POISON], "a stored document can't be understood", 2),
         ([POISON, AWAY, REFUSED], "it is built by another process.", 2),
     ],

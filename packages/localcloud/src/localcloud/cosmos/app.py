@@ -35,6 +35,9 @@ _FIXED = {
     "cache-control": "no-store, no-cache",
 }
 
+_MANAGED = {("dbs", False, "POST"), ("colls", False, "POST"), ("colls", True, "DELETE")}
+"""What can be asked for at the control endpoint: the kind of resource, whether it is one of them, the method."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -114,10 +117,11 @@ class CosmosApp:
         await send({"type": "http.response.body", "body": reply.body})
 
     async def manage(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
-        """What Resource Manager does on Azure: create a database or a container, without a key or a role of data."""
+        """What Resource Manager does on Azure, without a role of data: create a database or container, delete one."""
         address = parse_resource_path(path)
-        handler = self._handlers.get((address.kind, bool(address.id), method))
-        if handler is None or address.kind not in ("dbs", "colls") or method != "POST":
+        action = (address.kind, bool(address.id), method)
+        handler = self._handlers.get(action)
+        if handler is None or action not in _MANAGED:
             raise MethodNotAllowedError(f"{method} on {path} is not supported.")
         return await handler(Request(method, address, headers, body, "", self._now_ms()))
 
