@@ -65,7 +65,10 @@ def _resource_group(environ: Mapping[str, str]) -> list[Finding]:
 
     try:
         return asyncio.run(examine_azure(environ))
-    except (SettingError, MissingExtraError) as error:
+    except SettingError as error:
+        mend = "azd env get-values > .azure-production.env; set -a; . ./.azure-production.env"
+        return [Finding("Azure", "fail", str(error), mend)]
+    except MissingExtraError as error:
         return [Finding("Azure", "fail", str(error), "see docs/deploy.md")]
 
 

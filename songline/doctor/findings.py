@@ -344,7 +344,10 @@ def _health(facts: DoctorFacts) -> Iterator[Finding]:
     for name, state in facts.health.items():
         match state:
             case None:
-                yield Finding(name, "warn", "its address is not known", f"set {settings[name]}, or start `songline up`")
+                inside = "" if name == "API" else "; on Azure the API alone reaches it, and tells of it in /v1/live"
+                yield Finding(
+                    name, "warn", "its address is not known", f"set {settings[name]}, or start `songline up`{inside}"
+                )
             case "":
                 yield Finding(name, "ok", "healthy")
             case ProgressReport():

@@ -11,13 +11,12 @@ from songline.cloud.credentials import entra
 from songline.cloud.settings import SettingError
 from songline.deployment.declaration import declare
 from songline.doctor.azure.findings import azure_findings
-from songline.doctor.azure.resource_manager import ENDPOINT, SCOPE, ResourceManager, ResourceManagerError
+from songline.doctor.azure.resource_manager import ENDPOINT, SCOPE, SIGN_IN, ResourceManager, ResourceManagerError
 from songline.doctor.finding import Finding
 
 SUBSCRIPTION = "AZURE_SUBSCRIPTION_ID"
 RESOURCE_GROUP = "AZURE_RESOURCE_GROUP"
 TIMEOUT_S = 30.0
-SIGN_IN = "az login, and az account set --subscription …; or run it where an identity is"
 
 
 async def examine_azure(environ: Mapping[str, str]) -> list[Finding]:
@@ -35,7 +34,9 @@ async def examine_azure(environ: Mapping[str, str]) -> list[Finding]:
         manager = ResourceManager(http, token, environ[SUBSCRIPTION], environ[RESOURCE_GROUP])
         try:
             facts = await manager.read(lambda: datetime.now(UTC))
-        except (ResourceManagerError, AzureError) as error:
+        except ResourceManagerError as error:
+            return [Finding("Azure", "fail", str(error), error.mend)]
+        except AzureError as error:
             words = str(error).splitlines()[0]
             return [Finding("Azure", "fail", f"{type(error).__name__}: {words}", SIGN_IN)]
     return azure_findings(facts, declare())

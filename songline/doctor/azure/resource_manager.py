@@ -23,6 +23,8 @@ from songline.schemas.errors import PoisonError
 
 ENDPOINT = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
+SIGN_IN = "az login, and az account set --subscription …; or run it where an identity is"
+AGAIN = "songline doctor --azure, a minute later"
 PAGES = 100
 """Of a list, at most: a list that has no end would be read for ever."""
 
@@ -42,7 +44,12 @@ _document = Decoder(dict[str, Any], "not-a-resource")
 
 
 class ResourceManagerError(Exception):
-    """Azure Resource Manager gives no answer, or refuses one. The message says what was asked, and what to do."""
+    """Azure Resource Manager gives no answer, or refuses one. The message says what was asked, `mend` which command
+    helps."""
+
+    def __init__(self, seen: str, mend: str) -> None:
+        super().__init__(seen)
+        self.mend = mend
 
 
 class ResourceManager:
@@ -132,27 +139,31 @@ class ResourceManager:
                 return found
             page = await self._get(following, {})
             found += page.get("value", [])
-        raise ResourceManagerError(f"{path}: saw more than {PAGES} pages, expected an end")
+        raise ResourceManagerError(f"{path}: saw more than {PAGES} pages, expected an end", AGAIN)
 
     async def _get(self, url: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {await self._token()}"}
         try:
             answer = await self._http.get(url, params=parameters or None, headers=headers)
         except httpx.HTTPError as error:
-            raise ResourceManagerError(f"{self._http.base_url}: {type(error).__name__}: {error}") from None
+            raise ResourceManagerError(f"{self._http.base_url}: {type(error).__name__}: {error}", AGAIN) from None
         if "date" in answer.headers:
             self._answered_at = parsedate_to_datetime(answer.headers["date"])
         if answer.status_code != 200:
-            mend = {
-                401: ": sign in by az login",
-                403: ": you need the right Reader in it",
-                404: ": is it the right one?",
-            }
-            raise ResourceManagerError(f"{url} answered {answer.status_code}{mend.get(answer.status_code, '')}")
+            raise ResourceManagerError(f"{url} answered {answer.status_code}", self._mend(answer.status_code))
         try:
             return _document.decode(answer.content)
         except PoisonError as error:
-            raise ResourceManagerError(f"{url}: saw {error}, expected a list of resources") from None
+            raise ResourceManagerError(f"{url}: saw {error}, expected a list of resources", AGAIN) from None
+
+    def _mend(self, status: int) -> str:
+        group = f"/subscriptions/{self._subscription}/resourceGroups/{self._group}"
+        mends = {
+            401: SIGN_IN,
+            403: f"az role assignment create --role Reader --assignee you@example.org --scope {group}",
+            404: "azd env get-values, which prints the right AZURE_SUBSCRIPTION_ID and AZURE_RESOURCE_GROUP",
+        }
+        return mends.get(status, AGAIN)
 
 
 def _properties(document: Document) -> Document:

@@ -258,10 +258,19 @@ async def test_a_clock_that_is_far_from_azures(as_declared: Documents, ahead_s: 
     assert clock.status == status
 
 
-@pytest.mark.parametrize(("status", "says"), [(401, "az login"), (403, "Reader"), (404, "right one"), (500, "500")])
-async def test_a_refusal_says_what_to_do(as_declared: Documents, status: int, says: str) -> None:
-    with pytest.raises(ResourceManagerError, match=says):
+@pytest.mark.parametrize(
+    ("status", "mend"),
+    [
+        (401, "az login, "),
+        (403, "az role assignment create --role Reader "),
+        (404, "azd env get-values, "),
+        (500, "songline doctor --azure, "),
+    ],
+)
+async def test_a_refusal_says_what_to_do(as_declared: Documents, status: int, mend: str) -> None:
+    with pytest.raises(ResourceManagerError, match=f"answered {status}") as refused:
         await read(as_declared, status=status)
+    assert refused.value.mend.startswith(mend)
 
 
 async def test_an_answer_sends_the_token_nowhere_else() -> None:

@@ -1,9 +1,12 @@
 """The evaluator of Bicep that holds infra/azure."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.support.bicep.arm import main
 from tests.support.bicep.evaluation import BicepValueError, Deployment
 from tests.support.bicep.tokens import BicepSyntaxError
 
@@ -62,6 +65,15 @@ output made string = one.properties.address
     assert found == {"said": "D1", "made": "</A.B/cs/n.properties.address>"}
     deployment = Deployment(tmp_path / "main.bicep", {"name": "n"})
     assert [one.name for one in deployment.resources] == ["n", "n/d0", "n/d1"]
+
+
+def test_what_checkov_reads_is_what_is_deployed(tmp_path: Path) -> None:
+    main(tmp_path / "made")
+    template = json.loads((tmp_path / "made" / "template.json").read_text())
+    (account,) = (one for one in template["resources"] if one["type"] == "Microsoft.Storage/storageAccounts")
+    assert account["properties"]["allowSharedKeyAccess"] is False
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", account["apiVersion"])
+    assert len(template["resources"]) > 100
 
 
 @pytest.mark.parametrize(
