@@ -1,5 +1,7 @@
 """Commands that pages show exist: those of `songline`, targets of make, modules that Python runs or imports."""
 
+import logging
+import os
 import pkgutil
 import re
 import shlex
@@ -9,8 +11,10 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from songline.cli import main
+from songline.processes.environment import DATA
 from tests.support import pages
 from tests.support.pages import ROOT, Example
 
@@ -18,6 +22,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 # What a shell does with a command's words is no matter here: only which words it gets.
 SUBSTITUTION = re.compile(r"<\([^)]*\)")
 INNER = re.compile(r"[$<]\(([^()]*)\)")
+STARTS = {"up", "audit", "simulate"}
 SEPARATORS = {"|", ";", "&", "&&"}
 
 
@@ -64,7 +69,14 @@ def parse(command: click.Command, arguments: Sequence[str], parent: click.Contex
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with the files that examples name."""
-    for name in ("song.mp3", "my-events.ndjson", "events.ndjson"):
+    for name in (
+        "song.mp3",
+        "my-events.ndjson",
+        "events.ndjson",
+        "history.zip",
+        "my_spotify_data.zip",
+        "scrobbles.csv",
+    ):
         (tmp_path / name).touch()
     (tmp_path / "Music").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -74,6 +86,25 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("example", "arguments"), of("songline"), ids=str)
 def test_a_command_of_songline_parses(example: Example, arguments: list[str]) -> None:
     parse(main, [word.replace("~/", "") for word in arguments])
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("example", "arguments"),
+    [(example, found) for example, found in of("songline") if found and found[0] not in STARTS],
+    ids=str,
+)
+def test_a_command_of_songline_asks_for_a_system_alone(
+    example: Example, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What click does not check by itself, such as one of two options: the command is run where there is no system."""
+    for name in [name for name in os.environ if name.startswith(("AZURE_", "SONGLINE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(DATA, "nothing")
+    # A command may turn logging down for its process.
+    monkeypatch.setattr(logging.root.manager, "disable", logging.root.manager.disable)
+    done = CliRunner().invoke(main, [word.replace("~/", "") for word in arguments])
+    assert "Usage: " not in done.output or done.exit_code == 0 or "saw nothing" in done.output, done.output
 
 
 @pytest.mark.usefixtures("files")
