@@ -2,7 +2,8 @@
 
 A token is sent as `type=aad&ver=1.0&sig=TOKEN`.
 
-Source: "Data plane role-based access control" and "Troubleshoot forbidden exceptions" (Azure Cosmos DB documentation).
+Sources: "Data plane actions reference" and "Troubleshoot forbidden exceptions" (Azure Cosmos DB documentation). That
+databases and containers can also be queried for comes from azure-cosmos' own tests, which do so by tokens.
 """
 
 from datetime import UTC, datetime
@@ -27,20 +28,28 @@ ROLE_MISSING: Final = 5301
 
 _ACCOUNT: Final = "Microsoft.DocumentDB/databaseAccounts"
 _CONTAINER: Final = f"{_ACCOUNT}/sqlDatabases/containers"
+_READ_METADATA: Final = f"{_ACCOUNT}/readMetadata"
+_READ_ITEM: Final = f"{_CONTAINER}/items/read"
+_QUERY: Final = f"{_CONTAINER}/executeQuery"
+_READ_CHANGES: Final = f"{_CONTAINER}/readChangeFeed"
 _ACTIONS: Final = {
-    "read": f"{_CONTAINER}/items/read",
+    "read": _READ_ITEM,
     "create": f"{_CONTAINER}/items/create",
     "replace": f"{_CONTAINER}/items/replace",
     "patch": f"{_CONTAINER}/items/replace",
     "upsert": f"{_CONTAINER}/items/upsert",
     "batch": f"{_CONTAINER}/items/upsert",
     "delete": f"{_CONTAINER}/items/delete",
-    "query": f"{_CONTAINER}/executeQuery",
-    "feed": f"{_CONTAINER}/executeQuery",
-    "plan": f"{_ACCOUNT}/readMetadata",
-    "changes": f"{_CONTAINER}/readChangeFeed",
+    "query": _QUERY,
+    "feed": _QUERY,
+    "plan": _READ_METADATA,
+    "changes": _READ_CHANGES,
 }
-_READING: Final = frozenset({"read", "query", "feed", "plan", "changes", "metadata"})
+_ALLOWED: Final = {
+    READER: frozenset({_READ_METADATA, _READ_ITEM, _QUERY, _READ_CHANGES}),
+    METADATA: frozenset({_READ_METADATA}),
+}
+"""The actions of each role but the contributor's, which has all."""
 
 
 class CosmosAccess:
@@ -74,30 +83,41 @@ def _authenticate(tokens: EntraTokens, token: str, now_s: float) -> TokenPrincip
 
 def _authorize(principal: TokenPrincipal, request: Request) -> None:
     """Raises ForbiddenError unless the principal's roles allow the request."""
-    operation = request.operation
-    is_data = request.address.kind in ("docs", "partitionkeydelete")
-    is_metadata = request.method == "GET" and request.address.kind in ("", "dbs", "colls", "pkranges")
-    if not is_data and not is_metadata:
+    address = request.address
+    action = _action_of(request)
+    if action is None:
         raise ForbiddenError(
-            f"Request blocked by Auth: The given request [{request.method} /{request.address.kind}] cannot be "
+            f"Request blocked by Auth: The given request [{request.method} /{address.kind}] cannot be "
             "authorized by AAD token in data plane. Learn more: https://aka.ms/cosmos-native-rbac.",
             substatus=NOT_BY_TOKEN,
         )
-    address = request.address
     if address.kind == "":
         # What every client has to know first is told for a role in any part.
         roles = {one.role if isinstance(one, RoleAssignment) else one for one in principal.roles}
     else:
         roles = set(roles_at(principal.roles, _scope_of(address)))
-    allowed = CONTRIBUTOR in roles or (READER in roles and operation in _READING) or (METADATA in roles and is_metadata)
-    if not allowed:
-        action = _ACTIONS.get(operation, f"{_ACCOUNT}/readMetadata") if is_data else f"{_ACCOUNT}/readMetadata"
+    if CONTRIBUTOR not in roles and not any(action in _ALLOWED.get(role, ()) for role in roles):
         raise ForbiddenError(
             f"Request blocked by Auth: Request is blocked because principal [{principal.principal_id}] does not have "
             f"required RBAC permissions to perform action [{action}] on any scope. "
             "Learn more: https://aka.ms/cosmos-native-rbac.",
             substatus=ROLE_MISSING,
         )
+
+
+def _action_of(request: Request) -> str | None:
+    """The action of data that a request is; None for management, which no role of data can do."""
+    kind, method = request.address.kind, request.method
+    match kind:
+        case "docs" | "partitionkeydelete":
+            return _ACTIONS.get(request.operation, _READ_METADATA)
+        case "conflicts":
+            return f"{_CONTAINER}/manageConflicts"
+        case "sprocs" if method == "POST" and request.address.id:
+            return f"{_CONTAINER}/executeStoredProcedure"
+        case "" | "dbs" | "colls" | "pkranges" if method == "GET" or (method == "POST" and request.is_query):
+            return _READ_METADATA
+    return None
 
 
 def _scope_of(address: ResourcePath) -> str:

@@ -144,11 +144,6 @@ class Shown:
         return self._token
 
 
-def services(cloud: LocalCloud, process: LocalCloudProcess, name: str) -> Services:
-    with managed.acting_as(cloud, process, name):
-        return Services(cloud, DefaultAzureCredential())
-
-
 def fetch(cloud: LocalCloud, process: LocalCloudProcess, name: str, resource: str) -> str:
     told = managed.environment(cloud, process, name)
     url = f"{told['IDENTITY_ENDPOINT']}?api-version=2019-08-01&resource={resource}&client_id={told['AZURE_CLIENT_ID']}"
@@ -244,6 +239,41 @@ async def test_a_role_opens_its_part_alone(cloud: LocalCloud, secure_localcloud:
                 with pytest.raises(CosmosHttpResponseError) as raised:
                     refused()
                 assert (raised.value.status_code, raised.value.sub_status) == (403, 5301)
+
+
+def test_conflicts_and_stored_procedures_are_data(cloud: LocalCloud, secure_localcloud: LocalCloudProcess) -> None:
+    """localcloud has none of either: who may ask for them is told so, and who may not is refused as on Azure."""
+
+    def statuses(name: str) -> list[tuple[int | None, Any]]:
+        seen: list[tuple[int | None, Any]] = []
+        with (
+            managed.acting_as(cloud, secure_localcloud, name),
+            Services(cloud, DefaultAzureCredential()).account() as account,
+        ):
+            shop = account.get_database_client("shop")
+            orders = shop.get_container_client("orders")
+            for asked in (
+                lambda: list(orders.list_conflicts()),
+                lambda: list(orders.query_conflicts("SELECT * FROM c", partition_key="c")),
+                lambda: orders.delete_conflict("any", "c"),
+                lambda: orders.scripts.execute_stored_procedure("any", partition_key="c"),
+                lambda: list(orders.scripts.list_stored_procedures()),
+                lambda: list(account.query_databases("SELECT * FROM d")),
+                lambda: list(shop.query_containers("SELECT * FROM c")),
+                lambda: shop.create_container("more", PartitionKey("/id")),
+            ):
+                try:
+                    asked()
+                    seen.append((200, None))
+                except CosmosHttpResponseError as refused:
+                    seen.append((refused.status_code, refused.sub_status))
+        return seen
+
+    management, role = (403, 5300), (403, 5301)
+    owner, reader, part = (statuses(name) for name in (managed.OWNER, "sender", "part"))
+    assert [status for status, _ in owner] == [200, 200, 404, 405, 403, 200, 200, 403]
+    assert reader == [role, role, role, role, management, (200, None), (200, None), management]
+    assert [status for status, _ in part] == [200, 200, 404, 405, 403, 403, 403, 403]
 
 
 @pytest.mark.parametrize("fault", ["audience", "signature", "role"])
