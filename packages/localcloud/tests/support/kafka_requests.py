@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from crc32c import crc32c
+from kio.schema.create_topics.v7 import CreateTopicsRequest
+from kio.schema.create_topics.v7.request import CreatableTopic, CreatableTopicConfig
 from kio.schema.fetch.v11 import FetchRequest
 from kio.schema.fetch.v11.request import FetchPartition, FetchTopic
 from kio.schema.produce.v8 import ProduceRequest
@@ -73,3 +75,21 @@ async def produced(client: RawClient, request: Any) -> Any:
 
 async def fetched(client: RawClient, request: Any) -> Any:
     return (await client.call(request)).responses[0].partitions[0]
+
+
+def topic(name: str = "made", partitions: int = 1, replicas: int = 1, **values: Any) -> Any:
+    fields = {"configs": (), "assignments": ()} | values
+    return make(CreatableTopic, name=name, num_partitions=partitions, replication_factor=replicas, **fields)
+
+
+def configs(**values: str | None) -> dict[str, Any]:
+    return {
+        "configs": tuple(
+            make(CreatableTopicConfig, name=name.replace("_", "."), value=value) for name, value in values.items()
+        )
+    }
+
+
+async def created(client: RawClient, *topics: Any, validate_only: bool = False) -> list[Any]:
+    request = make(CreateTopicsRequest, topics=topics, timeout=timedelta(seconds=5), validate_only=validate_only)
+    return list((await client.call(request)).topics)

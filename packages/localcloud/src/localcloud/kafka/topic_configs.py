@@ -84,6 +84,13 @@ _KNOWN: Final[Mapping[str, _Property]] = {
 _BROKER: Final[Mapping[str, int]] = {"auto.create.topics.enable": _BOOLEAN, "message.max.bytes": _INT}
 
 
+def _plain(value: str, kind: int) -> str:
+    """The value without what Kafka ignores: space around it and its parts, and the case of a flag."""
+    if kind == _LIST:
+        return ",".join(part.strip() for part in value.split(","))
+    return value.strip().lower() if kind == _BOOLEAN else value.strip()
+
+
 def hub_config(name: str, partitions: int, configs: Sequence[tuple[str, str | None]]) -> HubConfig:
     """The hub that a creation with those properties asks for. Raises `InvalidTopicConfigError`."""
     values: dict[str, str] = {}
@@ -91,9 +98,10 @@ def hub_config(name: str, partitions: int, configs: Sequence[tuple[str, str | No
         known = _KNOWN.get(key)
         if known is None:
             raise InvalidTopicConfigError(f"Unknown topic config name: {key[:100]!r}.")
-        if value is None or not known.is_legal(value):
+        text = None if value is None else _plain(value, known.kind)
+        if text is None or not known.is_legal(text):
             raise InvalidTopicConfigError(f"{key} is {str(value)[:100]!r}; expected {known.expected}.")
-        values[key] = value
+        values[key] = text
     retention_ms = int(values.get("retention.ms", DEFAULT_RETENTION_MS))
     return HubConfig(
         name,

@@ -6,14 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from kio.schema.create_topics import v7 as create_v7
-from kio.schema.create_topics.v7.request import CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig
+from kio.schema.create_topics.v7.request import CreatableReplicaAssignment
 from kio.schema.delete_groups.v2 import DeleteGroupsRequest
 from kio.schema.delete_topics.v5 import DeleteTopicsRequest as DeleteTopicsRequestV5
 from kio.schema.delete_topics.v6 import DeleteTopicsRequest
 from kio.schema.delete_topics.v6.request import DeleteTopicState
-from kio.schema.describe_configs.v4 import DescribeConfigsRequest
-from kio.schema.describe_configs.v4.request import DescribeConfigsResource
 from kio.schema.errors import ErrorCode
 from kio.schema.fetch.v13 import FetchRequest
 from kio.schema.fetch.v13.request import FetchPartition, FetchTopic
@@ -36,7 +33,7 @@ from localcloud.kafka.server import KafkaServer
 from localcloud.log.store import LogStore
 from localcloud.sas import AccessRule, Keys, Right
 from localcloud_tests.support.kafka import CONNECTION_STRING, RawClient
-from localcloud_tests.support.kafka_requests import make, plain, produce, produced, values
+from localcloud_tests.support.kafka_requests import configs, created, make, plain, produce, produced, topic, values
 from localcloud_tests.unit.kafka.conftest import Connect
 
 NONE = ErrorCode.none
@@ -180,26 +177,8 @@ async def test_a_fault_finds_a_request_that_names_its_hub_by_id(store: LogStore)
 # Creating and deleting.
 
 
-def topic(name: str = "made", partitions: int = 1, replicas: int = 1, **values: Any) -> Any:
-    fields = {"configs": (), "assignments": ()} | values
-    return make(CreatableTopic, name=name, num_partitions=partitions, replication_factor=replicas, **fields)
-
-
-def configs(**values: str | None) -> dict[str, Any]:
-    return {
-        "configs": tuple(
-            make(CreatableTopicConfig, name=name.replace("_", "."), value=value) for name, value in values.items()
-        )
-    }
-
-
 def assigned(*numbers: int, brokers: tuple[int, ...] = (0,)) -> Any:
     return tuple(make(CreatableReplicaAssignment, partition_index=number, broker_ids=brokers) for number in numbers)
-
-
-async def created(client: RawClient, *topics: Any, validate_only: bool = False) -> list[Any]:
-    request = make(create_v7.CreateTopicsRequest, topics=topics, timeout=SOON, validate_only=validate_only)
-    return list((await client.call(request)).topics)
 
 
 @pytest.mark.parametrize(
@@ -275,48 +254,6 @@ async def test_topics_are_deleted_by_name_or_by_id_but_not_by_both(connect: Conn
         assert (await client.call(request)).responses[0].error_code is error
     for name in ("Other", "events"):
         assert (await asked(client, name=name)).error_code is ErrorCode.unknown_topic_or_partition
-
-
-# Configurations.
-
-
-async def described(client: RawClient, kind: int, name: str, keys: tuple[str, ...] | None = None) -> Any:
-    resource = make(DescribeConfigsResource, resource_type=kind, resource_name=name, configuration_keys=keys)
-    request = make(DescribeConfigsRequest, resources=(resource,), include_synonyms=True)
-    return (await client.call(request)).results[0]
-
-
-async def test_configurations_name_their_sources(connect: Connect) -> None:
-    client = await connect()
-    rows = {row.name: row for row in (await described(client, 2, "tables")).configs}
-    default, own = 5, 1
-    assert (rows["cleanup.policy"].value, rows["cleanup.policy"].config_source) == ("compact", own)
-    assert [(each.value, each.source) for each in rows["cleanup.policy"].synonyms] == [
-        ("compact", own),
-        ("delete", default),
-    ]
-    assert (rows["compression.type"].config_source, len(rows["compression.type"].synonyms)) == (default, 1)
-    assert {row.config_source for row in (await described(client, 2, "events")).configs} == {default}
-    assert [row.name for row in (await described(client, 2, "events", ("retention.ms",))).configs] == ["retention.ms"]
-    assert len((await described(client, 2, "events", ())).configs) == len(rows)
-    broker = {row.name: row for row in (await described(client, 4, "0")).configs}
-    assert broker["auto.create.topics.enable"].value == "true"
-    assert ({row.read_only for row in rows.values()}, {row.read_only for row in broker.values()}) == ({False}, {True})
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "error"),
-    [
-        (2, "nothing-here", ErrorCode.unknown_topic_or_partition),
-        (2, "not a name", ErrorCode.invalid_topic_exception),
-        (4, "7", ErrorCode.invalid_request),
-        (8, "0", ErrorCode.invalid_request),
-        (99, "", ErrorCode.invalid_request),
-    ],
-)
-async def test_configurations_of_what_is_not_there(connect: Connect, kind: int, name: str, error: ErrorCode) -> None:
-    answer = await described(await connect(), kind, name)
-    assert (answer.error_code, answer.configs) == (error, ())
 
 
 # Coordinators, offsets and groups.
