@@ -7,8 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusMessage, ServiceBusMessageState, ServiceBusReceiveMode
+from azure.servicebus import (
+    ServiceBusMessage,
+    ServiceBusMessageState,
+    ServiceBusReceivedMessage,
+    ServiceBusReceiveMode,
+    ServiceBusSubQueue,
+)
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageHeader
 from azure.servicebus.exceptions import SessionLockLostError
 
 from localcloud.testing.waiting import wait_for_async
@@ -51,6 +58,43 @@ async def test_an_active_message_has_no_state_and_no_durability(bus: ServiceBusC
         await receiver.defer_message(message)
         (deferred,) = await receiver.peek_messages(sequence_number=1)
         assert deferred.state is ServiceBusMessageState.DEFERRED
+
+
+def said_of(message: ServiceBusReceivedMessage) -> tuple[bool, bool | None, list[Any]]:
+    """Whether a delivery has a state, its durability, and the names of its delivery annotations."""
+    raw = message.raw_amqp_message
+    assert raw.header is not None
+    return STATE in (raw.annotations or {}), raw.header.durable, list(raw.delivery_annotations or {})
+
+
+async def test_each_kind_of_delivery_says_the_same_whatever_the_sender_said(bus: ServiceBusClient, queue: str) -> None:
+    async with bus.get_queue_sender(queue) as sender:
+        header, annotations = AmqpMessageHeader(durable=True), dict[Any, Any]({STATE: 2})
+        await sender.send_messages(AmqpAnnotatedMessage(data_body=b"x", header=header, annotations=annotations))
+    locked = (False, None, [b"x-opt-lock-token"])
+    async with bus.get_queue_receiver(queue) as receiver:
+        (first,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert said_of(first) == locked
+        await receiver.abandon_message(first)
+        (again,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert said_of(again) == locked
+        await receiver.defer_message(again)
+        assert again.sequence_number is not None
+        (deferred,) = await receiver.receive_deferred_messages(again.sequence_number)
+        assert (said_of(deferred)[:2], deferred.state) == ((True, None), ServiceBusMessageState.DEFERRED)
+        await receiver.dead_letter_message(deferred)
+    dead = ServiceBusSubQueue.DEAD_LETTER
+    async with bus.get_queue_receiver(queue, sub_queue=dead) as receiver:
+        (letter,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert said_of(letter) == locked
+        await receiver.abandon_message(letter)
+    async with bus.get_queue_receiver(queue, sub_queue=dead, receive_mode=DELETING) as receiver:
+        (letter,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert said_of(letter) == (False, None, [])
+    await send(bus, "sessions", ServiceBusMessage("x", session_id=queue))
+    async with bus.get_queue_receiver("sessions", session_id=queue) as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert said_of(message) == locked
 
 
 async def test_a_scheduled_message_says_so(bus: ServiceBusClient, queue: str) -> None:
