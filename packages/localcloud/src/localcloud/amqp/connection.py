@@ -14,11 +14,9 @@ from localcloud.amqp.errors import (
     INTERNAL_ERROR,
     NOT_ALLOWED,
     RESOURCE_LIMIT_EXCEEDED,
-    UNAUTHORIZED_ACCESS,
     AmqpConnectionError,
     AmqpError,
     AmqpSessionError,
-    claims_missing,
     inactive,
 )
 from localcloud.amqp.frames import (
@@ -47,6 +45,7 @@ from localcloud.amqp.performatives import (
     SaslOutcome,
     read_composite,
 )
+from localcloud.amqp.rights import check_grants, check_request_token
 from localcloud.amqp.session import AmqpSession
 from localcloud.amqp.types import Map, Symbol, Ubyte, Uint, Ushort, Value
 from localcloud.sas import CredentialError, Grant, Keys, Right
@@ -83,6 +82,7 @@ class AmqpConnection(asyncio.Protocol):
         self.grants: dict[str, Grant] = {}
         self.sessions: dict[int, AmqpSession] = {}
         self.remote_container = ""
+        self._peer = ""
         self.is_counted = False
         self._admit = admit
         self._on_end = on_end
@@ -99,6 +99,8 @@ class AmqpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._begun = True
         self._transport = cast(asyncio.Transport, transport)
+        host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+        self._peer = f"{self.container_id}: {host}:{port}"
         self.output = OutputBuffer(self._transport)
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
@@ -115,7 +117,7 @@ class AmqpConnection(asyncio.Protocol):
         except DecodeError as error:
             self.close(AmqpError(DECODE_ERROR, str(error)))
         except Exception:
-            log.exception("a connection failed")
+            log.exception("%s: a connection failed", self._peer)
             self.close(AmqpError(INTERNAL_ERROR, "the server failed; its log has the reason"))
 
     def eof_received(self) -> bool:
@@ -152,28 +154,11 @@ class AmqpConnection(asyncio.Protocol):
 
     def authorize(self, path: str, right: Right | None = None) -> None:
         """Raises AmqpError (unauthorized) unless a good credential covers `path` now, with this right or any."""
-        now = self.now()
-        covering = [grant for grant in self.grants.values() if grant.expires > now and grant.covers(path)]
-        if not covering:
-            raise AmqpError(
-                UNAUTHORIZED_ACCESS,
-                f"Unauthorized access to '{path}': put a token for it to $cbs first, or use SASL PLAIN.",
-            )
-        if not any(right in found if right else found for found in (grant.rights_at(path) for grant in covering)):
-            raise claims_missing(path, right)
+        check_grants(self.grants.values(), path, right, self.now())
 
     def authorize_by(self, token: Value, path: str) -> None:
         """Raises AmqpError (unauthorized) unless `token`, which came with a request, covers `path` now."""
-        text = token.decode(errors="replace") if isinstance(token, bytes) else token
-        try:
-            grant = self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
-            if not grant.rights_at(path):
-                raise claims_missing(path, None)
-        except CredentialError as reason:
-            log.warning("the token of a request was refused: %s", reason)
-            raise AmqpError(
-                UNAUTHORIZED_ACCESS, f"Unauthorized access to '{path}': the request's token does not give it."
-            ) from None
+        check_request_token(self.keys, token, path, self.now())
 
     # States: each takes what it can from the reader, and says whether it took something.
 
@@ -195,12 +180,17 @@ class AmqpConnection(asyncio.Protocol):
         if got is None:
             return False
         init, _ = read_composite(got.body)
+        if isinstance(init, Close):  # the client gives up: Azure's Python SDK says so in any state
+            self.close()
+            return False
         if got.kind != SASL_FRAME or not isinstance(init, SaslInit):
-            raise AmqpConnectionError(FRAMING_ERROR, "sasl-init has to come first")
+            raise AmqpConnectionError(
+                FRAMING_ERROR, f"{init.NAME} came in a frame of type {got.kind} where sasl-init was expected"
+            )
         try:
             grant = sasl.authenticate(init.mechanism, init.initial_response or b"", self.keys)
         except CredentialError as reason:
-            log.warning("SASL refused: %s", reason)
+            log.warning("%s: SASL refused: %s", self._peer, reason)
             self.send(frame(0, SaslOutcome(Ubyte(sasl.AUTH_FAILED)).encoded(), SASL_FRAME))
             self._hang_up()
             return False
@@ -231,6 +221,9 @@ class AmqpConnection(asyncio.Protocol):
         if performative is None:
             return True
         opening, _ = performative
+        if isinstance(opening, Close):
+            self.close()
+            return False
         if not isinstance(opening, Open):
             raise AmqpConnectionError(NOT_ALLOWED, f"{opening.NAME} before open")
         if opening.max_frame_size < MIN_MAX_FRAME_SIZE:
@@ -344,7 +337,8 @@ class AmqpConnection(asyncio.Protocol):
         """Send the client the reason, and end the connection. One that still shakes hands is left to its time-out."""
         if not self._begun or self._state == self._nothing_more:
             return
-        log.log(logging.WARNING if error else logging.DEBUG, "closing %r: %s", self.remote_container, error)
+        level = logging.WARNING if error else logging.DEBUG
+        log.log(level, "%s: closing %r: %s", self._peer, self.remote_container, error)
         if self._state in (self._open, self._frames):
             if not self._opened:
                 self._send_open()
@@ -376,7 +370,7 @@ class AmqpConnection(asyncio.Protocol):
         self.output.forget_waiting()
 
     def _handshake_too_slow(self) -> None:
-        log.warning("a client did not open its connection within %g s", self._config.handshake_s)
+        log.warning("%s: did not open its connection within %g s", self._peer, self._config.handshake_s)
         self._transport.abort()
 
     def _tick(self, interval: float) -> None:

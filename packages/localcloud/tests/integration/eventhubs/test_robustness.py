@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from azure.eventhub import EventData
+from azure.eventhub._pyamqp.aio._connection_async import Connection
+from azure.eventhub._pyamqp.aio._sasl_async import SASLAnonymousCredential
 
+from localcloud.amqp.frames import SASL_HEADER
 from localcloud.amqp.message import DATA, section
-from localcloud.amqp.performatives import Attach, Disposition, Source, Target, Transfer
+from localcloud.amqp.performatives import Attach, Close, Disposition, Source, Target, Transfer, read_composite
 from localcloud.amqp.types import Uint
 from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.eventhubs.conftest import write_config
@@ -77,6 +80,37 @@ async def test_hostile_bytes_on_the_port_do_not_disturb_others(hub: Hub) -> None
             count += 1
         await attacking
     assert bodies(await hub.receive(count)) == [str(number) for number in range(count)]
+
+
+async def test_a_client_that_gives_up_while_it_connects_is_not_logged_as_faulty(hub: Hub) -> None:
+    """A connection of Azure's SDK that is closed before it is open sends `close`, also in the middle of SASL."""
+    heard = asyncio.Event()
+    sent = bytearray()
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def hold_answers_back(client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", hub.port)
+        while data := await client.read(1 << 16):
+            sent.extend(data)
+            to_server.write(data)
+            heard.set()
+        await from_server.read()  # up to the server's end
+        address.set_result("{}:{}".format(*to_server.get_extra_info("sockname")))
+        to_server.close()
+        answers.close()
+
+    async with await asyncio.start_server(hold_answers_back, "127.0.0.1", 0) as relay:
+        port = relay.sockets[0].getsockname()[1]
+        connection = Connection(f"amqp://127.0.0.1:{port}", sasl_credential=SASLAnonymousCredential(), use_tls=False)
+        opening = asyncio.create_task(connection.open())
+        await asyncio.wait_for(heard.wait(), 60)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await connection.close()
+        client = await asyncio.wait_for(address, 60)
+    assert sent.startswith(SASL_HEADER)
+    assert isinstance(read_composite(bytes(sent[16:]))[0], Close)
+    assert client not in hub.cloud.log()
 
 
 async def test_a_producer_that_pauses_goes_on_without_reconnecting(hub: Hub) -> None:

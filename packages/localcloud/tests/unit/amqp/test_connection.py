@@ -1,6 +1,7 @@
 """The engine against hostile clients, and against time."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localcloud.amqp.config import AmqpConfig
-from localcloud.amqp.frames import AMQP_HEADER, EMPTY_FRAME, SASL_HEADER, frame
+from localcloud.amqp.frames import AMQP_HEADER, EMPTY_FRAME, SASL_FRAME, SASL_HEADER, frame
 from localcloud.amqp.performatives import (
     Begin,
     Close,
@@ -18,9 +19,10 @@ from localcloud.amqp.performatives import (
     End,
     Flow,
     Open,
+    SaslInit,
     Transfer,
 )
-from localcloud.amqp.types import Uint, Ushort
+from localcloud.amqp.types import Symbol, Uint, Ushort
 from localcloud_tests.support.amqp import RawClient
 from localcloud_tests.unit.amqp.service import Service, receiving, run, sending, serving, transfer
 
@@ -204,6 +206,51 @@ async def test_a_client_that_does_not_open_is_let_go(first: bytes) -> None:
 
     async with serving(Service(), AmqpConfig(handshake_s=0.2)) as server:
         await run(server, talk, opened=False)
+
+
+SIGNED_IN = SASL_HEADER + frame(0, SaslInit(Symbol("ANONYMOUS")).encoded(), SASL_FRAME)
+
+
+@pytest.mark.parametrize("first", [SASL_HEADER, SIGNED_IN, SIGNED_IN + AMQP_HEADER, AMQP_HEADER])
+async def test_a_client_that_gives_up_before_it_opens_is_no_fault(
+    first: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def talk(client: RawClient) -> None:
+        client.send_bytes(first)
+        client.send(Close())
+        while client._fill():
+            pass
+
+    async with serving(Service()) as server:
+        await run(server, talk, opened=False)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            SASL_HEADER + frame(0, Open("raw").encoded()),
+            "amqp:open:list came in a frame of type 0 where sasl-init was expected",
+        ),
+        (AMQP_HEADER + frame(0, End().encoded()), "amqp:end:list before open"),
+        (AMQP_HEADER + frame(0, b"\x00\x53\x10"), "amqp:decode-error"),
+    ],
+)
+async def test_the_log_says_which_client_broke_the_protocol_and_how(
+    data: bytes, expected: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def talk(client: RawClient) -> str:
+        client.send_bytes(data)
+        while client._fill():
+            pass
+        return "{}:{}".format(*client.socket.getsockname())
+
+    async with serving(Service()) as server:
+        address = await run(server, talk, opened=False)
+    [message] = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert message.startswith(f"test: {address}: closing ''")
+    assert expected in message
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
