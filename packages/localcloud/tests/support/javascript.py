@@ -12,6 +12,17 @@ import pytest
 HERE = Path(__file__).parents[1] / "interop" / "js"
 NODE = shutil.which("node")
 
+# The names that each script prints: its checks.
+EVENT_HUBS = """
+    partitionIds hubProperties emptyPartition partitionProperties
+    sendArray sendBatch fullBatch partitionKey partitionsInTurn properties systemFields bodies
+    annotatedMessages bufferedProducer
+    earliest latest positions lastEnqueued groups ownerLevel processors
+    missingHub missingPlaces wrongKey tokens tokensForAnotherHub tooLarge manyClients
+""".split()
+SERVICE_BUS = "settle schedule stream sessions rules errors".split()
+COSMOS_DB = "resources items queries batches patches bulk changes throughput".split()
+
 needs_node = pytest.mark.skipif(NODE is None, reason="no node on this machine, which the JavaScript client needs")
 
 

@@ -1,5 +1,6 @@
 // The main features of Cosmos DB through @azure/cosmos, an implementation that shares nothing with Python's.
-// Usage: node cosmos.mjs ENDPOINT KEY DATABASE THROTTLED; the second database is held to its throughput.
+// Usage: node cosmos.mjs ENDPOINT KEY DATABASE THROTTLED; the second database is held to its throughput. Where access.mjs
+// has tokens, items are read and written by them; databases and containers are made by the key, since tokens are for data.
 import assert from "node:assert/strict";
 import {
   BulkOperationType,
@@ -8,14 +9,20 @@ import {
   PatchOperationType,
   StatusCodes,
 } from "@azure/cosmos";
+import { credential } from "./access.mjs";
 
 const [endpoint, key, databaseId, throttledId] = process.argv.slice(2);
-const client = new CosmosClient({ endpoint, key });
+const management = new CosmosClient({ endpoint, key });
+const data = dataClient();
 let database;
 
+function dataClient(options = {}) {
+  return new CosmosClient({ endpoint, ...(credential ? { aadCredentials: credential } : { key }), ...options });
+}
+
 async function container(id, options = {}) {
-  const made = await database.containers.create({ id, partitionKey: { paths: ["/pk"] }, ...options });
-  return made.container;
+  await database.containers.create({ id, partitionKey: { paths: ["/pk"] }, ...options });
+  return data.database(databaseId).container(id);
 }
 
 function parts(made) {
@@ -30,8 +37,9 @@ async function fails(promise, code) {
 }
 
 async function resources() {
-  ({ database } = await client.databases.createIfNotExists({ id: databaseId }));
-  const made = await container("resources", { defaultTtl: 60 });
+  ({ database } = await management.databases.createIfNotExists({ id: databaseId }));
+  await container("resources", { defaultTtl: 60 });
+  const made = database.container("resources");
   const { resource } = await made.read();
   assert.deepEqual(resource.partitionKey.paths, ["/pk"]);
   assert.equal(resource.defaultTtl, 60);
@@ -54,7 +62,7 @@ async function items() {
   assert.ok(created.requestCharge > 5);
   assert.equal((await item("a", "p").read()).resource.text, "ä €");
   assert.equal((await item("b", "p").read()).statusCode, 404);
-  assert.match((await item("a", "p").read()).headers["content-location"], /^http:.*\/colls\/items\/docs\/a\/?$/);
+  assert.match((await item("a", "p").read()).headers["content-location"], /^https?:.*\/colls\/items\/docs\/a\/?$/);
   const accessCondition = { type: "IfMatch", condition: created.etag };
   const replaced = await item("a", "p").replace({ ...created.resource, n: 2 }, { accessCondition });
   assert.notEqual(replaced.etag, created.etag);
@@ -239,7 +247,7 @@ async function changes() {
 // Only what throughput doesn't suffice for is refused, and no operation waits for the debt of others: the client sleeps
 // so long for each of them, one after the other.
 async function throttledBulk(throttled, once) {
-  const { container: made } = await throttled.containers.create({ id: "bulk", partitionKey: "/pk", throughput: 400 });
+  await throttled.containers.create({ id: "bulk", partitionKey: "/pk", throughput: 400 });
   const operations = Array.from({ length: 100 }, (_, n) => ({
     operationType: BulkOperationType.Create,
     partitionKey: `p${n % 7}`,
@@ -252,26 +260,26 @@ async function throttledBulk(throttled, once) {
     assert.deepEqual([error.code, error.substatus], [429, 3200]);
     assert.ok(error.retryAfterInMs > 0 && error.retryAfterInMs < 50, `${error.retryAfterInMs} ms`);
   }
-  const again = await made.items.executeBulkOperations(
+  const again = await data.database(throttled.id).container("bulk").items.executeBulkOperations(
     operations.map((operation) => ({ ...operation, operationType: "Upsert", partitionKey: operation.resourceBody.pk })),
   );
   assert.ok(again.every(({ response }) => response));
 }
 
 async function throughput() {
-  const { database: throttled } = await client.databases.create({ id: throttledId });
+  const { database: throttled } = await management.databases.create({ id: throttledId });
   const { container: made } = await throttled.containers.create({ id: "c", partitionKey: "/pk", throughput: 400 });
   const { resource } = await made.readOffer();
   assert.equal(resource.content.offerThroughput, 400);
   const connectionPolicy = { retryOptions: { maxRetryAttemptCount: 0 } };
-  const once = new CosmosClient({ endpoint, key, connectionPolicy });
+  const once = dataClient({ connectionPolicy });
   const { items } = once.database(throttledId).container("c");
   const text = "x".repeat(1_500_000); // costs more request units than there are in a second
   await items.create({ id: "a", pk: "p", text });
   const error = await items.create({ id: "b", pk: "p" }).then(assert.fail, (error) => error);
   assert.deepEqual([error.code, error.substatus], [429, 3200]);
   assert.ok(error.retryAfterInMs > 0);
-  await made.items.create({ id: "c", pk: "p" }); // this client waits
+  await data.database(throttledId).container("c").items.create({ id: "c", pk: "p" }); // this client waits
   await throttledBulk(throttled, once);
   once.dispose();
   await throttled.delete();
@@ -282,4 +290,5 @@ for (const part of [resources, items, queries, batches, patches, bulk, changes, 
   console.log(part.name);
 }
 await database.delete();
-client.dispose();
+management.dispose();
+data.dispose();

@@ -1,5 +1,6 @@
 // The main features of Event Hubs through @azure/event-hubs, an implementation that shares nothing with Python's.
-// Usage: node eventhubs.mjs CONNECTION_STRING HUB OTHER_HUB GROUP; both hubs are empty and have the consumer group.
+// Usage: node eventhubs.mjs CONNECTION_STRING HUB OTHER_HUB GROUP; both hubs are empty and have the consumer group. Where
+// access.mjs has tokens, the connection string's key is for the checks of keys.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import {
@@ -10,15 +11,16 @@ import {
   latestEventPosition,
   parseEventHubConnectionString,
 } from "@azure/event-hubs";
+import { access, credential, transport } from "./access.mjs";
 
 const [connection, hub, otherHub, group] = process.argv.slice(2);
-const options = { retryOptions: { maxRetries: 0, timeoutInMs: 10000 } };
+const options = { retryOptions: { maxRetries: 0, timeoutInMs: 10000 }, ...transport(connection) };
 const deadlineMs = 20000;
 
 // What a check needs
 
 async function withProducer(use) {
-  const producer = new EventHubProducerClient(connection, hub, options);
+  const producer = new EventHubProducerClient(...access(connection, hub), options);
   try {
     return await use(producer);
   } finally {
@@ -28,7 +30,7 @@ async function withProducer(use) {
 
 async function withConsumer(use, ...checkpoints) {
   const loadBalancingOptions = { strategy: "greedy", updateIntervalInMs: 500 };
-  const consumer = new EventHubConsumerClient(group, connection, hub, ...checkpoints, {
+  const consumer = new EventHubConsumerClient(group, ...access(connection, hub), ...checkpoints, {
     ...options,
     loadBalancingOptions,
   });
@@ -105,7 +107,7 @@ function signature(resource, keyName, key) {
 function connectionWithToken(resource) {
   const { endpoint, sharedAccessKeyName, sharedAccessKey } = parseEventHubConnectionString(connection);
   const token = signature(resource, sharedAccessKeyName, sharedAccessKey);
-  return `Endpoint=${endpoint};SharedAccessSignature=${token};UseDevelopmentEmulator=true`;
+  return `Endpoint=${endpoint};SharedAccessSignature=${token}${credential ? "" : ";UseDevelopmentEmulator=true"}`;
 }
 
 /** Checkpoints and ownership in memory, for clients of one process. */
@@ -270,7 +272,7 @@ async function annotatedMessages() {
 async function bufferedProducer() {
   const start = await ends();
   const sent = [];
-  const producer = new EventHubBufferedProducerClient(connection, hub, {
+  const producer = new EventHubBufferedProducerClient(...access(connection, hub), {
     ...options,
     maxWaitTimeInMs: 200,
     onSendEventsSuccessHandler: ({ events, partitionId }) => sent.push(...events.map(({ body }) => [partitionId, body])),
@@ -333,7 +335,7 @@ async function lastEnqueued() {
 
 async function groups() {
   const position = { sequenceNumber: 0, isInclusive: true };
-  const consumer = new EventHubConsumerClient("$Default", connection, hub, options);
+  const consumer = new EventHubConsumerClient("$Default", ...access(connection, hub), options);
   const seen = new Promise((resolve, reject) => {
     consumer.subscribe(
       "3",
@@ -346,14 +348,14 @@ async function groups() {
 }
 
 async function ownerLevel() {
-  const [weak, strong] = [0, 1].map(() => new EventHubConsumerClient(group, connection, hub, options));
+  const [weak, strong] = [0, 1].map(() => new EventHubConsumerClient(group, ...access(connection, hub), options));
   const stolen = refused(weak, { ownerLevel: 1 });
   await new Promise((resolve, reject) => {
     const handlers = { processEvents: async () => resolve(), processError: async (error) => reject(error) };
     strong.subscribe("0", handlers, { startPosition: earliestEventPosition, ownerLevel: 2 });
   });
   assert.equal((await stolen).code, "ReceiverDisconnectedError");
-  const late = new EventHubConsumerClient(group, connection, hub, options);
+  const late = new EventHubConsumerClient(group, ...access(connection, hub), options);
   assert.equal((await refused(late, { ownerLevel: 1 })).code, "ReceiverDisconnectedError");
   await Promise.all([weak, strong, late].map((consumer) => consumer.close()));
 }
@@ -393,14 +395,14 @@ async function processors() {
 // Errors and rights
 
 async function missingHub() {
-  const producer = new EventHubProducerClient(connection, "no-such-hub", options);
+  const producer = new EventHubProducerClient(...access(connection, "no-such-hub"), options);
   await assert.rejects(producer.sendBatch([{ body: "x" }]), { code: "MessagingEntityNotFoundError" });
   await assert.rejects(producer.getEventHubProperties(), { code: "MessagingEntityNotFoundError" });
   await producer.close();
 }
 
 async function missingPlaces() {
-  const consumer = new EventHubConsumerClient("no-such-group", connection, hub, options);
+  const consumer = new EventHubConsumerClient("no-such-group", ...access(connection, hub), options);
   assert.equal((await refused(consumer)).code, "MessagingEntityNotFoundError");
   await consumer.close();
   await withProducer(async (producer) => {
@@ -439,7 +441,7 @@ async function tooLarge() {
 }
 
 async function manyClients() {
-  const clients = [...Array(10)].map(() => new EventHubProducerClient(connection, otherHub, options));
+  const clients = [...Array(10)].map(() => new EventHubProducerClient(...access(connection, otherHub), options));
   await Promise.all(clients.map((client) => client.sendBatch([{ body: "x" }], { partitionId: "0" })));
   assert.equal((await clients[0].getPartitionProperties("0")).lastEnqueuedSequenceNumber, 9);
   await Promise.all(clients.map((client) => client.close()));

@@ -2,9 +2,10 @@
 // Usage: node servicebus.mjs CONNECTION_STRING QUEUE SESSION_QUEUE TOPIC SUBSCRIPTION
 import assert from "node:assert/strict";
 import { ServiceBusClient } from "@azure/service-bus";
+import { access, transport } from "./access.mjs";
 
 const [connection, queue, sessionQueue, topic, subscription] = process.argv.slice(2);
-const client = new ServiceBusClient(connection, { retryOptions: { maxRetries: 0 } });
+const client = new ServiceBusClient(...access(connection), { retryOptions: { maxRetries: 0 }, ...transport(connection) });
 const wait = { maxWaitTimeInMs: 10000 };
 
 async function one(receiver) {
