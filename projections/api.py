@@ -20,6 +20,7 @@ from songline.projections.charts.history import History, SongHistory
 from songline.projections.charts.routes import Index
 from songline.projections.http import health_routes as health_api
 from songline.projections.http import openapi, pages
+from songline.projections.http.fault_answers import INTERNAL
 from songline.projections.http.front import AllowedNames
 from songline.projections.http.parameters import ParametersError, known
 from songline.projections.http.problems import Fault, Problem, answer, refused
@@ -230,7 +231,7 @@ def _problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
-        return answer(Problem("Internal error", 500, "The fault is ours; the log has the cause."))
+        return answer(INTERNAL)
 
 
 def _rule(detail: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""What is noted of a request that is refused, to be counted: for what, and of what kind of caller, without a name."""
+"""What is noted of a request that is refused or fails, to be counted: for what, and of what kind of caller, without a
+name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ NOBODY, LISTENER, SERVICE = "nobody", "listener", "service"
 CROSS_SITE, ADDRESS, CSRF = "cross-site", "address", "csrf"
 ANOTHERS, REQUESTS, STREAMS = "another-listener", "too-many-requests", "too-many-streams"
 UPLOAD_BYTES = "too-many-bytes"
+FAULT = "internal-error"
 """Reasons beside those for which a token is refused."""
 
 

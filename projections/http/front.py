@@ -1,5 +1,5 @@
 """The layers between the server and the routes, outermost first: headers for browsers, text and host, CORS, cross-site
-writes, HEAD."""
+writes, HEAD, errors that nobody foresaw."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from songline.projections.http.allow import AllowMiddleware
 from songline.projections.http.browser_headers import BrowserHeadersMiddleware
+from songline.projections.http.fault_answers import FaultAnswers
 from songline.projections.http.head import HeadMiddleware
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 from songline.projections.http.problems import Fault, Problem, answer, refused
@@ -58,6 +59,7 @@ class AllowedNames(Struct, frozen=True):
 
     def install(self, app: FastAPI) -> None:
         """Put the layers before the routes of `app`."""
+        app.add_middleware(FaultAnswers)
         app.add_middleware(AllowMiddleware, router=app.router)
         app.add_middleware(HeadMiddleware, router=app.router)
         app.add_middleware(_CrossSiteFilter, front=self)

@@ -24,6 +24,7 @@ from songline.players.listenbrainz.answer_layer import ListenBrainzAnswers
 from songline.players.opensubsonic.server import PATH as OPENSUBSONIC
 from songline.players.player_guard import PlayerGuard
 from songline.producers.http.direct_events import DirectEvents
+from songline.projections.http.fault_answers import FaultAnswers
 from songline.projections.http.responses import plain
 from songline.schemas.identity_health import PATH
 
@@ -40,6 +41,8 @@ def install(
     From the outermost on: what counts refusals; the form of ListenBrainz' answers; the limits of what is refused;
     hosts, origins and methods (`songline.projections.http.front`, installed already); the page's session, which brings
     the guard a token; the guard; that of players; the limits of callers; and the way of events around the router.
+    Errors that nobody foresaw are answered behind all of these, so that each completes that answer too; those of the
+    layers from the session on, before it.
     """
     counts = RefusalCounts(datetime.now(UTC))
     app.add_api_route("/health/refusals", _refusals(counts), methods=["GET"], include_in_schema=False)
@@ -56,6 +59,7 @@ def install(
     # Players of OpenSubsonic show who they are in the query or a form.
     late = (f"{OPENSUBSONIC}/",)
     layers.append(Middleware(CallerLimits, accounts=accounts, uploaded=CallerTable(), late=late))
+    layers.append(Middleware(FaultAnswers))
     if takes_events:
         layers.append(Middleware(DirectEvents, refusal=refusal))
     app.user_middleware += layers

@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from songline.schemas.refusal_note import NOTE, RefusalNote
+from songline.schemas.refusal_note import FAULT, NOTE, RefusalNote
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,10 @@ class RefusalCounts:
 
 
 class RefusalCounter:
-    """The layer that counts what all others refuse. It stands before them, and gives each request its RefusalNote."""
+    """The layer that counts what all others refuse, and errors that nobody foresaw.
+
+    It stands before them, and gives each request its RefusalNote.
+    """
 
     def __init__(self, app: ASGIApp, counts: RefusalCounts, log_s: float = LOG_S) -> None:
         self._app, self._counts, self._log_s = app, counts, log_s
@@ -87,7 +90,13 @@ class RefusalCounter:
                 self._count(message["status"], note)
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            # An answer that has begun is cut off by it.
+            note.reason = FAULT
+            self._count(500, note)
+            raise
 
     def _count(self, status: int, note: RefusalNote) -> None:
         if not self._untold:

@@ -38,6 +38,7 @@ from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
 from songline.producers.http.caller_admission import admit, guess_of
 from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
+from songline.projections.http.fault_answers import INTERNAL, record_fault
 from songline.projections.store import StoreUnavailableError
 from songline.schemas.errors import ContractViolationError
 from songline.schemas.permission import NotPermittedError
@@ -86,6 +87,7 @@ class OpenSubsonicServer:
             parameters = Parameters.read(request.scope["query_string"], await self._form(request))
             form = parameters.form
             found = await self._answer(request, parameters)
+            return found if isinstance(found, Response) else _response(written(found, form, self._version), form, 200)
         except OpenSubsonicError as error:
             return self._failed(error, form)
         except (StoreUnavailableError, TokensUnavailableError) as error:
@@ -97,9 +99,11 @@ class OpenSubsonicServer:
             return self._failed(OpenSubsonicError(ErrorCode.GENERIC, f"{error}."), form)
         except NotPermittedError as error:
             return self._failed(OpenSubsonicError(ErrorCode.NOT_AUTHORIZED, error.detail), form)
-        if isinstance(found, Response):
-            return found
-        return _response(written(found, form, self._version), form, 200)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # noqa: BLE001 - players read no other form of errors
+            record_fault(request.scope, error)
+            return self._failed(OpenSubsonicError(ErrorCode.GENERIC, INTERNAL.detail, INTERNAL.status), form)
 
     async def _answer(self, request: Request, parameters: Parameters) -> Content | Response:
         name = request.scope["path"].removeprefix(f"{PATH}/").removesuffix("/").removesuffix(".view")
