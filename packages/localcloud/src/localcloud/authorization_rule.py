@@ -27,6 +27,9 @@ class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
     primary_key: str = ""
     secondary_key: str = ""
 
+    def __repr__(self) -> str:
+        return f"AuthorizationRule({self.key_name!r})"
+
 
 def access_rules(rules: Iterable[AuthorizationRule]) -> dict[str, AccessRule]:
     """What `rules` allow, by the names of their keys. A rule without a key opens nothing."""

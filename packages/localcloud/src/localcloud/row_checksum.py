@@ -17,7 +17,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def row_checksum(values: Sequence[object]) -> int:
-    """The CRC-32C of the values of a row: texts, whole numbers, bytes and None."""
+    """The CRC-32C of the values of a row: texts, numbers, bytes and None."""
     return crc32c(_encode(values))
 
 
@@ -29,7 +29,11 @@ def add_column(connection: sqlite3.Connection, table: str) -> None:
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether SQLite found that a file is not what it wrote."""
+    """Whether SQLite, or its module, found that a file is not what was written."""
     codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    # The lowest byte is the error, and those above say which kind of it.
-    return isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in codes
+    if not isinstance(error, sqlite3.Error):
+        return False
+    # The lowest byte is the error, and those above say which kind of it. The module has no code for a text of bytes
+    # that are no UTF-8: it writes none.
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF in codes or str(error).startswith("Could not decode to UTF-8")

@@ -64,7 +64,8 @@ class EventGridServer:
         return f"{'https' if self._certificate else 'http'}://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Raises OSError where the port is taken, `sqlite3.Error` where the file is none of ours."""
+        """Raises OSError where the port is taken, DamagedDatabaseError and `sqlite3.Error` where the file is none of
+        ours, or no longer what was written."""
         async with AsyncExitStack() as stack:
             store = stack.enter_context(EventGridStore(self._file))
             client = WebhookClient(loopback=self._loopback, timeout_s=self._timeout_s)

@@ -8,17 +8,23 @@ from typing import Self
 
 import msgspec
 
+from localcloud.database_seal import DamagedDatabaseError, open_seal, seal
 from localcloud.eventgrid.delivery import Attempt, EventDelivery
 from localcloud.eventgrid.subscription import Subscription
+from localcloud.row_checksum import add_column, is_corrupt, row_checksum
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS subscriptions (name TEXT PRIMARY KEY, document BLOB NOT NULL, callback TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS subscriptions (
+    name TEXT PRIMARY KEY, document BLOB NOT NULL, callback TEXT NOT NULL, crc INTEGER
+);
 CREATE TABLE IF NOT EXISTS waiting (
     number INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, body BLOB NOT NULL, published_s REAL NOT NULL,
-    attempts INTEGER NOT NULL, next_s REAL NOT NULL, last BLOB
+    attempts INTEGER NOT NULL, next_s REAL NOT NULL, last BLOB, crc INTEGER
 );
 CREATE INDEX IF NOT EXISTS due ON waiting (subscription, next_s, number);
 """
+_SUMMED = {"subscriptions": "name, document, callback", "waiting": "subscription, body, published_s"}
+"""Columns whose values stay as they came, by table: `crc` is their checksum."""
 
 
 class WaitingEvent(msgspec.Struct, frozen=True):
@@ -37,17 +43,41 @@ class EventGridStore:
         self._file = file
 
     def __enter__(self) -> Self:
+        """Raises DamagedDatabaseError, and OSError or sqlite3.Error where the file can't be used."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        open_seal(self._file)
         self._database = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_TABLES)
+        try:
+            self._database.executescript(_TABLES)
+            for table in _SUMMED:
+                add_column(self._database, table)
+            self._check_rows()
+        except BaseException:
+            self._database.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.close()
+        seal(self._file)
+
+    def _check_rows(self) -> None:
+        """Compare what stays as it came with its checksum. Raises DamagedDatabaseError."""
+        try:
+            for table, columns in _SUMMED.items():
+                for *values, crc in self._database.execute(f"SELECT {columns}, crc FROM {table}"):  # noqa: S608 - ours
+                    if crc is not None and crc != row_checksum(values):
+                        raise DamagedDatabaseError(
+                            self._file, f"a row of {values[0]!r} in {table} is not what was written"
+                        )
+        except sqlite3.Error as error:
+            if is_corrupt(error):
+                raise DamagedDatabaseError(self._file, str(error)) from None
+            raise
 
     def subscriptions(self) -> list[Subscription]:
         rows = self._database.execute("SELECT document FROM subscriptions ORDER BY name")
@@ -55,10 +85,8 @@ class EventGridStore:
 
     def put_subscription(self, subscription: Subscription, callback: str) -> None:
         """Keep it, in place of one of its name; `callback` is the secret by which its webhook may agree later."""
-        document = msgspec.json.encode(subscription)
-        self._database.execute(
-            "INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?)", (subscription.name, document, callback)
-        )
+        row = subscription.name, msgspec.json.encode(subscription), callback
+        self._database.execute("INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?, ?)", (*row, row_checksum(row)))
 
     def by_callback(self, callback: str) -> Subscription | None:
         row = self._database.execute("SELECT document FROM subscriptions WHERE callback = ?", (callback,)).fetchone()
@@ -74,8 +102,9 @@ class EventGridStore:
         """Keep each event for its subscription, all of them or none."""
         with _Transaction(self._database):
             self._database.executemany(
-                "INSERT INTO waiting (subscription, body, published_s, attempts, next_s) VALUES (?, ?, ?, 0, ?)",
-                ((name, body, now_s, now_s) for name, body in events),
+                "INSERT INTO waiting (subscription, body, published_s, crc, next_s, attempts)"
+                " VALUES (?, ?, ?, ?, ?, 0)",
+                ((name, body, now_s, row_checksum((name, body, now_s)), now_s) for name, body in events),
             )
 
     def due(self, subscription: str, now_s: float, count: int) -> list[WaitingEvent]:

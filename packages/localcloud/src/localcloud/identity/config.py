@@ -52,6 +52,9 @@ class ClientConfig(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_
     secret: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     any_subject: bool = False
 
+    def __repr__(self) -> str:
+        return f"ClientConfig({self.client_id!r})"
+
 
 class IdentityConfig(msgspec.Struct, frozen=True):
     """All that is declared: clients and managed identities by name, and the users that the sign-in page offers.

@@ -92,6 +92,15 @@ async def test_so_is_another_of_its_columns(tmp_path: Path, column: str, value: 
     await store.close()
 
 
+async def test_a_text_that_is_no_utf_8_any_more_is_damage(tmp_path: Path) -> None:
+    file = await queued(tmp_path)
+    change(file, "UPDATE messages SET message_id = CAST(x'6dff' AS TEXT) WHERE sequence = 1")
+    store = MessageStore(tmp_path)
+    with pytest.raises(DamagedDatabaseError, match=r"messages\.sqlite is damaged: Could not decode"):
+        store.load()
+    await store.close()
+
+
 async def test_what_changes_while_a_message_waits_is_no_damage(tmp_path: Path) -> None:
     await queued(tmp_path)
     store = MessageStore(tmp_path)
