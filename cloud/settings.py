@@ -59,6 +59,13 @@ class Secret(str):
         return str.__str__(self)
 
 
+class HiddenStruct(Struct, frozen=True):
+    """A value that prints without its fields, some of which are secrets: errors and crash reports may show it."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
 class EventHubsSettings(Struct, frozen=True):
     """Where the Event Hubs namespace is: a connection string, or its host name for Entra credentials.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import click
 import uvicorn
 
+from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 @click.option("--port", default=8000, help="Port to listen on; 0 takes a free one.")
 def main(host: str, port: int) -> None:
     """Serve charts, songs and ingestions over HTTP. Settings come from the environment: see docs/operations.md."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.INFO)
     try:
         settings, storage, front = read_settings(
             lambda environ: (read_cosmos(environ), _storage(environ), AllowedNames.read(environ)), os.environ
@@ -42,6 +44,8 @@ def main(host: str, port: int) -> None:
         http="httptools",
         ws="none",
         access_log=False,
+        # Its lines go where all others do.
+        log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
     )

@@ -16,3 +16,6 @@ class SessionAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
     scopes: tuple[str, ...]
     open: tuple[str, ...]
     csrf: str | None
+
+    def __repr__(self) -> str:
+        return f"SessionAnswer(subject={self.subject!r})"

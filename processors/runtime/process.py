@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import SettingError
 from songline.processors.runtime.live_version import VersionChangedError
 from songline.processors.runtime.partition_processor import FoldCrashedError
@@ -28,7 +29,7 @@ CHATTY_LOGGERS = ("azure", "aiokafka", "httpx")
 
 def configure_logging() -> None:
     """Log to standard error, of CHATTY_LOGGERS errors only."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.INFO)
     for name in CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -20,6 +20,7 @@ from songline.api.session.sealing import Sealer
 from songline.api.session.settings import PageSettings
 from songline.api.setting_stand_ins import stand_ins
 from songline.cloud.extras import load
+from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
@@ -213,9 +214,10 @@ def _any(environ: Mapping[str, str], *names: str) -> bool:
 @click.option("--port", envvar=API_PORT, default=8000, help="Port to listen on; 0 takes a free one.")
 def main(host: str, port: int) -> None:
     """Serve the API. Settings come from the environment: see docs/operations.md."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.WARNING)
     # The SDKs log every lost connection, which the API's answers report as well.
     logging.getLogger("azure").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn").setLevel(logging.INFO)
     # aiokafka logs every attempt. The live feed reports one that fails.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:

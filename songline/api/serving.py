@@ -111,6 +111,8 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
         # Whatever library is installed: no operation is a websocket, and none is to go around the deadlines here.
         ws="none",
         access_log=False,
+        # Its lines go where all others do.
+        log_config=None,
         server_header=False,
         # Only the addresses that configured proxies pass on are trusted: see songline.producers.http.callers.
         proxy_headers=False,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from azure.core.exceptions import AzureError
 
 from songline.cloud import blobs, cosmos
+from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import SettingError, read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
@@ -29,7 +30,7 @@ async def ensure_containers(environ: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Make them; an emulator may need a while, so it is tried for PATIENCE_S seconds."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.WARNING)
     logging.getLogger("azure").setLevel(logging.ERROR)
     deadline = time.monotonic() + PATIENCE_S
     while True:

@@ -10,7 +10,7 @@ import httpx
 from msgspec import Struct
 
 from songline.api_client import visible
-from songline.cloud.settings import SettingError
+from songline.cloud.settings import HiddenStruct, SettingError
 from songline.identity.access_token import AccessToken, checked_token
 from songline.identity.discovery import DiscoveryError, discovery_address, read_metadata
 from songline.identity.grant_refusal import read_refusal
@@ -24,7 +24,7 @@ PATIENCE_S = 10.0
 """Seconds that the issuer has for an answer."""
 
 
-class _Tokens(Struct):
+class _Tokens(HiddenStruct, frozen=True):
     access_token: str
     expires_in: float | None = None
 

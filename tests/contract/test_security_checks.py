@@ -67,3 +67,33 @@ def test_every_package_is_pinned_by_version_and_hash(file: Path) -> None:
     assert pinned
     for line in pinned:
         assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,-]+\])?==\S+( ; .+?)? +--hash=sha256:[0-9a-f]{64}", line), line
+
+
+SECRETS = re.compile(r"(\w+_)?(secret|password|token|verifier|csrf)|(primary|secondary|account)_key")
+"""Names of fields that open something."""
+
+
+def test_no_value_prints_its_secrets() -> None:
+    """A crash report shows values by their repr. Those of classes that make one themselves have no secret in it."""
+    seen, wrong = set[str](), []
+    for path, text in SOURCES.items():
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+            is_value = bases & {"Struct", "NamedTuple", "HiddenStruct"} or node.decorator_list
+            fields = [one for one in node.body if isinstance(one, ast.AnnAssign)] if is_value else []
+            secret = [
+                ast.unparse(one.target)
+                for one in fields
+                if SECRETS.fullmatch(ast.unparse(one.target))
+                and re.search(r"\b(str|bytes)\b", ast.unparse(one.annotation))
+            ]
+            if not secret:
+                continue
+            seen.add(node.name)
+            made = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+            if "HiddenStruct" not in bases and "__repr__" not in made:
+                wrong.append(f"{path}: {node.name} prints {', '.join(secret)}")
+    assert not wrong, wrong
+    assert {"UserSession", "GrantedTokens", "ClientConfig", "AuthorizationRule"} <= seen

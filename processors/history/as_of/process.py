@@ -15,6 +15,7 @@ from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
 from songline.cloud import cosmos
+from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import COSMOS_CONNECTION, COSMOS_ENDPOINT, SettingError, read_cosmos
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError, HistoryError
 from songline.processors.history.archive.opening import open_history
@@ -91,7 +92,7 @@ async def matches_as_of(environ: Mapping[str, str], second: int) -> NameMatches:
 def main() -> None:
     """Answer the question on standard input. Settings come from the environment."""
     signal.alarm(LONGEST_S)
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.ERROR)
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     question = _questions.decode(sys.stdin.buffer.read())
     found = asyncio.run(answer(question, os.environ))

@@ -3,14 +3,15 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from songline.api.session.user_session import RENEW_BEFORE_S, UserSession
+from songline.cloud.settings import HiddenStruct
 
 MAX_ENDED = 50_000
 
 
-class EndedSession(Struct, frozen=True, array_like=True):
+class EndedSession(HiddenStruct, frozen=True, array_like=True):
     """A session that was signed out, to be remembered until `until_s` (unix seconds).
 
     `expires_s` is the end of its access token. `refresh_token` is there until the issuer has been told.

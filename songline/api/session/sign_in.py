@@ -9,9 +9,9 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 import msgspec
-from msgspec import Struct
 
 from songline.api.session.sealing import Sealer
+from songline.cloud.settings import HiddenStruct
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.errors import PoisonError
 
@@ -25,7 +25,7 @@ MAX_RETURN = 512
 _RETURN = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 
 
-class PendingSignIn(Struct, frozen=True, array_like=True):
+class PendingSignIn(HiddenStruct, frozen=True, array_like=True):
     """A sign-in that was begun at `began_s` (unix seconds). `verifier` is the proof of PKCE."""
 
     state: str

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from songline.cloud.settings import HiddenStruct
 from songline.identity.caller import Caller, CallerRefusal
 from songline.identity.settings import VerifierSettings
 from songline.identity.token_check import check_claims
@@ -10,7 +11,7 @@ from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
 
-class GrantedTokens(Struct, frozen=True):
+class GrantedTokens(HiddenStruct, frozen=True):
     """Tokens, as the issuer gave them (RFC 6749, section 5.1)."""
 
     access_token: str

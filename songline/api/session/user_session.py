@@ -1,9 +1,9 @@
 """What the cookie of a signed-in browser holds."""
 
 import msgspec
-from msgspec import Struct
 
 from songline.api.session.sealing import Sealer
+from songline.cloud.settings import HiddenStruct
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.errors import PoisonError
 
@@ -17,7 +17,7 @@ MIN_RENEW_S = 5
 """A session is renewed no sooner after it was: the issuer's clock may say that a new token is over."""
 
 
-class UserSession(Struct, frozen=True, array_like=True):
+class UserSession(HiddenStruct, frozen=True, array_like=True):
     """A sign-in. `expires_s` is the end of the access token, `ends_s` that of the session (unix seconds). At `renew_s`
     the access token is to be renewed; None in cookies of earlier versions.
 

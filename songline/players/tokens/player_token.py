@@ -25,6 +25,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, structs
 
 from songline.api.session.sealing import Sealer
+from songline.cloud.settings import HiddenStruct
 from songline.identity.caller import Caller
 from songline.identity.scopes import Scope
 from songline.schemas.texts import SEEN_PATTERN
@@ -77,7 +78,7 @@ class PlayerToken(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
         return Caller(self.user_id, frozenset(self.scopes))
 
 
-class NewToken(Struct, frozen=True):
+class NewToken(HiddenStruct, frozen=True):
     """A token with its text, which nothing keeps."""
 
     text: str
