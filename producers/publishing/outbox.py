@@ -5,6 +5,7 @@ and the power. Source: https://sqlite.org/wal.html and https://sqlite.org/pragma
 
 SQLite notices no bit that has changed in what it keeps, so each event has a checksum. One that is not what was
 accepted is never sent: it could be another listener's by now. It is set aside in the file, and those behind it go on.
+The log of a process that was killed is checked before SQLite reads it (`outbox_log`).
 """
 
 import logging
@@ -17,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from songline.producers.publishing.errors import OutboxFullError, OutboxLockedError
+from songline.producers.publishing.outbox_log import damage_in
 from songline.producers.publishing.outbox_room import OutboxRoom
 
 logger = logging.getLogger(__name__)
@@ -58,17 +60,24 @@ class Outbox(OutboxRoom):
         path.parent.mkdir(parents=True, exist_ok=True)
         # What listeners did is for its owner alone; SQLite gives its other files the rights of this one.
         path.touch(mode=0o600)
+        if (damage := damage_in(path)) is not None:
+            raise OSError(
+                f"outbox {path}: saw that {damage}, expected what was synced: restore {path.name}-wal, or delete "
+                f"{path.name}-shm to go on without what stands behind it"
+            )
         self._last: int
         # It waits for no lock: so a second process of the file is told apart from a slow disk.
         self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         # What is no text any more is seen by its checksum.
         self._database.text_factory = lambda text: text.decode(errors="surrogateescape")
         try:
-            # Exclusive: the lock is the process's for as long as it lives, and goes with it however it ends.
             for pragma in (
                 "auto_vacuum=INCREMENTAL",
-                "locking_mode=EXCLUSIVE",
                 "journal_mode=WAL",
+                # A read, before the lock: it makes the log's index a file, by which a killed log is checked.
+                "user_version",
+                # Exclusive: the lock is the process's for as long as it lives, and goes with it however it ends.
+                "locking_mode=EXCLUSIVE",
                 "synchronous=FULL",
                 "secure_delete=ON",  # An event that the hub has is not in the file either.
             ):

@@ -1,6 +1,7 @@
 """The outbox's file: order, bounds, one process, nothing lost by opening it again."""
 
 import re
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
@@ -134,6 +135,86 @@ def test_a_changed_bit_is_never_sent(bodies: list[bytes], seed: int) -> None:
             assert (outbox.events, outbox.damaged) == (len(found), len(bodies) - len(found))
             outbox.close()
         assert str(file) in said
+
+
+def killed(living: Path, dead: Path, *bodies: bytes) -> list[bytes]:
+    """Append each of `bodies` alone to an outbox in `living`, and copy its files to `dead` as a kill leaves them."""
+    with closing(Outbox(living / "outbox.db")) as outbox:
+        for body in bodies:
+            append(outbox, body)
+        shutil.copytree(living, dead)
+        return [each.body for each in outbox.read(0, 1_000)]
+
+
+@given(place=st.integers(0, 2**40))
+@settings(deadline=None, max_examples=40)
+def test_a_changed_bit_in_the_log_of_a_killed_process_loses_nothing_in_silence(place: int) -> None:
+    random = Random(place)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "dead"
+        accepted = killed(Path(name) / "living", folder, *(random.randbytes(random.randrange(6_000)) for _ in range(6)))
+        log = folder / "outbox.db-wal"
+        content = bytearray(log.read_bytes())
+        content[place // 8 % len(content)] ^= 1 << place % 8
+        log.write_bytes(content)
+        for _ in range(2):
+            with pytest.raises(
+                OSError, match=rf"outbox {folder}/outbox\.db: saw that .* of outbox\.db-wal is not what"
+            ):
+                Outbox(folder / "outbox.db")
+        assert log.read_bytes() == content
+        # What stands before is whole.
+        (folder / "outbox.db-shm").unlink()
+        with closing(Outbox(folder / "outbox.db")) as outbox:
+            found = [each.body for each in outbox.read(0, 1_000)]
+        assert found == accepted[: len(found)]
+
+
+def test_a_log_that_was_cut_is_named(tmp_path: Path) -> None:
+    killed(tmp_path / "living", tmp_path / "dead", b"one", b"two")
+    log = tmp_path / "dead" / "outbox.db-wal"
+    size = len(log.read_bytes())
+    log.write_bytes(log.read_bytes()[:-1])
+    with pytest.raises(
+        OSError, match=rf"outbox\.db-wal ends at byte {size - 1}, and had {size}, .* delete outbox\.db-shm"
+    ):
+        Outbox(tmp_path / "dead" / "outbox.db")
+
+
+@pytest.mark.parametrize("index", ["none", "cut", "damaged", "of another log"])
+def test_an_index_that_says_nothing_is_passed_over(tmp_path: Path, index: str) -> None:
+    accepted = killed(tmp_path / "living", tmp_path / "dead", b"one", b"two")
+    file = tmp_path / "dead" / "outbox.db-shm"
+    content = file.read_bytes()
+    if index == "none":
+        file.unlink()
+    elif index == "cut":
+        file.write_bytes(content[:40])
+    elif index == "damaged":
+        file.write_bytes(bytes([*content[:20], *(byte ^ 1 for byte in content[20:90]), *content[90:]]))
+    else:
+        killed(tmp_path / "other", tmp_path / "another", b"one")
+        shutil.copy(tmp_path / "another" / "outbox.db-shm", file)
+    with closing(Outbox(tmp_path / "dead" / "outbox.db")) as outbox:
+        assert [each.body for each in outbox.read(0, 10)] == accepted
+
+
+def test_a_log_that_was_begun_anew_is_whole(tmp_path: Path) -> None:
+    """After the file was emptied frames of an earlier log stand behind those of the new one."""
+    living, dead = tmp_path / "living", tmp_path / "dead"
+    with closing(Outbox(living / "outbox.db")) as outbox:
+        append(outbox, *(b"x" * 2_000 for _ in range(40)))
+        outbox._database.execute("PRAGMA wal_checkpoint(RESTART)")
+        append(outbox, b"new")
+        shutil.copytree(living, dead)
+    with closing(Outbox(dead / "outbox.db")) as outbox:
+        assert outbox.events == 41
+    with closing(Outbox(living / "outbox.db")) as outbox:
+        outbox.delete(41)
+        outbox.shrink()
+        shutil.copytree(living, tmp_path / "emptied")
+    with closing(Outbox(tmp_path / "emptied" / "outbox.db")) as outbox:
+        assert outbox.events == 0
 
 
 def test_an_event_that_is_damaged_is_set_aside_and_the_others_go_on(
