@@ -73,6 +73,9 @@ _BY_NAME = {
 # one of authentication, though no credential was asked for yet.
 _NOT_CONNECTED = "Failed to authenticate the connection due to exception"
 
+# What Azure says of an entity that does not exist, when a token is put for it: an error of authentication as well.
+_NOT_THERE = "Status code: 404"
+
 
 def fault_of(error: BaseException) -> ServiceFault | None:
     """What `error` means; None for an error that is not of a service or of the way to it."""
@@ -87,6 +90,8 @@ def fault_of(error: BaseException) -> ServiceFault | None:
         return None
     if isinstance(error, ClientAuthenticationError):
         return ServiceFault.ACCESS_DENIED
+    if "ServiceBusAuthenticationError" in names and _NOT_THERE in str(getattr(error, "inner_exception", None)):
+        return ServiceFault.MISSING
     if isinstance(error, HttpResponseError) and error.status_code is not None:
         if error.status_code == 403 and _PARTITION_FULL in _sub_statuses(error):
             return ServiceFault.REQUEST_REFUSED
@@ -125,6 +130,8 @@ def requested_pause_s(error: BaseException) -> float:
 
 def _eventhub_fault(error: EventHubError) -> ServiceFault:
     match error:
+        case AuthenticationError() if _NOT_THERE in str(error):
+            return ServiceFault.MISSING
         case AuthenticationError():
             return ServiceFault.UNAVAILABLE if _NOT_CONNECTED in str(error) else ServiceFault.ACCESS_DENIED
         case EventDataError():

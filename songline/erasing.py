@@ -1,6 +1,7 @@
 """What the commands about a listener's data share: their arguments, and their failures as sentences and exit codes."""
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -11,20 +12,21 @@ from azure.eventhub.exceptions import EventHubError
 from songline.api_client import visible
 from songline.cloud.extras import MissingExtraError
 from songline.cloud.settings import SettingError
+from songline.processes.environment import load
 from songline.processors.history.archive.errors import HistoryError
 from songline.processors.history.erasure.erasure_store import NoErasureError
 from songline.processors.history.erasure.job import NotYetError
 from songline.processors.history.erasure.requests import TooLateError
-from songline.processors.runtime.service_errors import last_line
 from songline.schemas.forgotten import OUTSIDE_RULE, is_forgotten
 from songline.schemas.types import ID_PATTERN, PATTERNS
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import check_database, service_failure
 
 T = TypeVar("T")
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 there is no such erasure, or it has begun; 2 wrong usage or settings; "
-    "3 a service can't be reached; 74 the output can't be written."
+    "Exit codes: 0 done; 1 there is no such erasure, or it has begun; 2 wrong usage or settings, or something is "
+    "missing; 3 a service can't be reached; 74 the output can't be written."
 )
 
 _ID = re.compile(ID_PATTERN)
@@ -53,6 +55,7 @@ def run_erasing(work: Callable[[], Awaitable[T]]) -> T:
     """The result of `work`. Raises CommandError for all that services, settings and refusals raise."""
 
     async def run() -> T:
+        await check_database(load(os.environ))
         return await work()
 
     try:
@@ -64,7 +67,6 @@ def run_erasing(work: Callable[[], Awaitable[T]]) -> T:
     except (NotYetError, HistoryError) as error:
         raise CommandError(str(error), ExitCode.UNREACHABLE) from None
     except (AzureError, EventHubError) as error:
-        text = f"a service can't be reached, or lacks something: {last_line(error)}"
-        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
+        raise service_failure(error, load(os.environ)) from None
     except OSError as error:
         raise CommandError(f"{error.filename or 'the output'}: {error.strerror or error}", ExitCode.OUTPUT) from None

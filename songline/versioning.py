@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import click
@@ -22,17 +22,21 @@ from songline.processors.history.rebuild.partition_fold import FoldFailedError
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.switching import SwitchRefusedError
 from songline.processors.history.versions.version_store import NoVersionsError, VersionOvertakenError
-from songline.processors.runtime.service_errors import ItemRefusedError, last_line, leaves
+from songline.processors.runtime.service_errors import ItemRefusedError, leaves
 from songline.processors.runtime.watermark_store import PositionResetError
+from songline.processors.trending.cells.identity_key_store import IdentityKeyError
 from songline.schemas.errors import PoisonError
 from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import service_failure
 
 T = TypeVar("T")
 
 PROJECTION = click.argument("projection", type=click.Choice(PROJECTIONS_OF_VERSIONS))
 
-EXIT_CODES = "Exit codes: 0 done; 2 refused, or wrong usage or settings; 3 a service can't be reached."
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 refused, wrong usage or settings, or something is missing; 3 a service can't be reached."
+)
 
 _REFUSALS = (
     SwitchRefusedError,
@@ -47,6 +51,7 @@ _REFUSALS = (
     NoVersionsError,
     UnsettledShelfError,
     PositionResetError,
+    IdentityKeyError,
 )
 
 
@@ -58,6 +63,7 @@ def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with open_versions(load(os.environ)) as services:
+            await services.store.check()
             return await work(services)
 
     try:
@@ -66,13 +72,13 @@ def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
         message = f"{error}. Or start a system of your own with `songline up`."
         raise CommandError(message, ExitCode.USAGE) from None
     except Exception as error:
-        failure = failure_of(list(leaves(error)))
+        failure = failure_of(list(leaves(error)), load(os.environ))
         if failure is None:
             raise
         raise failure from None
 
 
-def failure_of(errors: Sequence[BaseException]) -> CommandError | None:
+def failure_of(errors: Sequence[BaseException], environ: Mapping[str, str]) -> CommandError | None:
     """What a command says of errors that were raised together; None where one of them is of no known kind.
 
     What the user can mend comes first: a service that fails beside it is asked again by then.
@@ -91,5 +97,5 @@ def failure_of(errors: Sequence[BaseException]) -> CommandError | None:
             return CommandError(f"a stored document can't be understood: {error}.", ExitCode.USAGE)
     for error in errors:
         if isinstance(error, AzureError | EventHubError | KafkaError):
-            return CommandError(f"a service can't be reached: {last_line(error)}", ExitCode.UNREACHABLE)
+            return service_failure(error, environ)
     return None

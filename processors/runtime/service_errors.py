@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from songline.cloud.service_fault import fault_of
 
+_DESCRIPTION = "Description: "
+"""What the SDK of Event Hubs puts before the reason, where a token was refused."""
+
 
 class ItemRefusedError(Exception):
     """A service refuses the item that a record makes, on every try and from every worker."""
@@ -26,7 +29,8 @@ def is_item_refusal(error: BaseException) -> bool:
 def last_line(error: BaseException) -> str:
     """The type of `error` and the line of it that says what happened: the last one, as in a traceback.
 
-    Of a service's answer it is the first line, since ids of the request follow; of a group, that of its first error.
+    Of a service's answer it is its description where it has one, else the first line, since ids of the request follow;
+    of a group, that of its first error.
     """
     first = next(leaves(error))
     lines = [line.strip() for line in str(first).splitlines() if line.strip()]
@@ -34,5 +38,6 @@ def last_line(error: BaseException) -> str:
         return type(first).__name__
     line = lines[-1]
     if fault_of(first) is not None or isinstance(first, ItemRefusedError):
-        line = next((line for line in lines if not line.startswith("Status code: ")), lines[0])
+        described = (line.removeprefix(_DESCRIPTION) for line in lines if line.startswith(_DESCRIPTION))
+        line = next(described, next((line for line in lines if not line.startswith("Status code: ")), lines[0]))
     return f"{type(first).__name__}: {line}".rstrip(": ")

@@ -22,13 +22,13 @@ from songline.api_client import visible
 from songline.cloud import cosmos
 from songline.cloud.settings import SettingError, read_cosmos
 from songline.processes.environment import load
-from songline.processors.runtime.service_errors import last_line
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
 from songline.schemas.channels import AUDIT, DATABASE
 from songline.schemas.envelope import uuid7
 from songline.schemas.projections import DamagedVersionError
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import service_failure
 
 T = TypeVar("T")
 
@@ -125,8 +125,7 @@ def _run(job: Coroutine[Any, Any, T]) -> T:
     except (SettingError, DamagedVersionError) as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except (AzureError, EventHubError) as error:
-        text = f"a service can't be reached, or lacks something: {last_line(error)}"
-        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
+        raise service_failure(error, load(os.environ)) from None
 
 
 def _number(number: int | None) -> str:

@@ -35,6 +35,7 @@ from songline.repair.dead_letters import DeadLetter, DeadLetters, NoBlobsError
 from songline.schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
 from songline.schemas.envelope import uuid7
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import service_failure
 
 T = TypeVar("T")
 
@@ -148,8 +149,7 @@ def _run(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str = "") -> 
     except (SettingError, NoBlobsError) as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except AzureError as error:
-        text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error.message}"
-        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
+        raise service_failure(error, load(os.environ)) from None
 
 
 async def _connected(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str) -> T:

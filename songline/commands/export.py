@@ -25,6 +25,7 @@ from songline.processors.history.erasure.places.captured_files import DAMAGED
 from songline.processors.history.erasure.places.library_shelves import LibraryShelves
 from songline.schemas.channels import DATABASE
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import service_failure
 
 
 @click.command(epilog=EXIT_CODES)
@@ -97,9 +98,10 @@ def _export_events(folder: Path, *, skip: bool) -> None:
 
     try:
         asyncio.run(work())
-    except (AzureError, EventHubError, HubUnreadableError) as error:
-        click.echo(f"Error: the archive can't be read: {error}", err=True)
-        raise SystemExit(ExitCode.UNREACHABLE) from None
+    except (AzureError, EventHubError) as error:
+        raise service_failure(error, load(os.environ)) from None
+    except HubUnreadableError as error:
+        raise CommandError(str(error), ExitCode.UNREACHABLE) from None
     except (SettingError, HistoryError) as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:

@@ -33,6 +33,7 @@ from songline.schemas.channels import AUDIT, DATABASE, PARKED
 from songline.schemas.envelope import uuid7
 from songline.schemas.parked import ParkedEntry, ParkedState
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import service_failure
 
 T = TypeVar("T")
 ANY = "any"
@@ -200,8 +201,7 @@ def _run(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str = "") -
     except HubAwayError as error:
         raise CommandError(f"{error}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
     except (AzureError, EventHubError) as error:
-        text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".partition("\n")[0]
-        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
+        raise service_failure(error, load(os.environ)) from None
 
 
 async def _connected(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str) -> T:

@@ -17,6 +17,7 @@ from songline.cloud.settings import SettingError
 from songline.options import AskedMoment
 from songline.processes import environment
 from songline.sending.exits import CommandError, ExitCode
+from songline.service_failures import service_failure
 
 try:
     from songline.processors.history.analysis import answers
@@ -48,16 +49,20 @@ def command(statement: str, since: datetime | None, until: datetime | None, form
     """
     # DuckDB raises a TypeError for what is no text; `songline` tells this one.
     statement.encode()
-    bounds = SecondBounds(_second(since), _second(until))
+    bounds, environ = SecondBounds(_second(since), _second(until)), environment.load()
     try:
         with scratch_folder("songline-sql-") as folder, closing(EventDatabase(folder)) as database:
             database.check(statement)
             bounds = bounds.within(bounds_of(database.parsed(statement), database.moment))
             names = [name for name in SCHEMAS if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
             if names:
-                asyncio.run(_fill(database, environment.load(), bounds, names, skip=skip, tail=tail))
+                asyncio.run(_fill(database, environ, bounds, names, skip=skip, tail=tail))
             answers.write(database.query(statement), form, sys.stdout)
-    except QueryError as error:
+    except (AzureError, EventHubError) as error:
+        raise service_failure(error, environ) from None
+    except HubUnreadableError as error:
+        raise CommandError(str(error), ExitCode.UNREACHABLE) from None
+    except (QueryError, SettingError, HistoryError) as error:
         raise click.UsageError(str(error)) from None
     except UnwritableDatabaseError as error:
         message = f"the copy of the events can't be written: {error}. TMPDIR names a folder with more room."
@@ -75,17 +80,11 @@ async def _fill(
 ) -> None:
     rows = EventRows(names)
     console = Console(stderr=True)
-    try:
-        async with open_history(environ, skip=skip, with_tail=tail) as history:
-            with console.status("reading the archive") as status:
-                async for tables in event_tables(history, bounds, rows):
-                    database.add(tables)
-                    status.update(f"reading the archive: {rows.count:,} events")
-    except (AzureError, EventHubError, HubUnreadableError) as error:
-        console.print(f"Error: the archive can't be read: {error}", markup=False, highlight=False)
-        raise SystemExit(ExitCode.UNREACHABLE) from None
-    except (SettingError, HistoryError) as error:
-        raise click.UsageError(str(error)) from None
+    async with open_history(environ, skip=skip, with_tail=tail) as history:
+        with console.status("reading the archive") as status:
+            async for tables in event_tables(history, bounds, rows):
+                database.add(tables)
+                status.update(f"reading the archive: {rows.count:,} events")
     if rows.invalid:
         console.print(f"{rows.invalid:,} of {rows.count:,} events keep no contract and are left out", highlight=False)
     for what in (*history.skipped.holes, *history.skipped.damages):

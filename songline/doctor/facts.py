@@ -125,7 +125,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     hubs: Mapping[str, int | MissingEntity] | FailedQuestion
     topics: Mapping[str, int] | FailedQuestion
     behind: int | FailedQuestion
-    containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
+    containers: Mapping[str, StoredContainer | MissingEntity] | MissingEntity | FailedQuestion
     versions: LibraryVersionFacts | FailedQuestion
     states: VersionFacts | FailedQuestion | None = None
     erasures: ErasureFacts | FailedQuestion | None = None

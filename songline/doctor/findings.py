@@ -155,6 +155,11 @@ def _cosmos(facts: DoctorFacts, containers: Sequence[Container]) -> Iterator[Fin
                 "start it with `songline up`; on Azure see that AZURE_COSMOS_CONNECTIONSTRING or "
                 "AZURE_COSMOS_RESOURCEENDPOINT is the account's, and that its firewall lets this machine in",
             )
+        case MissingEntity():
+            yield Finding("Cosmos DB", "ok", "reached with these credentials")
+            create = f"`az cosmosdb sql database create --name {channels.DATABASE}`"
+            mend = f"{create}; on this machine `songline up` creates it"
+            yield Finding(f"database {channels.DATABASE}", "fail", "is not there, nor any container", mend)
         case found:
             yield Finding("Cosmos DB", "ok", f"reached with these credentials, database {channels.DATABASE}")
             # What was dropped may be gone.
@@ -209,8 +214,8 @@ def _ttl(seconds: int | None) -> str:
 
 
 def _libraries(facts: DoctorFacts) -> Iterator[Finding]:
-    # Where Cosmos DB can't be reached at all, `_cosmos` says so once.
-    if not isinstance(facts.containers, FailedQuestion):
+    # Where Cosmos DB can't be reached at all, or has no database, `_cosmos` says so once.
+    if not isinstance(facts.containers, FailedQuestion | MissingEntity):
         yield from version_state_findings(facts.states)
         yield from version_findings(facts.versions)
         yield from shelf_findings(facts.shelves)

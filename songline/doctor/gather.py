@@ -14,15 +14,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import CosmosClient
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusSubQueue
-from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusAuthenticationError
+from azure.servicebus.exceptions import ServiceBusError
 from msgspec import Struct
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
 from songline.cloud.extras import MissingExtraError, load
+from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.cloud.settings import (
     BlobSettings,
     CloudSettings,
@@ -151,15 +152,9 @@ async def _partitions(settings: EventHubsSettings, hub: str) -> int | MissingEnt
         try:
             return len(await client.get_partition_ids())
         except EventHubError as error:
-            # The SDK has no type for it; `error` is what follows the colon of the AMQP condition.
-            if error.error == "not-found" or _is_404(error):
+            if fault_of(error) is ServiceFault.MISSING:
                 return MissingEntity()
             raise
-
-
-def _is_404(error: BaseException | None) -> bool:
-    """Whether the entity doesn't exist. Azure says so when a token is put; the SDKs report an authentication error."""
-    return "Status code: 404" in str(error)
 
 
 async def _kafka(
@@ -219,13 +214,28 @@ def _captured_log(name: str) -> Iterator[list[str]]:
         logger.propagate = propagated
 
 
-async def _containers(settings: CosmosSettings) -> dict[str, StoredContainer | MissingEntity]:
+async def _containers(settings: CosmosSettings) -> dict[str, StoredContainer | MissingEntity] | MissingEntity:
+    """The containers of the product's database, which may be missing itself."""
     # `async with` reads the account and leaks its session if that fails. The first read does the same without a leak.
     client = cosmos.client(settings)
     try:
+        if not await _has_database(client):
+            return MissingEntity()
         return {container.name: await _container(client, container.name) for container in CONTAINERS}
     finally:
         await client.close()
+
+
+async def _has_database(client: CosmosClient) -> bool:
+    try:
+        await client.get_database_client(channels.DATABASE).read()
+    except CosmosResourceNotFoundError:
+        return False
+    except CosmosHttpResponseError as error:
+        # An identity may have its role in containers alone.
+        if not is_denied(error):
+            raise
+    return True
 
 
 async def _container(client: CosmosClient, name: str) -> StoredContainer | MissingEntity:
@@ -257,10 +267,8 @@ async def _dead_letters(settings: ServiceBusSettings) -> DeadLetterFacts | Missi
                     found += 1
                     if found == PEEKED:
                         break
-        except MessagingEntityNotFoundError:
-            return MissingEntity()
-        except ServiceBusAuthenticationError as error:
-            if _is_404(error.inner_exception):
+        except ServiceBusError as error:
+            if fault_of(error) is ServiceFault.MISSING:
                 return MissingEntity()
             raise
     return DeadLetterFacts(found, more=found == PEEKED)

@@ -100,6 +100,8 @@ def charts_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltPr
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
+        # Not only at the hand-over, hours later.
+        await partitions_by_hub(read_eventhubs(environ))
         await _write_policy(parts, policy)
         key = await read_identity_key(cosmos.container(parts.account, DATABASE, ATTEMPTS))
 

@@ -38,6 +38,9 @@ async def open_parts(environ: Mapping[str, str], now: Callable[[], datetime]) ->
 
 @asynccontextmanager
 async def open_erasures(environ: Mapping[str, str]) -> AsyncIterator[ErasureStore]:
-    """The erasures. Raises SettingError."""
+    """The erasures. Raises SettingError, and AzureError where their container can't be read: without it, there would
+    seem to be none."""
     async with cosmos.opened(read_cosmos(environ)) as account:
-        yield ErasureStore(cosmos.container(account, DATABASE, ERASURES))
+        container = cosmos.container(account, DATABASE, ERASURES)
+        await container.read()
+        yield ErasureStore(container)

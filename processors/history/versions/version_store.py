@@ -48,6 +48,10 @@ class VersionStore:
         self._projections = projections
         self._now = now
 
+    async def check(self) -> None:
+        """Raise AzureError where the container can't be read. Without it, the first versions would seem to be live."""
+        await self._projections.read()
+
     async def live(self, projection: str) -> LiveVersionDocument:
         """Which version is live."""
         return await live_version.read(self._projections, projection)

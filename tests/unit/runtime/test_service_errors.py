@@ -2,6 +2,7 @@
 
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.eventhub.exceptions import AuthenticationError
 
 from songline.processors.runtime.service_errors import ItemRefusedError, last_line
 
@@ -20,6 +21,11 @@ def test_more_than_the_status_is_told() -> None:
     told = last_line(HttpResponseError(f"Status code: 429\n{THROTTLED}"))
     assert told.startswith("HttpResponseError: (TooManyRequests)")
     assert last_line(HttpResponseError("Status code: 429")) == "HttpResponseError: Status code: 429"
+
+
+def test_the_reason_why_a_token_was_refused_is_told() -> None:
+    words = "CBS Token authentication failed.\nStatus code: 404\nDescription: The messaging entity 'a' is not there."
+    assert last_line(AuthenticationError(words)) == "AuthenticationError: The messaging entity 'a' is not there."
 
 
 def test_the_last_line_of_any_other_error_is_told() -> None:

@@ -154,6 +154,15 @@ def test_cosmos_out_of_reach_is_one_line() -> None:
     assert (finding.check, finding.status, finding.seen) == ("Cosmos DB", "fail", "401")
 
 
+def test_a_missing_database_is_one_line() -> None:
+    (reached, finding) = changed(
+        structs.replace(WELL, containers=MissingEntity(), versions=FailedQuestion("404"), parked=MissingEntity())
+    )
+    assert (reached.check, reached.status) == ("Cosmos DB", "ok")
+    assert (finding.check, finding.status) == ("database songline", "fail")
+    assert "az cosmosdb sql database create" in finding.mend
+
+
 def test_a_missing_container_is_named() -> None:
     finding = only(structs.replace(WELL, containers={"charts": MissingEntity()}))
     assert (finding.check, finding.status) == ("container charts", "fail")

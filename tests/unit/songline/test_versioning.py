@@ -25,11 +25,11 @@ NOT_BY_TOKEN = NotByTokenError(403, "there is no container charts-v2: expected i
     ],
 )
 def test_what_the_user_can_mend_is_said_first(errors: list[BaseException], words: str, code: int) -> None:
-    found = failure_of(errors)
+    found = failure_of(errors, {})
     assert found is not None
     assert words in str(found)
     assert found.exit_code == code
 
 
 def test_an_error_of_no_known_kind_is_not_hidden_by_others() -> None:
-    assert failure_of([REFUSED, ValueError("a fault of the program")]) is None
+    assert failure_of([REFUSED, ValueError("a fault of the program")], {}) is None
