@@ -144,7 +144,10 @@ class ShelfStore:
         """Write `flush` if the root's ETag still matches; return whether it did. The shelf leaves the cache unless it
         is what the container holds afterwards."""
         try:
-            results = await self._container.execute_item_batch(operations(cached.etag, flush), partition_key=shelf)
+            # Of each document its ETag comes back, and not the document: a flush has up to 1.5 MB of them.
+            results = await self._container.execute_item_batch(
+                operations(cached.etag, flush), partition_key=shelf, no_response=True
+            )
         except CosmosBatchOperationError as error:
             self._cache.drop(shelf)
             if error.status_code not in _OVERTAKEN:

@@ -4,9 +4,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
+from azure.cosmos import CosmosList
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from songline.audit.library_reference import Place, Row, Shelf, libraries
@@ -180,6 +182,23 @@ async def test_a_shelf_that_is_cached_needs_no_reading(shelves: Libraries) -> No
     assert (other.counts.reads, other.counts.writes) == (1, 1)
     await other.apply("hot", 2, actions)
     assert (other.counts.reads, other.counts.writes) == (1, 1)
+
+
+async def test_a_flush_does_not_bring_its_documents_back(shelves: Libraries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are up to 1.5 MB, of each shelf in each second."""
+    results: list[dict[str, Any]] = []
+    write = shelves.container.execute_item_batch
+
+    async def write_and_see(*given: Any, **options: Any) -> CosmosList:
+        found = await write(*given, **options)
+        results.extend(found)
+        return found
+
+    monkeypatch.setattr(shelves.container, "execute_item_batch", write_and_see)
+    store = ShelfStore(shelves.container, 1_000, TreeCapacity(root=500, root_busy=500, inner=2_000, leaf=2_000))
+    await store.apply("large", 2, actions_of([played(f"large-{number}", "song-1", number) for number in range(200)]))
+    assert len(results) == store.counts.documents > 2
+    assert all(one["eTag"] and "resourceBody" not in one for one in results)
 
 
 async def test_a_node_that_is_gone_is_told_and_nothing_is_written_over_it(shelves: Libraries) -> None:
