@@ -1,5 +1,6 @@
 """The songs of a simulated world: their names, their popularity, new releases and viral songs."""
 
+from array import array
 from random import Random
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ GENRES = (
     "k-pop", "metal", "jazz", "country", "classical", "folk", "reggae",
 )  # fmt: skip
 SONGS_AN_ARTIST = 7
+_NO_GENRE = -1
 
 
 class SimulatedSong(Struct, frozen=True, kw_only=True):
@@ -31,7 +33,7 @@ class SimulatedSong(Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
-def song(number: int) -> SimulatedSong:
+def invented_song(number: int) -> SimulatedSong:
     """Song `number` of the endless catalogue that all simulations share, with any seed.
 
     So two runs never publish different facts about the same song id.
@@ -53,13 +55,17 @@ def song(number: int) -> SimulatedSong:
 class Catalogue:
     """Songs by number, ranked by popularity. Draws songs from all or from a genre, by Zipf's law.
 
-    Within a list of n songs the song of rank r is drawn with weight r^-exponent.
+    Within a list of n songs the song of rank r is drawn with weight r^-exponent. Songs are announced for as long as a
+    simulation runs, so of each only its length, its genre and its rank are kept: all else follows from its number.
     """
 
     def __init__(self, size: int, exponent: float, random: Generator) -> None:
-        self.songs = [song(number) for number in range(size)]
         self._exponent = exponent
-        self._ranking: list[int] = random.permutation(size).tolist()
+        self._lengths_ms = array("i")
+        self._genres = array("b")
+        for number in range(size):
+            self._keep(invented_song(number))
+        self._ranking: array[int] = array("i", random.permutation(size).tolist())
         self._viral: Ints = np.empty(0, dtype=np.int64)
         self._viral_shares: Floats = np.empty(0)
         self._arrange()
@@ -68,11 +74,16 @@ class Catalogue:
         """The number of songs that can be played now."""
         return len(self._ranking)
 
+    @property
+    def announced(self) -> int:
+        """The number of songs that were ever announced: those from 0 on."""
+        return len(self._lengths_ms)
+
     def announce(self, random: Generator) -> SimulatedSong:
         """Add the next song to the catalogue and return it. Its rank is log-uniform."""
-        new = song(len(self.songs))
-        self._ranking.insert(int(len(self._ranking) ** random.random()), len(self.songs))
-        self.songs.append(new)
+        new = invented_song(self.announced)
+        self._ranking.insert(int(len(self._ranking) ** random.random()), self.announced)
+        self._keep(new)
         self._stale = True
         return new
 
@@ -81,12 +92,12 @@ class Catalogue:
         if len(self._ranking) == 1:
             return None
         self._stale = True
-        return self.songs[self._ranking.pop(int(random.integers(len(self._ranking))))]
+        return invented_song(self._ranking.pop(int(random.integers(len(self._ranking)))))
 
     def obscure(self, random: Generator) -> int:
         """The number of a random song from the less popular half, which may go viral."""
         half = len(self._ranking) // 2
-        return int(self._ranking[half + int(random.integers(len(self._ranking) - half))])
+        return self._ranking[half + int(random.integers(len(self._ranking) - half))]
 
     def go_viral(self, shares: dict[int, float]) -> None:
         """From now on, draw each song number in `shares` with that probability, for every genre."""
@@ -114,11 +125,19 @@ class Catalogue:
         """The lengths of the songs `numbers`, in milliseconds."""
         return np.asarray(self._durations[numbers])
 
+    def length_ms(self, number: int) -> int:
+        """The length of one song, in milliseconds."""
+        return self._lengths_ms[number]
+
+    def _keep(self, new: SimulatedSong) -> None:
+        self._lengths_ms.append(new.duration_ms)
+        self._genres.append(_NO_GENRE if new.genre is None else new.genre)
+
     def _arrange(self) -> None:
         """Rebuild the arrays: the songs of each genre by popularity, genre after genre, then all songs."""
         ranking = np.array(self._ranking, dtype=np.int64)
-        self._durations: Ints = np.array([each.duration_ms for each in self.songs])
-        genres = np.array([-1 if each.genre is None else each.genre for each in self.songs])[ranking]
+        self._durations: Ints = np.array(self._lengths_ms, dtype=np.int64)
+        genres = np.array(self._genres)[ranking]
         shelves = [ranking[genres == genre] for genre in range(len(GENRES))] + [ranking]
         self._sizes: Ints = np.array([len(shelf) for shelf in shelves])
         self._starts: Ints = np.cumsum(self._sizes) - self._sizes

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from songline.producers.simulation.catalogue import GENRES, Catalogue, Floats, SimulatedSong
+from songline.producers.simulation.catalogue import GENRES, Catalogue, Floats, SimulatedSong, invented_song
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.listeners import DEVICES, PLACES, Listeners
 from songline.producers.simulation.sessions import HEARD, HEARD_SHARE, DuePlays, ListeningSessions
@@ -38,8 +38,8 @@ Due: TypeAlias = tuple[datetime, Event]
 """The moment at which an event reaches its sender, and the event. Its own `time` may be much earlier."""
 _Happened: TypeAlias = tuple[int, Event]
 _Held: TypeAlias = tuple[int, int, Event]
-_Unlike: TypeAlias = tuple[int, int, int]
-"""The millisecond of it, the listener and the song. Half an hour of them waits, so these are no events yet."""
+_WHO_BITS, _SONG_BITS = 25, 32
+"""Half an hour of unlikes waits. So each is one number, of which the first bits are its millisecond."""
 
 
 class Simulation:
@@ -76,7 +76,7 @@ class Simulation:
             self._random,
         )
         self._held: list[_Held] = []
-        self._unlikes: list[_Unlike] = []
+        self._unlikes: list[int] = []
         self._numbers = count()
 
     def __iter__(self) -> Iterator[Due]:
@@ -90,10 +90,10 @@ class Simulation:
 
     def _announcements(self) -> Iterator[Due]:
         """The uploads of the songs that exist at the start. The oldest is a month old."""
-        songs = self._catalogue.songs
-        for number, song in enumerate(songs):
-            ms = _CATALOGUE_AGE_MS * (number - len(songs)) // len(songs)
-            yield self._start, self._event(ms, _uploaded(song))
+        songs = self._catalogue.announced
+        for number in range(songs):
+            ms = _CATALOGUE_AGE_MS * (number - songs) // songs
+            yield self._start, self._event(ms, _uploaded(invented_song(number)))
 
     def _happenings(self, begin_s: float, end_s: float) -> list[_Happened]:
         """The events of a block. The shared world advances first, so that it is the same in every part."""
@@ -153,14 +153,15 @@ class Simulation:
                 liked = SongLiked(user_id=user, song_id=song, region=region)
                 happened.append((ms + 1, self._event(ms + 1, liked)))
                 if unlike:
-                    heapq.heappush(self._unlikes, (ms + unlike, who, number))
+                    heapq.heappush(self._unlikes, _unlike(ms + unlike, who, number))
         return happened
 
     def _unliked(self, end_ms: int) -> list[_Happened]:
         """The likes that are taken back before `end_ms`."""
         happened = []
-        while self._unlikes and self._unlikes[0][0] < end_ms:
-            ms, who, number = heapq.heappop(self._unlikes)
+        end = _unlike(end_ms, 0, 0)
+        while self._unlikes and self._unlikes[0] < end:
+            ms, who, number = _unlike_fields(heapq.heappop(self._unlikes))
             region = PLACES[self._listeners.place[who]].region
             data = SongUnliked(user_id=self._user(who), song_id=f"song-{number}", region=region)
             happened.append((ms, self._event(ms, data)))
@@ -171,7 +172,7 @@ class Simulation:
         happened = []
         for bot, number in self._bots:
             user, region = f"user-{self._config.listeners + bot}", PLACES[bot % len(PLACES)].region
-            duration = max(_BOT_PLAYED_MS, self._catalogue.songs[number].duration_ms)
+            duration = max(_BOT_PLAYED_MS, self._catalogue.length_ms(number))
             play = SongPlayed(
                 user_id=user,
                 song_id=f"song-{number}",
@@ -254,6 +255,17 @@ def _late_ms(config: SimulationConfig, size: int, random: Generator) -> Floats:
     lateness = np.where(random.random(size) < config.too_late, weeks, days)
     late_ms: Floats = np.where(random.random(size) < config.late, 1000 * lateness, 0)
     return late_ms
+
+
+def _unlike(ms: int, who: int, number: int) -> int:
+    return (ms << _WHO_BITS | who) << _SONG_BITS | number
+
+
+def _unlike_fields(unlike: int) -> tuple[int, int, int]:
+    """The millisecond, the listener and the song of an unlike."""
+    rest, number = divmod(unlike, 1 << _SONG_BITS)
+    ms, who = divmod(rest, 1 << _WHO_BITS)
+    return ms, who, number
 
 
 def _uploaded(song: SimulatedSong) -> SongUploaded:

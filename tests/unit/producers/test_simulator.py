@@ -8,11 +8,13 @@ from itertools import islice, pairwise
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.audit.chart_reference import is_heard
+from songline.producers.simulation.catalogue import Catalogue
 from songline.producers.simulation.config import SimulationConfig, read_config
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.acceptance import accept
@@ -251,6 +253,21 @@ def test_a_listener_takes_few_bytes(pacing: str) -> None:
     assert isinstance(simulation, Simulation)
     assert kept / config.listeners < 150
     assert peak / config.listeners < 250
+
+
+def test_a_song_takes_few_bytes() -> None:
+    """Songs are announced for as long as a simulation runs, five a second at 5,000 events/s."""
+    random = np.random.default_rng(1)
+    catalogue = Catalogue(10, 0.9, random)
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            catalogue.announce(random)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(catalogue) == 1_010
+    assert kept / 1_000 < 30
 
 
 def test_wrong_fields_are_named() -> None:
