@@ -13,14 +13,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from math import inf
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar
 
-from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 from azure.eventhub.aio import EventHubProducerClient
 from msgspec import structs
 
@@ -46,11 +44,11 @@ from songline.producers.publishing.state import (
 from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse, validated
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import Event
+from songline.schemas.partition_key import key_hash
 
 logger = logging.getLogger("songline.producers.publishing.publisher")
 
 _T = TypeVar("_T")
-_REMEMBERED_KEYS = 1 << 17
 _OPENING_S = 5.0
 _LAST_MOMENT_S = 0.5
 
@@ -177,8 +175,7 @@ class EventPublisher:
 
     def partition_of(self, partition_key: str) -> str:
         """The partition that has the events of this key, once the hub was reached."""
-        partition: str = self._partition_of(partition_key)
-        return partition
+        return self._partition_of(partition_key)
 
     async def close(self, patience_s: float | None = None) -> None:
         """Send what is left, for at most `patience_s` (by default as long as ever), and disconnect.
@@ -241,15 +238,18 @@ class EventPublisher:
         batch = await self._retried(self._client.create_batch, patience_s, on_failure)
         if self._state.phase not in (PublisherPhase.OPENING, PublisherPhase.OPEN):
             return
-        resolver = PartitionResolver(partitions)  # type: ignore[no-untyped-call]  # the SDK annotates nothing there
-        self._partition_of = lru_cache(_REMEMBERED_KEYS)(resolver.get_partition_id_by_partition_key)
+
+        def partition_of(key: str) -> str:
+            return partitions[key_hash(key) % len(partitions)]
+
+        self._partition_of = partition_of
         config = BatchConfig(
             events=self._batch_events,
             bytes=batch.max_size_in_bytes,
             linger_s=self._linger_s,
             patience_s=self._patience_s,
         )
-        effects = self._state.connected(partitions, self._partition_of, config)
+        effects = self._state.connected(partitions, partition_of, config)
         for partition in partitions:
             sender = PartitionSender(self._client, partition, self._state, self._execute)
             self._senders[partition] = sender

@@ -1,5 +1,7 @@
 """Which shelf a listener is in, and the way through its tree."""
 
+import tracemalloc
+
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,6 @@ from songline.schemas.library.shelf import (
     child_of,
     depth_of,
     is_on_path,
-    key_hash,
     path_of,
     shelf_of,
 )
@@ -26,10 +27,6 @@ def test_a_shelf_has_listeners_of_one_partition(key: str, partitions: int, times
     resolver = PartitionResolver([str(number) for number in range(partitions)])  # type: ignore[no-untyped-call]
     partition = resolver.get_partition_id_by_partition_key(key)  # type: ignore[no-untyped-call]
     assert str(shelf_of(key, partitions * times) % partitions) == partition
-
-
-def test_an_empty_key_has_a_shelf() -> None:
-    assert key_hash("") == 0
 
 
 @given(IDS, IDS, st.integers(0, 2**48 - 1))
@@ -58,3 +55,14 @@ def test_a_child_that_misses_a_push_is_torn() -> None:
     assert list(torn_reads({ROOT: root, first: inner}, user)) == [second]
     newer = NodeDocument(id=second, shelf="v1-0", received=11)
     assert list(torn_reads({ROOT: root, first: inner, second: newer}, user)) == []
+
+
+def test_what_is_remembered_of_listeners_does_not_grow_with_them() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            path_of(f"user-{number}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3_000_000

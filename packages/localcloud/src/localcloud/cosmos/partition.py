@@ -168,7 +168,6 @@ def _bytes_for_hash(value: Component, string_end: bytes) -> bytes:
     return b"\x05" + struct.pack("<d", float(value))  # type: ignore[arg-type]  # only numbers are left
 
 
-@lru_cache(maxsize=65536)
 def _hash_v2(data: bytes) -> str:
     digest = bytearray(mmh3.mmh3_x64_128_digest(data, 0)[::-1])
     digest[0] &= 0x3F

@@ -1,5 +1,7 @@
 """Partition keys: definitions, values, and hashes that are the SDK's."""
 
+import tracemalloc
+
 import pytest
 from azure.cosmos.partition_key import PartitionKey
 from hypothesis import given, settings
@@ -39,6 +41,19 @@ def test_hierarchical_keys_hash_as_the_sdk_does_and_start_with_their_prefix(
     ours = definition.effective(tuple(values))
     assert ours == PartitionKey(["/a", "/b", "/c"])._get_effective_partition_key_string(values)
     assert ours.startswith(definition.effective(tuple(values[:1])))
+
+
+def test_keys_are_not_remembered() -> None:
+    """A listener or a song is a key, and there is no end of them."""
+    definition = parse_definition({"paths": ["/userId"], "version": 2})
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            definition.effective((f"user-{number}",))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000
 
 
 def test_hashes_stay_what_they_are() -> None:
