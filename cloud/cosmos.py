@@ -17,7 +17,7 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct
 
 from songline.cloud.credentials import entra
-from songline.cloud.http_transport import HttpTransport
+from songline.cloud.http_transport import Guard, HttpTransport
 from songline.cloud.settings import CosmosSettings
 from songline.cloud.tls import client_context
 
@@ -55,19 +55,18 @@ class Container(Struct, frozen=True):
         }
 
 
-def client(settings: CosmosSettings) -> CosmosClient:
-    """An asynchronous client; close it, or use it as a context manager."""
+def client(settings: CosmosSettings, guard: Guard | None = None) -> CosmosClient:
+    """An asynchronous client; close it, or use it as a context manager. `guard` as of HttpTransport."""
     credential = settings.key.reveal() if settings.key is not None else entra()
-    return CosmosClient(
-        settings.endpoint, credential=credential, transport=HttpTransport(tls=client_context(settings.authorities))
-    )
+    transport = HttpTransport(tls=client_context(settings.authorities), guard=guard)
+    return CosmosClient(settings.endpoint, credential=credential, transport=transport)
 
 
 @asynccontextmanager
-async def opened(settings: CosmosSettings) -> AsyncIterator[CosmosClient]:
+async def opened(settings: CosmosSettings, guard: Guard | None = None) -> AsyncIterator[CosmosClient]:
     """A client that is closed at the end. Nothing is asked before its first request, so that a process starts while
     the account is away; a client that is entered asks at once."""
-    account = client(settings)
+    account = client(settings, guard)
     try:
         yield account
     finally:

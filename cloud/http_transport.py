@@ -1,6 +1,6 @@
 """The HTTP transport of the Azure clients: the environment is read once, not for each request."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,6 +8,9 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from azure.core.pipeline.transport import AioHttpTransport
+
+Guard = Callable[[], Awaitable[None]]
+"""Is awaited before a request is sent, and raises where it must not be."""
 
 
 class EnvironmentProxies:
@@ -43,13 +46,16 @@ class HttpTransport(AioHttpTransport):  # type: ignore[misc] # azure-core import
 
     `proxies` are those of the environment if not given. `~/.netrc` is not read: no request of these clients takes its
     user from there, and one that is signed with a key fails if it does. `tls` is the context of HTTPS, that of aiohttp
-    if not given.
+    if not given. `guard` is asked each time that a request is sent, also again.
     """
 
-    def __init__(self, proxies: EnvironmentProxies | None = None, tls: SSLContext | None = None) -> None:
+    def __init__(
+        self, proxies: EnvironmentProxies | None = None, tls: SSLContext | None = None, guard: Guard | None = None
+    ) -> None:
         super().__init__(use_env_settings=False)
         self._proxies = proxies or EnvironmentProxies()
         self._tls = tls
+        self._guard = guard
         self._is_tls_set = tls is None
 
     async def open(self) -> None:
@@ -63,7 +69,9 @@ class HttpTransport(AioHttpTransport):  # type: ignore[misc] # azure-core import
         await super().open()
 
     async def send(self, request: Any, **options: Any) -> Any:
-        """Send `request`, through a proxy if there is one for its host. Raises AzureError."""
+        """Send `request`, through a proxy if there is one for its host. Raises AzureError, and what `guard` raises."""
+        if self._guard is not None:
+            await self._guard()
         if self._tls is not None:
             # azure-cosmos asks for no verification on 127.0.0.1 and localhost, whatever its client was told.
             options.pop("connection_verify", None)

@@ -103,7 +103,7 @@ async def _rebuild(
         return await run_rebuild(
             making.projection,
             RebuildServices(
-                account=services.account,
+                open_account=services.open_account,
                 store=services.store,
                 history=history,
                 hub=services.hub,

@@ -1,18 +1,23 @@
 """The lease of a rebuild on the version that it makes: one process writes a version, and another one takes over what it
 has left."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from msgspec import structs
 
-from songline.processors.history.versions.version_store import StoredVersion, VersionStore
+from songline.processors.history.versions.version_store import StoredVersion, VersionOvertakenError, VersionStore
 from songline.processors.runtime.owner_file import running_machine
 from songline.schemas.projections import VersionDocument
 
 LEASE_S = 10.0
 """A rebuild that has recorded nothing for so long has ended."""
+
+
+RENEW_S = 5.0
+"""A rebuild that has recorded nothing for so long renews its lease before it sends anything."""
 
 
 class RebuildRefusedError(Exception):
@@ -53,6 +58,7 @@ class RebuildLease:
         self._stored = stored
         self._worker = worker
         self._now = now
+        self._recording = asyncio.Lock()
 
     @property
     def document(self) -> VersionDocument:
@@ -76,4 +82,34 @@ class RebuildLease:
 
     async def record(self, document: VersionDocument) -> None:
         """Write the version's document, which renews the lease. Raises VersionOvertakenError where it is lost."""
-        self._stored = await self._store.replace(self._stored, structs.replace(document, recorded_at=self._now()))
+        async with self._recording:
+            await self._record(document)
+
+    async def check(self) -> None:
+        """Return where the lease is this process's, which may have been stopped. Raises VersionOvertakenError where it
+        is lost, and AzureError where that can't be asked.
+
+        Who took it counts on it that nothing is written any more: another rebuild, or an erasure.
+        """
+        if not self._is_recent:
+            async with self._recording:
+                if not self._is_recent:
+                    await self._record(self.document)
+
+    @property
+    def _is_recent(self) -> bool:
+        at = self.document.recorded_at
+        return at is not None and timedelta() <= self._now() - at < timedelta(seconds=RENEW_S)
+
+    async def _record(self, document: VersionDocument) -> None:
+        after = structs.replace(document, recorded_at=self._now())
+        try:
+            self._stored = await self._store.replace(self._stored, after)
+        except VersionOvertakenError:
+            if self.document.worker != self._worker or self._is_recent:
+                raise
+            raise VersionOvertakenError(
+                f"version {document.version} of {document.projection} was taken from this process, which had recorded "
+                "nothing for too long: by another rebuild of it, or because a listener was forgotten meanwhile. Repeat "
+                "the command, and it goes on where it was"
+            ) from None

@@ -13,11 +13,12 @@ from msgspec import Struct, structs
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
 from songline.processors.history.rebuild.hub_life import AppliedPlace, HubLife
 from songline.processors.history.rebuild.progress import PartitionFoldCount, RebuildCount
+from songline.processors.history.versions.version_store import VersionOvertakenError
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.service_errors import is_item_refusal, last_line
+from songline.processors.runtime.service_errors import is_item_refusal, last_line, leaves
 from songline.processors.runtime.watermark_store import PositionResetError, WatermarkStore
 from songline.schemas.progress import Watermark, lasting_position
 
@@ -144,6 +145,9 @@ class PartitionFold:
         """Fold what is not written record by record as far as that is needed, where a store refused an item of it, and
         leave out what it refuses. Any other error ends the rebuild."""
         place = f"partition {self._partition}, behind {self._applied}"
+        for one in leaves(error):
+            if isinstance(one, VersionOvertakenError):
+                raise one
         if not is_item_refusal(error):
             raise FoldFailedError(f"{place}: {last_line(error)}") from error
         self._processor.close()

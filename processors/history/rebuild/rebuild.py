@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 
 from azure.core.exceptions import AzureError
@@ -11,6 +11,7 @@ from azure.cosmos.aio import CosmosClient
 from msgspec import Struct, structs
 
 from songline.cloud import cosmos
+from songline.cloud.http_transport import Guard
 from songline.processors.history.archive.errors import Hole
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefusedError, own_name
@@ -38,9 +39,10 @@ class RebuildOptions(Struct, frozen=True):
 
 
 class RebuildServices(Struct, frozen=True):
-    """Where a rebuild reads and writes. `now` gives the time of day."""
+    """Where a rebuild reads and writes. `open_account` opens a client of the account that asks a guard before each
+    request. `now` gives the time of day."""
 
-    account: CosmosClient
+    open_account: Callable[[Guard], AbstractAsyncContextManager[CosmosClient]]
     store: VersionStore
     history: HubHistory
     hub: HubMetadata
@@ -64,9 +66,10 @@ async def run_rebuild(
     lease = RebuildLease(services.store, stored, own_name(), services.now)
     await lease.take()
     try:
-        name = container_of(projection.name, stored.document.version)
-        await cosmos.ensure(services.account, DATABASE, (structs.replace(projection.container, name=name),))
-        return await _build(projection, services, lease, show, watermarks)
+        async with services.open_account(lease.check) as account:
+            name = container_of(projection.name, stored.document.version)
+            await cosmos.ensure(account, DATABASE, (structs.replace(projection.container, name=name),))
+            return await _build(projection, services, account, lease, show, watermarks)
     finally:
         # What another process reads; where this one is killed, the lease runs out.
         with suppress(AzureError, VersionOvertakenError, TimeoutError):
@@ -114,6 +117,7 @@ async def _begin(projection: RebuiltProjection, services: RebuildServices, optio
 async def _build(
     projection: RebuiltProjection,
     services: RebuildServices,
+    account: CosmosClient,
     lease: RebuildLease,
     show: Callable[[VersionDocument, RebuildCount, float], None],
     watermarks: Callable[[VersionDocument], Awaitable[Mapping[str, Watermark]]],
@@ -122,11 +126,11 @@ async def _build(
     count = RebuildCount()
     # What names mean is taken as of the rebuild's own moment: one that goes on takes the same.
     known_at = before.until or before.started_at
-    matches = (await read_matches(services.account)).as_of(int(known_at.timestamp()))
+    matches = (await read_matches(account)).as_of(int(known_at.timestamp()))
     parts = RebuildParts(
         version=before,
-        account=services.account,
-        container=cosmos.container(services.account, DATABASE, container_of(projection.name, before.version)),
+        account=account,
+        container=cosmos.container(account, DATABASE, container_of(projection.name, before.version)),
         history=services.history.with_matches(matches),
         hub=services.hub,
         count=count,

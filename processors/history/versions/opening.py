@@ -1,7 +1,7 @@
 """Opening what the commands about versions need, over the services that the environment names."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -9,6 +9,7 @@ from azure.cosmos.aio import CosmosClient
 from msgspec import Struct
 
 from songline.cloud import cosmos, eventhubs
+from songline.cloud.http_transport import Guard
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.versions.lag import LagMeter
@@ -31,6 +32,10 @@ class VersionServices(Struct, frozen=True):
     lag: LagMeter
     now: Callable[[], datetime]
     environ: Mapping[str, str]
+
+    def open_account(self, guard: Guard) -> AbstractAsyncContextManager[CosmosClient]:
+        """A client of its own for the account, which asks `guard` before each request."""
+        return cosmos.opened(read_cosmos(self.environ), guard)
 
     def switcher(self, projection: VersionedProjection) -> VersionSwitcher:
         """What switches the versions of a projection."""

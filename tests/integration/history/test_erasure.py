@@ -14,6 +14,8 @@ from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
+from songline.processors.history.rebuild.lease import RebuildLease
+from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
 from songline.schemas.channels import ARCHIVE_BLOBS, PROJECTIONS, SONGS
 from songline.schemas.erasures import SongsChoice
 from songline.schemas.projections import VersionDocument, version_id
@@ -246,8 +248,15 @@ async def test_a_rebuild_that_has_read_them_is_waited_for(system: ErasureSystem)
 
     await wait_for_async(waits, "the erasure to wait for the rebuild", 120)
     assert (await system.read(erasure.id)).step("index") is not None
+    store = VersionStore(documents, system.now)
+    stored = await store.read(SONGS, 3)
+    assert stored is not None
+    lease = RebuildLease(store, stored, built.worker, system.now)
     system.ahead += timedelta(hours=1)
     await finish(system, erasure.id)
+    # Should it only have been stopped, it finds that it is not its own any more.
+    with pytest.raises(VersionOvertakenError, match="version 3 of songs was taken from this process"):
+        await lease.check()
     await documents.delete_item(built.id, built.id)
 
 

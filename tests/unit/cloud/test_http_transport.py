@@ -175,3 +175,20 @@ async def test_cosmos_db_on_this_machine_is_verified_too(tmp_path: Path) -> None
             await fail(client.get_database_client("music").read)
             await client.close()
             assert min(len(server.targets), 1) == requests
+
+
+async def test_nothing_is_sent_that_the_guard_refuses(server: RecordingServer) -> None:
+    """What it raises reaches the caller, and is no fault of the service that is tried again."""
+    is_lost = False
+
+    async def guard() -> None:
+        if is_lost:
+            raise LookupError("no longer")
+
+    async with cosmos.opened(CosmosSettings(f"http://127.0.0.1:{server.port}/", Secret(KEY)), guard) as client:
+        database = client.get_database_client("music")
+        await fail(database.read)
+        sent, is_lost = len(server.targets), True
+        with pytest.raises(LookupError, match="no longer"):
+            await database.read()
+    assert len(server.targets) == sent > 0

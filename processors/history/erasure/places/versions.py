@@ -5,9 +5,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import msgspec
+from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from msgspec import structs
 
+from songline.cloud.cosmos import OVERTAKEN
 from songline.processors.history.erasure.job import NotYetError
 from songline.processors.history.rebuild.lease import is_built
 from songline.processors.runtime import live_version
@@ -65,9 +69,13 @@ class VersionContainers:
 
     async def being_built(self, erasure: Erasure, now: datetime) -> str:
         """Which version a rebuild writes that is not up to the bounds of the erasure yet, as a sentence; empty for
-        none. It may have read of the archive what it was before, and not have written it."""
-        for document in await self._documents():
-            if not is_built(document, now):
+        none. It may have read of the archive what it was before, and not have written it.
+
+        A rebuild that has recorded nothing for so long that it has ended loses its lease: should it only have been
+        stopped, it writes nothing any more.
+        """
+        for document, etag in await self._documents():
+            if not document.worker:
                 continue
             try:
                 reached = await WatermarkStore(self._container(document.version), self._key).read_all()
@@ -75,7 +83,8 @@ class VersionContainers:
                 reached = {}
             # What it has of a former life of the hub is before all bounds.
             of_hub = {one: at for one, at in reached.items() if _is_of_hub(at, erasure)}
-            if place := _place_behind(of_hub, erasure.bounds):
+            place = _place_behind(of_hub, erasure.bounds)
+            if place and (is_built(document, now) or not await self._has_ended(document, etag)):
                 return f"version {document.version} of {self._projection} is being built, and is at {place}"
         return ""
 
@@ -98,13 +107,29 @@ class VersionContainers:
         """The versions that the container `projections` has."""
         return [int(str(one)) for one in await self._query(_VERSIONS)]
 
-    async def _documents(self) -> list[VersionDocument]:
-        """The documents of the versions, without those that can't be understood: no rebuild writes such a version."""
+    async def _documents(self) -> list[tuple[VersionDocument, str]]:
+        """The documents of the versions with their ETags, without those that can't be understood: no rebuild writes
+        such a version."""
         found = []
         for item in await self._query(_DOCUMENTS):
             with suppress(PoisonError):
-                found.append(convert(item, VersionDocument))
+                found.append((convert(item, VersionDocument), str(item["_etag"])))
         return found
+
+    async def _has_ended(self, document: VersionDocument, etag: str) -> bool:
+        """Take the lease of the rebuild of a version from it; return whether it recorded nothing meanwhile."""
+        documents = self._database.get_container_client(PROJECTIONS)
+        try:
+            await documents.replace_item(
+                document.id,
+                msgspec.to_builtins(structs.replace(document, worker="")),
+                etag=etag,
+                match_condition=MatchConditions.IfNotModified,
+                no_response=True,
+            )
+        except OVERTAKEN:
+            return False
+        return True
 
     async def _query(self, query: str) -> list[Any]:
         documents = self._database.get_container_client(PROJECTIONS)
