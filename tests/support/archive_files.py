@@ -107,7 +107,7 @@ class MemoryIndex:
 
     async def write_manifest(self, partition: str, manifest: Manifest, etag: str | None) -> str | None:
         self.others_write()
-        if etag is not None and self.manifests[partition][1] != etag:
+        if etag is not None and (partition not in self.manifests or self.manifests[partition][1] != etag):
             return None
         self._writes += 1
         self.manifests[partition] = manifest, str(self._writes)

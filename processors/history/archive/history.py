@@ -15,6 +15,7 @@ from songline.processors.history.archive.file_facts import FileFacts, read_facts
 from songline.processors.history.archive.generations import PlacedFile, hub_generation, placed_files
 from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.merge import FileMerge
+from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome
 from songline.processors.runtime.resume_point import HubState
 from songline.processors.runtime.service_errors import leaves
 from songline.schemas.name_matches import NO_MATCHES, NameMatches
@@ -69,6 +70,7 @@ class HubHistory:
         self._facts: dict[tuple[str, str], FileFacts] = {}
         self._has_container = True
         self._matches = NO_MATCHES
+        self._names_to_come = NOBODY_LEAVES
 
     async def partitions(self) -> list[str]:
         """The partitions of which there are events, or may be."""
@@ -101,10 +103,12 @@ class HubHistory:
         other._facts = self._facts
         return other
 
-    def with_matches(self, matches: NameMatches) -> "HubHistory":
-        """The same history, in which events of names have the songs that these are; it has the same report."""
+    def with_names(self, matches: NameMatches, names_to_come: NamesToCome) -> "HubHistory":
+        """The same history, in which events of names have the songs that these are, and listeners who are being
+        forgotten their names; it has the same report."""
         other = HubHistory(self.files, self.tail, skip=self._skip)
-        other.skipped, other._facts, other._matches = self.skipped, self._facts, matches
+        other.skipped, other._facts = self.skipped, self._facts
+        other._matches, other._names_to_come = matches, names_to_come
         return other
 
     def know(self, facts: Iterable[FileFacts]) -> None:
@@ -175,7 +179,8 @@ class HubHistory:
                 stop = count_before(records.enqueued_s, until_s)
                 if stop:
                     kept = records if stop == len(records) else records.cut(0, stop)
-                    bodies = self._matches.matched(kept.bodies, kept.enqueued_s)
+                    bodies = self._names_to_come.renamed(partition, kept.positions, kept.enqueued_s, kept.bodies)
+                    bodies = self._matches.matched(bodies, kept.enqueued_s)
                     yield ArchivedBatch(partition, kept.positions, kept.enqueued_s, bodies)
                 if stop < len(records):
                     return

@@ -12,6 +12,7 @@ from songline.processors.history.archive.readable import ReadableHistory
 from songline.processors.history.as_of.answers import PastCharts
 from songline.processors.history.as_of.charts import charts_as_of
 from songline.processors.history.charts.song_events import SongEventStore
+from songline.processors.history.erasure.names_to_come import NamesToCome
 from songline.processors.runtime import live_version
 from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
 from songline.processors.trending.version_policy import read_policy
@@ -19,14 +20,16 @@ from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, CHARTS, DATABASE, PRO
 from songline.schemas.policy import ChartPolicy
 
 
-async def live_charts_as_of(environ: Mapping[str, str], history: ReadableHistory, second: int) -> PastCharts:
-    """The charts of all that the hub had taken by the Unix second `second`.
+async def live_charts_as_of(
+    environ: Mapping[str, str], history: ReadableHistory, second: int, names: NamesToCome
+) -> PastCharts:
+    """The charts of all that the hub had taken by the Unix second `second`. `names` are those of the history.
 
     Raises SettingError, DamagedVersionError, and what `charts_as_of` raises.
     """
     policy = await _live_policy(environ)
     async with blobs.client(read_blobs(environ)) as account:
-        store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS))
+        store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS), names)
         # Nothing of it is saved, so any key will do.
         return await charts_as_of(history, store, second, policy, IdentityKey(os.urandom(KEY_BYTES)))
 

@@ -18,6 +18,7 @@ from songline.cloud import cosmos
 from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import COSMOS_CONNECTION, COSMOS_ENDPOINT, SettingError, read_cosmos
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError, HistoryError
+from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.archive.spans import MomentError, NoHistoryError, SpannedHistory
 from songline.processors.history.as_of.answers import (
@@ -29,6 +30,7 @@ from songline.processors.history.as_of.answers import (
     Question,
 )
 from songline.processors.history.as_of.library import library_as_of
+from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome
 from songline.processors.history.erasure.tail_names import is_being_forgotten, read_keyed
 from songline.processors.history.index.opening import open_index
 from songline.processors.runtime.match_watch import read_matches
@@ -38,6 +40,10 @@ from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.projections import DamagedVersionError
 
 BEING_FORGOTTEN = "this listener is being forgotten: the past is answered again once the archive is without them"
+
+FORGOTTEN_MEANWHILE = "listeners were forgotten while this moment was folded: ask again"
+TRIES = 3
+"""So often charts are folded where a listener is forgotten meanwhile."""
 
 WITHOUT = (
     "a moment that needs {them} has no answer until {they} restored; "
@@ -55,19 +61,16 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
             open_index(environ, opened) as index,
         ):
             matches = await matches_as_of(environ, question.second)
-            history = SpannedHistory(opened.with_matches(matches))
             match question:
                 case ChartsQuestion(second):
                     await index.recall()
-                    # A library waits for neither numpy nor the trending worker's code.
-                    from songline.processors.history.as_of.live_charts import live_charts_as_of
-
-                    return await live_charts_as_of(environ, history, second)
+                    return await _charts(environ, opened, matches, second)
                 case LibraryQuestion(second, user_id):
                     if is_being_forgotten(user_id, await read_keyed(environ)):
                         return FoldFailure(BEING_FORGOTTEN)
                     # Before the files' moments are asked for: else the ends of each would be read.
                     await index.update_all()
+                    history = SpannedHistory(opened.with_names(matches, NOBODY_LEAVES))
                     return await library_as_of(history, index.listener_history, matches, user_id, second)
     except MomentError as error:
         return MomentRefusal(error.rule)
@@ -79,6 +82,22 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
         return FoldFailure(str(error))
     except (AzureError, EventHubError) as error:
         return FoldFailure(f"the history can't be read: {last_line(error)}")
+
+
+async def _charts(environ: Mapping[str, str], opened: HubHistory, matches: NameMatches, second: int) -> Answer:
+    """The charts as of a second, of a history in which every listener had one name an hour while it was read."""
+    # A library waits for neither numpy nor the trending worker's code.
+    from songline.processors.history.as_of.live_charts import live_charts_as_of
+
+    names = NamesToCome(await read_keyed(environ))
+    for _ in range(TRIES):
+        history = SpannedHistory(opened.with_names(matches, names))
+        found = await live_charts_as_of(environ, history, second, names)
+        before, names = names, NamesToCome(await read_keyed(environ))
+        if names.erasures <= before.erasures:
+            return found
+        opened.files.forget_listing()
+    return FoldFailure(FORGOTTEN_MEANWHILE)
 
 
 async def matches_as_of(environ: Mapping[str, str], second: int) -> NameMatches:

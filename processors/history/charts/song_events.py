@@ -5,20 +5,24 @@ partition, and an event is read once. The blobs are made from the archive, and m
 """
 
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Self
 
 import msgspec
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from songline.processors.history.archive.readable import EventColumns, EventsRead, ReadableHistory
+from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import TYPE_NAMES, SongRemoved, SongUploaded
 
 PREFIX = "song-events/"
+TRIES = 5
+"""How often another process may make or delete a blob first."""
 _MARKS = tuple(TYPE_NAMES[kind].rpartition(".")[0].encode() for kind in (SongUploaded, SongRemoved))
 _ESCAPE = b"\\u"
 
@@ -58,10 +62,16 @@ def is_of_song(body: bytes) -> bool:
 
 
 class SongEventStore:
-    """Song events beside an archive, in the blob container of its index; None keeps nothing."""
+    """Song events beside an archive, in the blob container of its index; None keeps nothing. `names` are those of
+    listeners who are being forgotten: what was kept before has their ids.
 
-    def __init__(self, container: ContainerClient | None) -> None:
+    An erasure deletes the blobs after it has rewritten the files. So one is only written where it is still the one that
+    was there before the files were read.
+    """
+
+    def __init__(self, container: ContainerClient | None, names: NamesToCome = NOBODY_LEAVES) -> None:
         self._container = container
+        self._names = names
 
     async def read(
         self, history: ReadableHistory, partition: str, files: Sequence[tuple[str, str]], first: int, last: int
@@ -70,7 +80,7 @@ class SongEventStore:
 
         Raises AzureError and what reading the history raises.
         """
-        known = await self._known(partition)
+        known, etag = await self._known(partition)
         both = min(len(known.files), len(files))
         if known.files[:both] != list(files[:both]):
             # A file was written anew, as erasure does it: nothing that was read before is to be used.
@@ -83,30 +93,41 @@ class SongEventStore:
                     if known.through >= last:
                         break
             known.files = list(files)
-            await self._keep(partition, known)
-        return known.part(last)
+            await self._keep(partition, known, etag)
+        part = known.part(last)
+        bodies = self._names.renamed(partition, part.positions, part.enqueued_s, part.bodies)
+        return EventColumns(part.positions, part.enqueued_s, bodies)
 
-    async def _known(self, partition: str) -> SongEvents:
+    async def _known(self, partition: str) -> tuple[SongEvents, str]:
+        """What is kept of a partition, and the ETag of its blob, which is made where there is none; empty where it
+        can't be made."""
         if self._container is None:
-            return SongEvents.none()
-        try:
-            blob = await self._container.download_blob(f"{PREFIX}{partition}")
-            return _decode(await blob.readall())
-        except (ResourceNotFoundError, PoisonError):
-            return SongEvents.none()
-
-    async def _keep(self, partition: str, known: SongEvents) -> None:
-        if self._container is None:
-            return
-        try:
-            await self._container.upload_blob(f"{PREFIX}{partition}", _encode(known), overwrite=True)
-        except ResourceNotFoundError:
+            return SongEvents.none(), ""
+        blob = self._container.get_blob_client(f"{PREFIX}{partition}")
+        for _ in range(TRIES):
             try:
-                await self._container.create_container()
-                await self._container.upload_blob(f"{PREFIX}{partition}", _encode(known), overwrite=True)
-            except AzureError:
-                # The next one reads the archive again.
-                return
+                download = await blob.download_blob()
+                data, etag = await download.readall(), str(download.properties.etag)
+            except ResourceNotFoundError:
+                with suppress(AzureError):
+                    await self._container.create_container()
+                with suppress(ResourceExistsError, ResourceNotFoundError):
+                    await blob.upload_blob(_encode(SongEvents.none()))
+                continue
+            with suppress(PoisonError):
+                return _decode(data), etag
+            return SongEvents.none(), etag
+        return SongEvents.none(), ""
+
+    async def _keep(self, partition: str, known: SongEvents, etag: str) -> None:
+        if self._container is None or not etag:
+            return
+        blob = self._container.get_blob_client(f"{PREFIX}{partition}")
+        # Where it is another one by now, or gone, the next one reads the archive again.
+        with suppress(ResourceModifiedError, ResourceNotFoundError):
+            await blob.upload_blob(
+                _encode(known), overwrite=True, etag=etag, match_condition=MatchConditions.IfNotModified
+            )
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -99,6 +99,8 @@ class ArchiveIndex:
             if not missing:
                 self._history.know(manifest.facts(files))
                 return await self._history.placed(partition)
+            if not await self._claim(partition):
+                continue
             # Nobody waits for numpy where all files are known.
             from songline.processors.history.index.new_files import add_files
 
@@ -218,6 +220,15 @@ class ArchiveIndex:
             self._heads[segment.blob] = head
         at, size = head.rows_of(hashed)
         return head.spans_in(await self._blobs.read_segment(segment.blob, at, size), hashed) if size else []
+
+    async def _claim(self, partition: str) -> bool:
+        """Whether there is a manifest, which is made where there is none: an erasure that deletes the index, after it
+        has rewritten files that are being scanned, is noticed by the ETag."""
+        manifest, etag = self._manifests[partition]
+        if etag is None:
+            etag = await self._blobs.write_manifest(partition, manifest, None)
+            self._manifests[partition] = manifest, etag
+        return etag is not None
 
     async def _read(self, partition: str) -> Manifest:
         found = await self._blobs.read_manifest(partition)

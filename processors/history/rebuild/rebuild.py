@@ -14,6 +14,8 @@ from songline.cloud import cosmos
 from songline.cloud.http_transport import Guard
 from songline.processors.history.archive.errors import Hole
 from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.erasure.erasure_store import ErasureStore
+from songline.processors.history.erasure.names_to_come import NamesToCome
 from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefusedError, own_name
 from songline.processors.history.rebuild.missing import MissingEvents
 from songline.processors.history.rebuild.progress import RebuildCount, events_between
@@ -21,7 +23,7 @@ from songline.processors.history.rebuild.projection import RebuildParts, Rebuilt
 from songline.processors.history.versions.version_store import StoredVersion, VersionOvertakenError, VersionStore
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.match_watch import read_matches
-from songline.schemas.channels import DATABASE
+from songline.schemas.channels import DATABASE, ERASURES
 from songline.schemas.progress import Watermark, lasting_position
 from songline.schemas.projections import VersionDocument, container_of, version_id
 
@@ -127,11 +129,12 @@ async def _build(
     # What names mean is taken as of the rebuild's own moment: one that goes on takes the same.
     known_at = before.until or before.started_at
     matches = (await read_matches(account)).as_of(int(known_at.timestamp()))
+    erasures = await ErasureStore(cosmos.container(account, DATABASE, ERASURES)).keyed()
     parts = RebuildParts(
         version=before,
         account=account,
         container=cosmos.container(account, DATABASE, container_of(projection.name, before.version)),
-        history=services.history.with_matches(matches),
+        history=services.history.with_names(matches, NamesToCome(erasures)),
         hub=services.hub,
         count=count,
         until_s=None if before.until is None else int(before.until.timestamp()) + 1,

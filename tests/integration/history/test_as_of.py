@@ -3,32 +3,38 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from random import Random
 
 import msgspec
 import pytest
+from azure.storage.blob.aio import ContainerClient
+from msgspec import structs
 
 from songline.audit.chart_reference import Rules
 from songline.cli import main
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processors.history.archive.name_format import NameFormat
-from songline.processors.history.as_of.answers import ChartsQuestion, FoldFailure, LibraryQuestion
+from songline.processors.history.as_of import process
+from songline.processors.history.as_of.answers import ChartsQuestion, FoldFailure, LibraryQuestion, PastCharts
 from songline.processors.history.as_of.process import answer
+from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import encode
+from songline.schemas.erasures import Erasure
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.moments import moment_at
 from tests.support.api import ApiProcess
 from tests.support.capture_files import capture_file, record
-from tests.support.history import HistoryEvent, random_history
+from tests.support.history import HistoryBatch, HistoryEvent, HistoryInFiles, random_history
 from tests.support.localcloud import LocalCloud
 from tests.support.worker import make_containers
 from tests.unit.history.test_chart_replay import act, expected
 from tests.unit.history.test_library_as_of import prefix_library
-from tests.unit.trending.test_pipeline import USERS, lines
+from tests.unit.history.test_names_to_come import erasure
+from tests.unit.trending.test_pipeline import PARTITIONS, USERS, lines
 
 DAY_S = 86_400
 NAMES = NameFormat.default(MUSIC_EVENTS)
@@ -152,6 +158,58 @@ async def test_of_a_moment_that_needs_a_damaged_file_the_answer_says_how_to_go_o
         assert isinstance(found, FoldFailure)
         for words in (path, "is damaged", "until the file is restored", "songline rebuild"):
             assert words in found.sentence
+
+
+async def test_charts_are_folded_again_where_a_listener_is_forgotten_meanwhile(
+    cloud: LocalCloud, history: list[HistoryEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before has their id, and what was read after has names."""
+    second = history[-1].second
+    known = structs.replace(erasure(USERS[0], {str(number): len(history) for number in range(PARTITIONS)}), key="")
+    for forgotten, expected_kind in ((1, PastCharts), (process.TRIES + 1, FoldFailure)):
+        looks = 0
+
+        async def keyed(environ: Mapping[str, str], forgotten: int = forgotten) -> list[Erasure]:
+            nonlocal looks
+            looks += 1
+            return [structs.replace(known, id=f"{at}", user_id=None) for at in range(min(forgotten, looks))]
+
+        monkeypatch.setattr(process, "read_keyed", keyed)
+        found = await answer(ChartsQuestion(second), cloud.environment)
+        assert isinstance(found, expected_kind)
+        if isinstance(found, PastCharts):
+            assert lines(found.charts) == expected(history, second, second, Rules())
+        else:
+            assert found.sentence == process.FORGOTTEN_MEANWHILE
+
+
+class ErasedMeanwhile(HistoryInFiles):
+    """A history of which an erasure deletes what is kept beside it, while it is read."""
+
+    def __init__(self, history: Sequence[HistoryEvent], container: ContainerClient) -> None:
+        super().__init__(Random(1), history, PARTITIONS)
+        self._container = container
+
+    async def read(
+        self, partition: str, after: int = -1, until_s: int | None = None
+    ) -> AsyncGenerator[HistoryBatch, None]:
+        async for batch in super().read(partition, after, until_s):
+            async for name in self._container.list_blob_names():
+                await self._container.delete_blob(name)
+            yield batch
+
+
+async def test_song_events_that_were_read_before_an_erasure_are_not_kept_after_it(
+    cloud: LocalCloud, history: list[HistoryEvent]
+) -> None:
+    async with blobs.client(read_blobs(cloud.environment)) as account:
+        container = account.get_container_client("index-erased")
+        erased, whole = ErasedMeanwhile(history, container), HistoryInFiles(Random(1), history, PARTITIONS)
+        for read, kept in ((erased, []), (whole, ["song-events/0"]), (erased, ["song-events/0"])):
+            last = max(one.position for one in history if one.partition == 0)
+            found = await SongEventStore(container).read(read, "0", [("a.avro", "1")], 0, last)
+            assert found.positions
+            assert [name async for name in container.list_blob_names()] == kept
 
 
 def command(*arguments: str, api: ApiProcess, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -1,6 +1,6 @@
 """The index finds of a listener what a reading of the whole archive finds, whatever is in the archive."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from songline.processors.history.archive.errors import ArchiveHoleError, Damaged
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.merge import AHEAD_FILES
 from songline.processors.history.index.archive_index import ArchiveIndex, ListenerEvent, ListenerHistory, is_of_listener
-from songline.processors.history.index.manifest import MAX_ROWS, joined_with
+from songline.processors.history.index.manifest import MAX_ROWS, Manifest, joined_with
 from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes
 from songline.processors.history.index.segment_rows import joined, rows_of_files
 from songline.schemas.envelope import Event, encode
@@ -102,6 +102,41 @@ async def test_each_file_is_read_once() -> None:
     await index.listener_history("bob")
     assert files.downloads == [second]
     assert first not in files.downloads
+
+
+class ErasedIndex(MemoryIndex):
+    """An index that is deleted by an erasure once the first files were scanned. `kept`: the manifests that were written
+    after that."""
+
+    def __init__(self, erase: Callable[[], None]) -> None:
+        super().__init__()
+        self._erase = erase
+        self._is_erased = False
+        self.kept: list[Manifest] = []
+
+    async def write_segment(self, name: str, data: bytes) -> None:
+        await super().write_segment(name, data)
+        if not self._is_erased:
+            self._is_erased = True
+            self._erase()
+            await self.drop()
+
+    async def write_manifest(self, partition: str, manifest: Manifest, etag: str | None) -> str | None:
+        written = await super().write_manifest(partition, manifest, etag)
+        if written is not None and self._is_erased:
+            self.kept.append(manifest)
+        return written
+
+
+async def test_what_was_scanned_before_an_erasure_is_not_written_after_it() -> None:
+    files = MemoryFiles()
+    path = files.add(capture_file(records(range(50))), 0)
+    (before,) = await files.list() or []
+    blobs = ErasedIndex(lambda: files.files.update({path: capture_file(records(range(50), 0, 1))}))
+    await check(files, ArchiveIndex(HubHistory(files), blobs))
+    assert [one for made in blobs.kept for one in made.files]
+    assert before.etag not in {one.etag for made in blobs.kept for one in made.files}
+    assert len(blobs.segments) == 1
 
 
 async def test_what_is_missing_in_the_archive_is_missing_for_a_lookup() -> None:
