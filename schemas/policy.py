@@ -106,7 +106,8 @@ def parse_policy(text: str) -> ChartPolicy:
         raise _violation("", f"{len(text):,} characters", f"a file of at most {MAX_POLICY_BYTES:,} bytes")
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # No TOMLDecodeError tells of a number of too many digits, which Python does not read.
         raise _violation("", excerpt(text, 40), f"TOML: {error}") from None
     try:
         file = msgspec.convert(found, _PolicyFile)
@@ -114,7 +115,7 @@ def parse_policy(text: str) -> ChartPolicy:
         broken = broken_rule(str(error))
         if unknown := _unknown(found, broken.field, str(error)):
             raise _violation(*unknown) from None
-        raise _violation(broken.field, excerpt(repr(_at(found, broken.field))), broken.rule) from None
+        raise _violation(broken.field, _written(_at(found, broken.field)), broken.rule) from None
     if len(set(file.excluded_listeners)) < len(file.excluded_listeners):
         twice = next(one for one in file.excluded_listeners if file.excluded_listeners.count(one) > 1)
         raise _violation("excluded_listeners", repr(twice), "each listener once")
@@ -183,7 +184,16 @@ def _unknown(found: Any, place: str, message: str) -> tuple[str, str, str] | Non
     known = msgspec.structs.fields(kinds[place])
     names = [field.encode_name for field in known]
     name = next(name for name in table if name not in names)
-    return f"{place}.{name}".removeprefix("."), excerpt(repr(table[name])), f"no such field: {nearest(name, names)}"
+    return f"{place}.{name}".removeprefix("."), _written(table[name]), f"no such field: {nearest(name, names)}"
+
+
+def _written(value: Any) -> str:
+    """A value as a message has it."""
+    try:
+        return excerpt(repr(value))
+    except ValueError:
+        # In hexadecimal digits Python reads a number of any length, and writes none of more than some thousand.
+        return "a number of too many digits"
 
 
 def _at(found: Any, place: str) -> Any:

@@ -81,6 +81,9 @@ CALM = shipped_text().replace(f'"{OWN_NAME}"', '"calm"')
         ("share_percent = 50", "share_percent = 101", "listen.share_percent", "101", "at most 100"),
         ("name", "na me", "the file", "# The rules", "TOML"),
         ("version = 1", "version = 1\nversion = 1", "the file", "# The rules", "TOML"),
+        ("version = 1", f"version = {'1' * 5_000}", "the file", "# The rules", "TOML: Exceeds the limit"),
+        ("version = 1", f"version = 0x{'f' * 5_000}", "version", "a number of too many digits", "a whole number"),
+        ("[]", f"[0x{'f' * 5_000}]", "excluded_listeners[0]", "a number of too many digits", "text"),
     ],
 )
 def test_a_policy_that_breaks_a_rule_is_told_by_field_value_and_rule(
