@@ -67,6 +67,7 @@ LONG = (
     "integration/songline/test_parked_way.py",
     "integration/songline/test_up.py::test_whatever_is_killed_or_hangs",
     "integration/songline/test_up_killed.py",
+    "integration/songline/test_up_like_azure.py",
     "integration/songline/test_whole_history.py",
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",

@@ -1,0 +1,94 @@
+"""`songline up --like-azure` on a folder that `songline up` made, as a user runs it."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from songline.processes.managed_identity import CLIENT, OTHER_SIGN_INS, client_ids
+from songline.processes.ports import settle
+from tests.integration.songline.test_up import PORTS, Up, environment, songline
+from tests.support.waiting import wait_for
+
+USER = "user-of-both"
+DEADLINE_S = 180.0
+
+
+@pytest.fixture
+def systems() -> Iterator[list[Up]]:
+    started: list[Up] = []
+    yield started
+    for system in started:
+        system.end()
+
+
+def has_listened(data: Path, times: int) -> bool:
+    return f"{times} listens" in songline(data, "library", USER).stdout
+
+
+def play(data: Path, song: str) -> None:
+    published = songline(data, "publish", "--played", USER, song, "--played-ms", "184000", "--duration-ms", "201000")
+    assert published.returncode == 0, published.stderr
+
+
+def done_as_told(data: Path, refused: subprocess.CompletedProcess[str]) -> None:
+    """Do to the letter what a command says that the owner of the account does."""
+    assert refused.returncode == 2, refused.stderr
+    told = re.search(r"-X (\w+) .*:PORT(/cosmos/\S+?)(?: -d '(.*)')?, where KEY", refused.stderr)
+    assert told is not None, refused.stderr
+    port, key = (json.loads((data / name).read_bytes())["control"] for name in ("endpoints.json", "keys.json"))
+    address, authorized = f"http://127.0.0.1:{port}{told[2]}", {"Authorization": f"Bearer {key}"}
+    answer = httpx.request(told[1], address, content=told[3], headers=authorized, timeout=60)
+    assert answer.status_code in (201, 204), answer.text
+
+
+def clients_of_keyless_processes(system: Up) -> set[str]:
+    """The identities of the processes that have no key. All have none but Azurite, which stands for Blob Storage."""
+    keys = json.loads((system.data / "keys.json").read_bytes()).values()
+    found = {}
+    for pid in system.members():
+        folder = Path(f"/proc/{pid}")
+        environ = environment(folder).decode()
+        name = (folder / "cmdline").read_bytes().decode().replace("\0", " ")
+        if any(key in environ for key in keys):
+            assert "node" in name, name
+        elif client := re.search(rf"^{CLIENT}=(.*)$", environ.replace("\0", "\n"), re.MULTILINE):
+            found[name] = client[1]
+    return set(found.values())
+
+
+@pytest.mark.timeout(900)
+def test_a_system_with_keys_goes_on_without_one_and_versions_come_and_go(
+    tmp_path: Path, systems: list[Up], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, ports = tmp_path / "data", settle(dict.fromkeys(PORTS, 0))
+    systems.append(Up(data, "--no-simulator", **ports))
+    systems[-1].healthy()
+    play(data, "song-1")
+    wait_for(lambda: has_listened(data, 1), "the first play", DEADLINE_S)
+    assert systems[-1].end() == 0
+    for name in (CLIENT, *OTHER_SIGN_INS):
+        monkeypatch.setenv(name, "of another system")
+    system = Up(data, "--like-azure", "--no-simulator", **ports)
+    systems.append(system)
+    system.healthy()
+    started = {name for name in client_ids() if name not in ("simulator", "broadcast")}
+    assert clients_of_keyless_processes(system) == {client_ids()[name] for name in started}
+    saved = (data / "songline.env").read_text()
+    assert not any(key in saved for key in json.loads((data / "keys.json").read_bytes()).values())
+    play(data, "song-2")
+    wait_for(lambda: has_listened(data, 2), "both plays", DEADLINE_S)
+    done_as_told(data, songline(data, "rebuild", "library", "--switch"))
+    switched = songline(data, "rebuild", "library", "--switch")
+    assert (switched.returncode, "version 2 of library is live" in switched.stderr) == (0, True), switched
+    wait_for(lambda: has_listened(data, 2), "both plays in the next version", DEADLINE_S)
+    done_as_told(data, songline(data, "projection", "drop", "library", "1"))
+    again = songline(data, "projection", "drop", "library", "1")
+    assert "was dropped" in again.stderr
+    examined = songline(data, "doctor")
+    assert examined.returncode == 0, examined.stdout
+    assert system.end() == 0
