@@ -91,6 +91,11 @@ FREE = {
     # A command names the one that it reads, when it needs it.
     *("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP"),
     *("AZURE_EVENTGRID_TOPIC_RESOURCEID", "AZURE_STORAGE_RESOURCEID"),
+    # azure-identity reads them.
+    *("AZURE_TENANT_ID", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME"),
+    *("AZURE_FEDERATED_TOKEN_FILE", "AZURE_TOKEN_CREDENTIALS"),
+    # Read before a process has settings: what a container starts, and where the API listens.
+    *("SONGLINE_PROCESS", "SONGLINE_API_HOST", "SONGLINE_API_PORT"),
     *("SONGLINE_API", "SONGLINE_TOKEN", "SONGLINE_TOKEN_FILE", "SONGLINE_TOKEN_SCOPE"),
     # A worker that does not answer there is what `doctor` tells.
     *("SONGLINE_TRENDING", "SONGLINE_CATALOG", "SONGLINE_INGESTION", "SONGLINE_LIBRARY"),
