@@ -60,7 +60,7 @@ def parse_operations(
         raise RequestTooLargeError(f"The batch has {len(data)} bytes where {json_documents.MAX_BYTES} are allowed.")
     listed = json_documents.decode(data)
     if not isinstance(listed, list) or not listed:
-        raise BadRequestError("Batch request has no operations: expected a JSON array with at least one.")
+        raise BadRequestError("Batch request has no operations. Expected a JSON array with at least one.")
     if len(listed) > MAX_OPERATIONS:
         raise BadRequestError(
             "Batch request has more operations than what is supported. "

@@ -225,6 +225,10 @@ def test_the_limits_of_a_batch(container: ContainerProxy) -> None:
     with pytest.raises(CosmosHttpResponseError) as caught:
         container.execute_item_batch(creates, "a")
     assert caught.value.status_code == 400
+    # Clients tell what is wrong by the service's sentence, with its full stop.
+    with pytest.raises(CosmosHttpResponseError, match=r"Batch request has no operations\.") as caught:
+        container.execute_item_batch([], "a")
+    assert caught.value.status_code == 400
     assert len(container.execute_item_batch(creates[:100], "a")) == 100
     with pytest.raises(CosmosHttpResponseError) as caught:
         container.execute_item_batch(
