@@ -86,9 +86,10 @@ async def _fill(
                 database.add(tables)
                 status.update(f"reading the archive: {rows.count:,} events")
     if rows.invalid:
-        console.print(f"{rows.invalid:,} of {rows.count:,} events keep no contract and are left out", highlight=False)
+        left_out = f"{rows.invalid:,} of {rows.count:,} events keep no contract and are left out"
+        console.print(left_out, highlight=False, soft_wrap=True)
     for what in (*history.skipped.holes, *history.skipped.damages):
-        console.print(f"passed over: {what}", markup=False, highlight=False)
+        console.print(f"passed over: {what}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _second(moment: datetime | None) -> int | None:
