@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from songline.api.session.sealing import Sealer
 from songline.api_client import visible
 from songline.cloud.settings import SettingError
 from songline.erasing import checked_listener, run_erasing
@@ -70,7 +71,8 @@ def token(user_id: str, player: str, scopes: Sequence[str], salted: bool, as_jso
     """Make a token for one player of USER, and print it. It is shown once, and good until it is revoked."""
     checked_listener(user_id)
     wanted = tuple(Scope(scope) for scope in dict.fromkeys(scopes)) or PLAYER_SCOPES
-    made = run_erasing(lambda: _made(user_id, player, wanted, salted=salted))
+    sealer = _sealer() if salted else None
+    made = run_erasing(lambda: _made(user_id, player, wanted, sealer))
     if as_json:
         click.echo(msgspec.json.encode({"token": made.text, **_shown(made.token)}))
         return
@@ -119,15 +121,22 @@ def revoke(user_id: str, token_id: str | None, everything: bool) -> None:
         )
 
 
-async def _made(user_id: str, player: str, scopes: tuple[Scope, ...], *, salted: bool) -> NewToken:
-    environ = load(os.environ)
-    made = new_token(user_id, player, scopes, datetime.now(UTC), secrets.token_bytes)
-    if salted:
-        sealer = read_sealer(environ)
+def _sealer() -> Sealer:
+    """What seals a token's text. Raises CommandError, before any service is asked."""
+    try:
+        sealer = read_sealer(load(os.environ))
         if sealer is None:
             raise SettingError(TOKEN_KEY, "nothing", f"a key, or {TOKEN_KEY_FILE}: --salted keeps a text sealed by it")
+    except SettingError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+    return sealer
+
+
+async def _made(user_id: str, player: str, scopes: tuple[Scope, ...], sealer: Sealer | None) -> NewToken:
+    made = new_token(user_id, player, scopes, datetime.now(UTC), secrets.token_bytes)
+    if sealer is not None:
         made = NewToken(made.text, sealed_for_salt(made, sealer))
-    async with open_player_tokens(environ) as store:
+    async with open_player_tokens(load(os.environ)) as store:
         if len(await store.of(user_id)) >= MAX_TOKENS:
             raise CommandError(
                 f"{visible(user_id)} has {MAX_TOKENS} tokens, as many as one may have: revoke some", ExitCode.REFUSED

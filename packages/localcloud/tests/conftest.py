@@ -12,12 +12,16 @@ HERE = Path(__file__).parent
 LONG = (
     "chaos/test_capture_killed.py",
     "chaos/test_localcloud_killed.py",
+    "integration/cosmos/test_javascript.py",
     "integration/eventhubs/test_growth.py",
+    "integration/eventhubs/test_javascript.py",
     "integration/localcloud/test_capture_later.py",
     "integration/localcloud/test_full_disk.py",
     "integration/localcloud/test_tls_later.py",
+    "integration/servicebus/test_javascript.py",
 )
-"""Files whose tests are `long`: they wait for kills, hangs, locks and leases."""
+"""Files whose tests are `long`: they wait for kills, hangs, locks and leases, or run clients in JavaScript by key.
+`test_javascript_like_azure.py` runs these by token."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -56,10 +56,10 @@ def failing(environ: Mapping[str, str]) -> dict[str, Finding]:
     return failed
 
 
-def ensure(cloud: LocalCloud) -> None:
+def ensure(cloud: LocalCloud, containers: tuple[cosmos.Container, ...] = CONTAINERS) -> None:
     async def create() -> None:
         async with cosmos.client(cloud.settings().cosmos) as client:
-            await cosmos.ensure(client, DATABASE, CONTAINERS)
+            await cosmos.ensure(client, DATABASE, containers)
         async with blobs.client(read_blobs(cloud.environment)) as storage:
             await blobs.ensure(storage, BLOB_CONTAINERS)
 
@@ -96,12 +96,13 @@ def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
     cloud = start_localcloud("--blobs", "--config", str(config), *buses)
     failed = failing(cloud.environment)
     declared = {"hub now-playing", "hub songline-trending-shards-changelog", f"queue {SONG_COMMANDS}"}
-    made = {f"container {container.name}" for container in CONTAINERS}
-    made |= {f"blob container {name}" for name in BLOB_CONTAINERS}
+    made = {f"database {DATABASE}", *(f"blob container {name}" for name in BLOB_CONTAINERS)}
     assert failed.keys() == declared | made
     assert "drops expired messages" in failed[f"queue {SONG_COMMANDS}"]["seen"]
     assert "az eventhubs eventhub create --name now-playing" in failed["hub now-playing"]["mend"]
     assert "has 4 partitions and needs 2" in failed["hub songline-trending-shards-changelog"]["seen"]
+    ensure(cloud, containers=())
+    assert failing(cloud.environment).keys() == declared | {f"container {one.name}" for one in CONTAINERS}
     ensure(cloud)
     assert failing(cloud.environment).keys() == declared
 
