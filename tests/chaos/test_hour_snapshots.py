@@ -89,7 +89,7 @@ async def test_the_snapshots_of_an_hour_are_those_of_a_rebuild(
                 is_met = keys <= found.keys() and {one.as_of for one in found.values()} == {first_moment}
                 return found if is_met else None
 
-            await wait_for_async(lambda: kept({"top:1h:global"}), "a snapshot of the hour's first moment", 120)
+            await wait_for_async(lambda: kept({"top:24h:global"}), "a snapshot of the hour's first moment", 120)
             await Operator(cloud).done("rebuild", CHARTS)
             rebuilt = await snapshots(cosmos.container(account, DATABASE, container_of(CHARTS, 2)), name)
             assert len(rebuilt) > 20
