@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
@@ -18,7 +19,8 @@ from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.refolding import refold
 from songline.processors.catalog.song_store import SongStore
 from songline.processors.history.erasure.forgotten_watch import watch_forgotten
-from songline.processors.runtime.hub_reader import CLOSING_S
+from songline.processors.runtime.hub_reader import CLOSING_S, FAR_BEHIND
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
@@ -28,7 +30,10 @@ from songline.schemas.projections import LiveVersionDocument
 
 PREFIX = "SONGLINE_CATALOG_"
 FLUSH_S = 1.0
-"""Songs are written as they come; a flush writes the watermark only."""
+"""Songs are written as they come; a flush writes the watermark only, except far behind."""
+
+BEHIND_FLUSH_S = 3.0
+"""Far behind, where nobody waits for a song's last fact, songs are held for so long, and each is written once then."""
 
 
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
@@ -41,16 +46,28 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     names = cosmos.client(environment.cloud.cosmos)
     matches = MatchStore(cosmos.container(names, DATABASE, NAMES), time.time)
 
+    def is_behind(record: HubRecord) -> bool:
+        return record.enqueued_at is not None and datetime.now(UTC) - record.enqueued_at > FAR_BEHIND
+
     def open_with(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
         songs = SongStore(container)
         refolding.append(asyncio.create_task(refold(container, songs)))
         topic = CompactedTopicWriter(producer, songs)
-        return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic.publish, retries, matches)
+        return lambda partition, retries: CatalogPartitionProcessor(
+            partition, songs, topic.publish, retries, matches, is_behind
+        )
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:
         definition = ProjectionDefinition(
-            READER, CATALOG_GROUP, SONGS, "id", open_with, needs, watch_renamed=watch_forgotten
+            READER,
+            CATALOG_GROUP,
+            SONGS,
+            "id",
+            open_with,
+            needs,
+            behind_flush_s=BEHIND_FLUSH_S,
+            watch_renamed=watch_forgotten,
         )
         await run_projection(definition, environment, stop)
     finally:

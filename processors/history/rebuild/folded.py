@@ -20,6 +20,7 @@ from songline.processors.library import shelf_store
 from songline.processors.library.config import LibraryConfig
 from songline.processors.library.processor import SHELVES_PER_PARTITION, LibraryProcessor, ShelfLayout
 from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import DATABASE, LIBRARY, NAMES, SONGS
@@ -60,13 +61,17 @@ def open_libraries(container: ContainerProxy, version: VersionDocument) -> OpenP
 
 def open_songs(container: ContainerProxy, version: VersionDocument, matches: MatchStore | None = None) -> OpenProcessor:
     """What opens the processors of a version of the songs. The hub `catalog` is the live version's: nothing is
-    published. What was said of names is kept in `matches`, which has no versions."""
+    published. What was said of names is kept in `matches`, which has no versions. Nobody reads the version yet: all of
+    it may wait until it is saved."""
 
     async def publish(stored: StoredSong) -> None:
         return
 
+    def holds(record: HubRecord) -> bool:
+        return True
+
     store = SongStore(container)
-    return lambda partition, retries: CatalogPartitionProcessor(partition, store, publish, retries, matches)
+    return lambda partition, retries: CatalogPartitionProcessor(partition, store, publish, retries, matches, holds)
 
 
 async def rebuild_libraries(parts: RebuildParts) -> None:

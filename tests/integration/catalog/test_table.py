@@ -1,7 +1,8 @@
 """The hub `catalog`, as an outside reader has it: a Kafka client that keeps the last record of each key."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -15,8 +16,8 @@ from songline.cloud import cosmos, kafka
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import parse_songs
-from songline.processors.catalog.processor import CatalogPartitionProcessor
-from songline.processors.catalog.song_store import CONTAINER, SongStore
+from songline.processors.catalog.processor import HELD_MAX, CatalogPartitionProcessor
+from songline.processors.catalog.song_store import CONTAINER, SongStore, StoredSong
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.channels import CATALOG, SONGS
@@ -30,6 +31,10 @@ from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class KilledError(Exception):
+    """What stands for a kill."""
 
 
 def uploaded(song_id: str, title: str, minute: int = 0) -> bytes:
@@ -203,3 +208,71 @@ async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
     await taking
     assert retries.failing_for_s() == 0
     assert (await told(shared_localcloud))["late"][-1] == (await songs.read("late")).song
+
+
+async def test_held_songs_are_written_once_by_a_flush(
+    shared_localcloud: LocalCloud, container: ContainerProxy, producer: AIOKafkaProducer
+) -> None:
+    counted = CountedContainer(container)
+    songs = SongStore(cast("ContainerProxy", counted))
+    publish = CompactedTopicWriter(producer, songs).publish
+    part = CatalogPartitionProcessor("3", songs, publish, PersistentRetry("3"), holds=lambda record: True)
+    for position in range(HELD_MAX):
+        assert not part.is_full
+        song_id = f"held-{position}" if position > 1 else "held"
+        await part.process([HubRecord(position, NOON, uploaded(song_id, f"title {position}"))])
+    assert (counted.requests, part.is_full) == ([], False)
+    await part.process([HubRecord(HELD_MAX, NOON, uploaded("held-more", "more"))])
+    assert (counted.requests, part.is_full) == ([], True)
+    await part.flush()
+    assert not part.is_full
+    assert Counter(counted.requests) == {"create_item": HELD_MAX, "replace_item": HELD_MAX}
+    says = await told(shared_localcloud)
+    assert [song and song.title for song in says["held"]] == ["title 1"]
+    counted.requests.clear()
+    await part.flush()
+    assert counted.requests == []
+
+
+async def test_what_was_held_when_a_worker_was_killed_is_read_again(songs: SongStore) -> None:
+    """It is killed after some of the songs are written, before the watermark is."""
+
+    def records(name: str) -> list[HubRecord]:
+        said = [uploaded(f"{name}-{number % 5}", f"title {number}", number) for number in range(20)]
+        said[7:7] = [removed(f"{name}-1"), uploaded(f"{name}-1", "late", 50)]
+        return [HubRecord(position, NOON, body) for position, body in enumerate(said)]
+
+    written: list[str] = []
+
+    async def dies(stored: StoredSong) -> None:
+        written.append(stored.id)
+        if len(written) == 2:
+            raise KilledError
+
+    async def publish(stored: StoredSong) -> None:
+        written.append(stored.id)
+
+    def opened(publishing: Callable[[StoredSong], Awaitable[None]]) -> CatalogPartitionProcessor:
+        retries = PersistentRetry("3")
+        return CatalogPartitionProcessor("3", songs, publishing, retries, holds=lambda record: True)
+
+    killed = opened(dies)
+    for one in records("killed"):
+        await killed.process([one])
+    with pytest.raises(ExceptionGroup) as errors:
+        await killed.flush()
+    assert errors.group_contains(KilledError)
+    written.clear()
+    following = opened(publish)
+    await following.process(records("killed"))
+    await following.flush()
+    assert sorted(written) == [f"killed-{number}" for number in range(5)], "one that was written may not be published"
+
+    whole = CatalogPartitionProcessor("3", songs, publish, PersistentRetry("3"))
+    for one in records("whole"):
+        await whole.process([one])
+    for number in range(5):
+        found, expected = [(await songs.read(f"{name}-{number}")).song for name in ("killed", "whole")]
+        assert found is not None
+        assert expected is not None
+        assert found.title == expected.title
