@@ -19,6 +19,9 @@ from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved,
 PARTITIONS = 4
 PAUSE_S = 0.2
 BATCH_MAX = 1_000
+LARGE = 20_000
+"""From so many events on, a world is large."""
+
 NONSENSE = b"\xffnonsense"
 REGIONS = ("DE", "FR", "US", None)
 GENRES = ("house", "folk", None)
@@ -27,13 +30,17 @@ GENRES = ("house", "folk", None)
 class Inventor:
     """Events of the listeners of each partition, by a seed. There are more listeners and songs for more `events`.
 
-    A song has a few uploaders, and with `sole_uploaders` one. A listener is in one partition, as publishers send.
+    A song has a few uploaders, and with `sole_uploaders` one. A listener is in one partition, as publishers send. In a
+    large world one event in a hundred is about a song's facts, and some hundreds are nonsense.
     """
 
     def __init__(self, seed: int, events: int, *, sole_uploaders: bool = False) -> None:
         self._chance = random.Random(seed)
         self._listeners = 4 + events // 400
         self._songs = 8 + events // 4_000
+        uploads, removals = (4, 1) if events < LARGE else (1, 0.25)
+        self._weights = (100, 20, 10, uploads, removals)
+        self._nonsense = min(0.005, 200 / max(1, events))
         self._sole_uploaders = sole_uploaders
         self._number = 0
         self._last: dict[int, Event] = {}
@@ -41,7 +48,7 @@ class Inventor:
     def body(self, partition: int, time_: datetime) -> bytes:
         """The next event of a partition, which now and then comes twice, and now and then is none."""
         chance = self._chance.random()
-        if chance < 0.005:
+        if chance < self._nonsense:
             return NONSENSE
         if chance < 0.03 and partition in self._last:
             return encode(self._last[partition])
@@ -75,7 +82,7 @@ class Inventor:
             ),
             lambda: SongRemoved(user_id=uploader, song_id=uploaded),
         ]
-        data = chance.choices(kinds, weights=(100, 20, 10, 4, 1))[0]()
+        data = chance.choices(kinds, weights=self._weights)[0]()
         return Event(id=f"event-{number}", source="/tests", time=time_, data=data)
 
 
@@ -91,22 +98,24 @@ class Traffic:
     async def fill(self, settings: CloudSettings, count: int, span_s: int) -> None:
         """Send so many events of the last `span_s` seconds, as fast as the hub takes them."""
         begin, step = datetime.now(UTC) - timedelta(seconds=span_s), timedelta(seconds=span_s / count)
-        # Larger batches than an SDK for Event Hubs sends: millions of events are to be there in minutes.
-        producer = kafka.producer(settings.eventhubs, linger_ms=50, max_batch_size=200_000)
+        # Larger batches than an SDK for Event Hubs sends, filled here: millions of events are to be there in minutes.
+        producer = kafka.producer(settings.eventhubs, max_batch_size=200_000)
         await producer.start()
         try:
-            for start in range(0, count, PARTITIONS * BATCH_MAX):
-                numbers = range(start, min(count, start + PARTITIONS * BATCH_MAX))
-                sent = [
-                    await producer.send(
-                        MUSIC_EVENTS,
-                        self._inventor.body(number % PARTITIONS, begin + number * step),
-                        partition=number % PARTITIONS,
-                    )
-                    for number in numbers
-                ]
-                await asyncio.gather(*sent)
-                self.acknowledged += len(sent)
+            batches = [producer.create_batch() for _ in range(PARTITIONS)]
+            sent = []
+            for number in range(count):
+                partition = number % PARTITIONS
+                body = self._inventor.body(partition, begin + number * step)
+                if batches[partition].append(key=None, value=body, timestamp=None) is None:
+                    full, batches[partition] = batches[partition], producer.create_batch()
+                    sent.append(await producer.send_batch(full, MUSIC_EVENTS, partition=partition))
+                    batches[partition].append(key=None, value=body, timestamp=None)
+            for partition, rest in enumerate(batches):
+                if rest.record_count():
+                    sent.append(await producer.send_batch(rest, MUSIC_EVENTS, partition=partition))
+            await asyncio.gather(*sent)
+            self.acknowledged += count
         finally:
             await producer.stop()
 
