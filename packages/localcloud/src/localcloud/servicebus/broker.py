@@ -6,7 +6,6 @@ arguments, in Unix milliseconds. Every operation checks before it changes, so on
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
@@ -37,6 +36,7 @@ from localcloud.servicebus.errors import (
 from localcloud.servicebus.message import MessageContent
 from localcloud.servicebus.policy import QueuePolicy
 from localcloud.servicebus.queue import MessageQueue
+from localcloud.servicebus.queue_timers import QueueTimers
 from localcloud.servicebus.sql_values import FilterError
 from localcloud.servicebus.standard_limits import EntityLimits
 
@@ -54,8 +54,7 @@ class Broker:
         self._changes: list[Change] = []
         self._ready: dict[MessageQueue, None] = {}
         self._moving: deque[MessageQueue] = deque()
-        self._timers: list[tuple[int, str]] = []
-        self._due: dict[str, int] = {}
+        self.timers = QueueTimers()
 
     # What the namespace polls
 
@@ -72,7 +71,7 @@ class Broker:
     @property
     def next_due(self) -> int | None:
         """When `advance` has something to do."""
-        return self._timers[0][0] if self._timers else None
+        return self.timers.first_ms
 
     def emit(self, change: Change) -> None:
         self._changes.append(change)
@@ -313,9 +312,7 @@ class Broker:
 
     def advance(self, now_ms: int) -> None:
         """Do everything that is due by `now_ms`."""
-        while self._timers and self._timers[0][0] <= now_ms:
-            _, path = heappop(self._timers)
-            self._due.pop(path, None)
+        for path in self.timers.due(now_ms):
             queue = self.queues_by_path.get(path)
             if queue is None:
                 continue
@@ -343,6 +340,4 @@ class Broker:
             self._ready[queue] = None
 
     def _on_timer(self, when: int, queue: MessageQueue) -> None:
-        if when < self._due.get(queue.path, when + 1):
-            self._due[queue.path] = when
-            heappush(self._timers, (when, queue.path))
+        self.timers.add(when, queue.path)

@@ -5,7 +5,6 @@ transfers, locks, and settlement", "Message sessions", "Message deferral", "Mess
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 from uuid import UUID
 
 from localcloud.amqp.types import Map
@@ -26,6 +25,7 @@ from localcloud.servicebus.errors import (
     QuotaExceededError,
 )
 from localcloud.servicebus.message import MessageContent
+from localcloud.servicebus.message_timers import MessageTimers
 from localcloud.servicebus.policy import QueuePolicy
 from localcloud.servicebus.ready_messages import ReadyMessages
 from localcloud.servicebus.sequence_order import SequenceOrder
@@ -63,7 +63,7 @@ class MessageQueue:
         self._order = SequenceOrder()
         self.ready = ReadyMessages(self.messages)
         self._locked: dict[UUID, int] = {}
-        self._timers: list[tuple[int, int]] = []
+        self.timers = MessageTimers(self.messages)
 
     # Adding
 
@@ -259,15 +259,12 @@ class MessageQueue:
     @property
     def next_due(self) -> int | None:
         """When `advance` has something to do (Unix milliseconds)."""
-        times = [*(timer[0] for timer in self._timers[:1]), *self.sessions.lock_ends()]
-        return min(times, default=None)
+        times = (self.timers.first_ms, *self.sessions.lock_ends())
+        return min((time for time in times if time is not None), default=None)
 
     def advance(self, now_ms: int) -> None:
         """Do what is due by `now_ms`: scheduled messages, ends of locks, expiries, ends of session locks."""
-        while self._timers and self._timers[0][0] <= now_ms:
-            message = self.messages.get(heappop(self._timers)[1])
-            if message is None:
-                continue
+        for message in self.timers.due(now_ms):
             if message.state is MessageState.SCHEDULED and message.enqueued_ms <= now_ms:
                 self._activate(message)
             elif message.lock and message.lock.until_ms <= now_ms and not self.policy.requires_session:
@@ -396,5 +393,5 @@ class MessageQueue:
         self._emit(MessageUpdated(self.path, durable, rewritten))
 
     def _at(self, when: int, sequence: int) -> None:
-        heappush(self._timers, (when, sequence))
+        self.timers.add(when, sequence)
         self._on_timer(when, self)
