@@ -58,7 +58,6 @@ class QueueOutlet(Outlet):
         self._committing = 0
         self._outbox: deque[QueuedMessage] = deque()
         self._reading = False
-        self._number = 0
         self._detaching: asyncio.TimerHandle | None = None
         namespace.subscribe(path, self)
 
@@ -201,8 +200,8 @@ class QueueOutlet(Outlet):
                 # As when the lock ends too early: it comes again, and this delivery can't be settled any more.
                 self._spawn(lambda queue, now_ms: queue.abandon(token, now_ms, {}))
         else:
-            self._number += 1
-            self.link.send(payload, self._number.to_bytes(8), settled=True)
+            # No tag, as from the service: clients keep each distinct one.
+            self.link.send(payload, b"", settled=True)
 
     def _release(self, messages: list[QueuedMessage]) -> None:
         tokens = [message.lock.token for message in messages if message.lock is not None]

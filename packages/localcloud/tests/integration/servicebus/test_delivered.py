@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from azure.servicebus import (
@@ -131,6 +132,35 @@ async def test_a_message_that_is_deleted_when_sent_has_empty_delivery_annotation
     assert set(got.raw_amqp_message.annotations or {}) == names
     with pytest.warns(DeprecationWarning, match="message"):
         assert got.message.get_message_encoded_size() == 263
+
+
+def tag_of(message: ServiceBusReceivedMessage) -> bytes | None:
+    """The tag of a delivery; None when it is empty."""
+    with pytest.warns(DeprecationWarning, match="message"):
+        tag: bytes | None = message.message.delivery_tag
+    return tag
+
+
+async def test_a_delivery_is_tagged_by_its_lock_and_not_at_all_without_one(bus: ServiceBusClient, queue: str) -> None:
+    """Clients keep each distinct tag for as long as they live."""
+    await send(bus, queue, *(ServiceBusMessage("x") for _ in range(3)))
+    async with bus.get_queue_receiver(queue) as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert message.lock_token is not None
+        assert tag_of(message) == UUID(str(message.lock_token)).bytes_le
+        await receiver.dead_letter_message(message)
+    dead = ServiceBusSubQueue.DEAD_LETTER
+    async with bus.get_queue_receiver(queue, sub_queue=dead, receive_mode=DELETING) as receiver:
+        (letter,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert tag_of(letter) is None
+    async with bus.get_queue_receiver(queue, receive_mode=DELETING) as receiver:
+        for _ in range(2):
+            (message,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+            assert tag_of(message) is None
+    await send(bus, "sessions", ServiceBusMessage("x", session_id=queue))
+    async with bus.get_queue_receiver("sessions", session_id=queue, receive_mode=DELETING) as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert tag_of(message) is None
 
 
 @pytest.mark.parametrize("value", ["1.2345", "-1.2345", "0", "-3", "1E+3", "12345678.9", "4294967295", "1E-28"])
