@@ -4,6 +4,7 @@ A chunk names its songs, since their numbers are those of one process. Chunks of
 text, from which its identity is made when they are read.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -113,6 +114,20 @@ def chunk_actions(chunk: SavedChunk, songs: SongIndex, key: IdentityKey) -> Acti
             np.frombuffer(chunk.kind, np.uint8).astype(np.int64),
         ),
     )
+
+
+def merged_chunks(chunks: Iterable[SavedChunk], key: IdentityKey) -> Iterator[bytes]:
+    """The actions of chunks that were checked, in as few chunks as hold them.
+
+    Those of a song stand beside each other, so that few chunks name it: names are what takes time to read.
+    """
+    songs = SongIndex()
+    parts = [chunk_actions(chunk, songs, key) for chunk in chunks]
+    actions = join_actions(parts or [_no_actions()])
+    order = np.argsort(actions.codes)
+    for start in range(0, len(actions), CHUNK_ROWS):
+        rows = order[start : start + CHUNK_ROWS]
+        yield encode_chunk(Actions(actions.identities[rows], actions.codes[rows]), songs, key)
 
 
 def _text_actions(section: TextSection, songs: SongIndex, key: IdentityKey) -> Actions:

@@ -1,10 +1,10 @@
 """The pump between the cells and what is saved of them: hours are loaded, and sealed into Blob Storage.
 
 What is saved of an hour is the union of its chunks in the changelog and of its blob, and what is in both counts once.
-So an hour is sealed in this order: its chunks become a block of the blob; the service says that the block is there; the
-changelog gets a mark that the hour is sealed, and then deletes the chunks. After a crash in between some chunks are in
-both places. An hour is loaded in the other order, chunks first: what moves meanwhile is seen in one place at least. An
-hour without a mark is in the changelog as a whole.
+So an hour is sealed in this order: its chunks, merged into few, become a block of the blob; the service says that the
+block is there; the changelog gets a mark that the hour is sealed, and then deletes the chunks. After a crash in between
+some chunks are in both places. An hour is loaded in the other order, chunks first: what moves meanwhile is seen in one
+place at least. An hour without a mark is in the changelog as a whole.
 """
 
 import asyncio
@@ -16,15 +16,12 @@ from typing import Any, NamedTuple
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from songline.processors.trending.cells.chunks import (
-    CHUNK_ROWS,
-    ActionChunk,
     Actions,
     SavedChunk,
     SealedMark,
-    chunk_actions,
     decode_mark,
-    encode_chunk,
     encode_mark,
+    merged_chunks,
 )
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
@@ -34,7 +31,6 @@ from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
-from songline.processors.trending.song_index import SongIndex
 from songline.processors.trending.spans import HOUR_MS, first_counted_hour
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
@@ -212,7 +208,7 @@ class HourStore:
 
     async def _seal(self, number: int, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
         assert self._hours is not None
-        chunks = list(self._chunks(keys))
+        chunks = list(merged_chunks(self._chunks(keys), self.key))
         values: dict[str, bytes | None] = {}
         if chunks:
             block = pack_block(chunks)
@@ -240,23 +236,14 @@ class HourStore:
         if group:
             yield group
 
-    def _chunks(self, keys: Iterable[str]) -> Iterator[bytes]:
-        """The chunks under these keys, older ones in today's form. One that breaks a rule is parked."""
+    def _chunks(self, keys: Iterable[str]) -> Iterator[SavedChunk]:
+        """The chunks under these keys. One that breaks a rule is parked."""
         for key in keys:
             value = self._saved.value(key)
             try:
-                chunk = check_chunk(value, self.key.id)
+                yield check_chunk(value, self.key.id)
             except PoisonError as why:
                 self._saved.remove(key.encode(), value, why)
-                continue
-            if isinstance(chunk, ActionChunk):
-                yield value
-                continue
-            songs = SongIndex()
-            actions = chunk_actions(chunk, songs, self.key)
-            for start in range(0, len(actions), CHUNK_ROWS):
-                part = slice(start, start + CHUNK_ROWS)
-                yield encode_chunk(Actions(actions.identities[part], actions.codes[part]), songs, self.key)
 
     async def _load(self, number: int, cell: Cell) -> None:
         mark: SealedMark | None = None

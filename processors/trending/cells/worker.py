@@ -32,7 +32,7 @@ from songline.schemas.decoding import read_text
 from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.policy import ChartPolicy
 
-FAR_BEHIND = 20_000
+FAR_BEHIND = 100_000
 CATCH_UP_MS = 4_000
 """The pause between flushes with more than FAR_BEHIND events to read: the same songs come again, and are sent once."""
 
@@ -129,13 +129,9 @@ class CellWorker:
                 self._park(number, source)
 
         async def complete(position: int) -> None:
-            await self.flush(now=True)
-            while is_held():
-                if self.flushed(number) >= position:
-                    await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
-                    return
-                await asyncio.sleep(PAUSE_S)
-                await self.flush(now=True)
+            await self._flush_through(number, position, is_held)
+            if is_held():
+                await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
 
         end = None if fetched is None else fetched.end
         await self._guard.fold(number, batch, self._owner, end, apply, complete)
@@ -147,6 +143,17 @@ class CellWorker:
                 self.news.set()
             if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))
+
+    async def _flush_through(self, number: int, position: int, is_held: Callable[[], bool]) -> None:
+        """Return when the partition is flushed up to a position, or not held any more."""
+        while is_held():
+            # Partitions that are folded in pieces wait beside one another, and one flush does for all of them.
+            async with self._flushing:
+                if self.flushed(number) < position:
+                    await self._flush(self._now_ms())
+            if self.flushed(number) >= position:
+                return
+            await asyncio.sleep(PAUSE_S)
 
     def _park(self, number: int, source: SourcePartition) -> None:
         for record in source.take_unapplied():
@@ -225,47 +232,50 @@ class CellWorker:
         """
         async with self._flushing:
             now_ms = self._now_ms()
-            if not now and self.far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
-                return
-            self._flushed_ms = now_ms
-            flushes: dict[int, SourceFlush] = {}
-            messages: dict[int, tuple[SourcePartition, list[Any]]] = {}
-            for number, source in list(self._void.items()):
-                if source.changed:
-                    flushes[number] = source.flush(now_ms)
-            sources = list(self._sources.items())
-            for number, source in sources:
-                source.await_hour(now_ms)
+            if now or not self.far_behind() or now_ms - self._flushed_ms >= CATCH_UP_MS:
+                await self._flush(now_ms)
+
+    async def _flush(self, now_ms: int) -> None:
+        """The flush itself, while no other one is under way."""
+        self._flushed_ms = now_ms
+        flushes: dict[int, SourceFlush] = {}
+        messages: dict[int, tuple[SourcePartition, list[Any]]] = {}
+        for number, source in list(self._void.items()):
+            if source.changed:
+                flushes[number] = source.flush(now_ms)
+        sources = list(self._sources.items())
+        for number, source in sources:
+            source.await_hour(now_ms)
+            self._park(number, source)
+            self._advance_at_end(source)
+        await self._hours.load_missing([source for _, source in sources], now_ms)
+        if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
+            sources = []
+        for number, source in sources:
+            if not source.changed or source.cells.missing():
+                continue
+            # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
+            parked = await self._parking.park(MUSIC_EVENTS, number)
+            if parked and self._sources.get(number) is source and not source.cells.missing():
+                self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
+                flush = flushes[number] = source.flush(now_ms)
                 self._park(number, source)
-                self._advance_at_end(source)
-            await self._hours.load_missing([source for _, source in sources], now_ms)
-            if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
-                sources = []
-            for number, source in sources:
-                if not source.changed or source.cells.missing():
-                    continue
-                # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
-                parked = await self._parking.park(MUSIC_EVENTS, number)
-                if parked and self._sources.get(number) is source and not source.cells.missing():
-                    self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
-                    flush = flushes[number] = source.flush(now_ms)
-                    self._park(number, source)
-                    # The last ones may have events that wait for an hour to be flushed.
-                    read = self._messages.pop(number, [])
-                    done = [one for one in read if one.offset <= flush.position]
-                    self._messages[number] = read[len(done) :]
-                    messages[number] = source, done
-            if flushes:
-                self._sent_ms = now_ms
-            await self._send(flushes)
-            for number, (source, done) in messages.items():
-                # Of a partition that was opened anew meanwhile these positions may be another hub's.
-                if self._sources.get(number) is source:
-                    self._flushed[number] = flushes[number].position
-                    for message in done:
-                        self._app.consumer.ack(message)
-            await self._saved.park()
-            await self._delete_outdated(now_ms)
+                # The last ones may have events that wait for an hour to be flushed.
+                read = self._messages.pop(number, [])
+                done = [one for one in read if one.offset <= flush.position]
+                self._messages[number] = read[len(done) :]
+                messages[number] = source, done
+        if flushes:
+            self._sent_ms = now_ms
+        await self._send(flushes)
+        for number, (source, done) in messages.items():
+            # Of a partition that was opened anew meanwhile these positions may be another hub's.
+            if self._sources.get(number) is source:
+                self._flushed[number] = flushes[number].position
+                for message in done:
+                    self._app.consumer.ack(message)
+        await self._saved.park()
+        await self._delete_outdated(now_ms)
 
     async def _send(self, flushes: dict[int, SourceFlush]) -> None:
         """Send the shards what changed, and then save it."""

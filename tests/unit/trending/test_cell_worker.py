@@ -70,7 +70,7 @@ class Guard:
 
 
 class Stage:
-    """One source partition in the hands of one worker."""
+    """Source partitions in the hands of one worker."""
 
     def __init__(self, matches: NameMatches = NO_MATCHES) -> None:
         self.now_ms = FIRST_MS - 10 * MINUTE_MS
@@ -96,10 +96,11 @@ class Stage:
             app, saved, hours, 1, lambda: self.now_ms, parking, guard, opener, V1, matches=lambda: matches
         )
 
-    async def open(self) -> None:
-        """Hold the partition from its first event on."""
-        await self.worker.assigned({0: None}, "me")
-        self.worker.open(0, BEGIN)
+    async def open(self, partitions: int = 1) -> None:
+        """Hold so many partitions from their first event on."""
+        await self.worker.assigned(dict.fromkeys(range(partitions)), "me")
+        for number in range(partitions):
+            self.worker.open(number, BEGIN)
 
     async def _nothing(self) -> None:
         pass
@@ -110,13 +111,13 @@ class Stage:
     async def _send(self, *_: object) -> Any:
         return self.sending.enter()
 
-    async def consume(self, begin: int, count: int = 1, song_id: str = "song-1") -> None:
+    async def consume(self, begin: int, count: int = 1, song_id: str = "song-1", partition: int = 0) -> None:
         """Consume a batch of plays, logged now."""
         data = SongPlayed(user_id="user-1", song_id=song_id, played_ms=60_000, duration_ms=90_000, region="DE")
         body = encode(Event(id="e", source="/tests", time=moment_at(self.now_ms), data=data))
         end = begin + count
         batch = Batch(begin, end, range(begin, end), [self.now_ms] * count, [body] * count)
-        message = SimpleNamespace(partition=0, offset=end - 1, value=batch)
+        message = SimpleNamespace(partition=partition, offset=end - 1, value=batch)
 
         async def events() -> AsyncIterator[Any]:
             yield SimpleNamespace(message=message, value=batch)
@@ -184,6 +185,32 @@ async def test_a_piece_is_committed_once_it_is_flushed() -> None:
     async with asyncio.timeout(60):
         await stage.consume(0)
     assert stage.committed == [0]
+
+
+async def test_pieces_of_partitions_that_wait_together_are_flushed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    await stage.open(3)
+    stage.guard.in_pieces = True
+    flushes: list[int] = []
+    flush = stage.worker._flush
+
+    async def counted(now_ms: int) -> None:
+        flushes.append(now_ms)
+        await flush(now_ms)
+
+    monkeypatch.setattr(stage.worker, "_flush", counted)
+    stage.sending.open.clear()
+    pieces = [asyncio.create_task(stage.consume(0, partition=0))]
+    async with asyncio.timeout(60):
+        await stage.sending.asked.wait()
+        pieces += [asyncio.create_task(stage.consume(0, partition=number)) for number in (1, 2)]
+        # Each folds its piece, and waits for the flush that is under way.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert all(stage.worker._sources[number].position == 0 for number in range(3))
+        stage.sending.open.set()
+        await asyncio.gather(*pieces)
+    assert (stage.committed, len(flushes)) == ([0, 0, 0], 2)
 
 
 async def test_a_flush_under_way_says_nothing_of_a_partition_that_was_opened_anew() -> None:
