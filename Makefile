@@ -22,9 +22,9 @@ up: $(VENV)/.run $(AZURITE)
 test: $(VENV)/.dev $(AZURITE) browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
-test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and long state machines
+test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and more examples of the costliest random ones
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
-	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load $(LOCALCLOUD)/unit/log/test_partition_model.py $(LOCALCLOUD)/unit/log/test_compaction_model.py
+	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load $(LOCALCLOUD)/unit/log/test_partition_model.py $(LOCALCLOUD)/unit/log/test_compaction_model.py tests/unit/trending
 
 test-emulators: $(VENV)/.dev   ## the product on Microsoft's emulators; needs Docker, and .env filled in
 	SONGLINE_TEST_EMULATORS=on $(BIN)/pytest -s tests/emulators $(ARGS)

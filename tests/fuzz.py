@@ -1,7 +1,7 @@
 """`make fuzz`: the random tests again and again, each round by another seed, until the time is over or one fails.
 
-FUZZ_SECONDS (600) bounds the time: no round begins after it. FUZZ_FACTOR (5) multiplies the examples of the state
-machines. FUZZ_SEED is the first round's seed.
+FUZZ_SECONDS (600) bounds the time: no round begins after it. FUZZ_FACTOR (5) multiplies the examples of a
+test. FUZZ_SEED is the first round's seed.
 """
 
 import os

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.schemas import examples, publish
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import encode
@@ -118,7 +119,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in BEYOND_SCHEMA}
 
 
-@settings(max_examples=400, deadline=None)
+@effort(130)
 @given(mutated())
 @example({**EVENTS[0], "id": "x\n"})
 @example({**EVENTS[0], "traceparent": EVENTS[0]["traceparent"] + "\n"})
@@ -140,7 +141,7 @@ def test_the_code_takes_what_the_schema_takes(event: dict[str, Any]) -> None:
     assert accepted(event) == by_schema
 
 
-@settings(max_examples=100, deadline=None)
+@effort(30)
 @given(st.dictionaries(st.text(max_size=10), values, max_size=5))
 def test_extensions_are_passed_over_by_both(extra: dict[str, Any]) -> None:
     event = {**extra, **EVENTS[0], "data": {**extra, **EVENTS[0]["data"]}}

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
@@ -50,7 +51,7 @@ def covering_files(draw: st.DrawFn) -> tuple[int, list[list[int]]]:
     return last, draw(st.permutations([*files, *draw(st.lists(st.just([]), max_size=2))]))
 
 
-@settings(max_examples=60)
+@effort(20)
 @given(made=covering_files(), after=st.integers(-1, 130), until=st.none() | st.integers(-1, 50), data=st.data())
 async def test_any_files_that_hold_all_events_are_one_history(
     made: tuple[int, list[list[int]]], after: int, until: int | None, data: st.DataObject
@@ -65,7 +66,7 @@ async def test_any_files_that_hold_all_events_are_one_history(
     assert await read(HubHistory(files), after, until_s) == wanted
 
 
-@settings(max_examples=40)
+@effort(15)
 @given(st.lists(st.lists(st.integers(0, 40), max_size=30), max_size=5))
 async def test_positions_in_any_order_within_files_are_put_in_order(held: list[list[int]]) -> None:
     files = MemoryFiles(500)
@@ -235,7 +236,7 @@ async def test_a_large_file_is_known_by_its_two_ends() -> None:
     assert files.downloads == [new]
 
 
-@settings(max_examples=40)
+@effort(15)
 @given(st.integers(1, 400), st.sampled_from([1, 3_000, 60_000, 10**7]), st.sampled_from(["null", "deflate"]))
 async def test_the_ends_of_a_file_tell_what_the_whole_tells(count: int, block_bytes: int, codec: str) -> None:
     files = MemoryFiles()

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit import chart_reference as reference
 from songline.audit.chart_reference import Line, Rules
 from songline.processors.history.charts import replay
@@ -76,7 +77,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @pytest.mark.parametrize("loaded_bytes", [0, replay.LOADED_BYTES_MAX])
-@settings(max_examples=20, deadline=None)
+@effort(7)
 @given(seed=seeds)
 def test_charts_and_snapshots_equal_the_reference(seed: int, loaded_bytes: int) -> None:
     """Also where every cell is made again from its chunks for each event that comes late."""

@@ -4,9 +4,10 @@ import asyncio
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec import structs
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit.chart_reference import Rules
 from songline.processors.history.archive.errors import ArchiveHoleError
 from songline.processors.history.archive.spans import MomentError, NoHistoryError
@@ -28,7 +29,7 @@ from tests.unit.history.test_chart_replay import (
 from tests.unit.trending.test_pipeline import PARTITIONS, lines
 
 
-@settings(max_examples=40, deadline=None)
+@effort(15)
 @given(seeds)
 def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
     random = Random(seed)

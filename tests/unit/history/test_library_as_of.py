@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.history.archive.spans import MomentError
 from songline.processors.history.as_of.library import FindHistory, library_as_of
 from songline.processors.history.index.archive_index import ListenerEvent, ListenerHistory
@@ -51,7 +52,7 @@ def found_in(history: Sequence[HistoryEvent]) -> FindHistory:
     return find
 
 
-@settings(max_examples=60, deadline=None)
+@effort(20)
 @given(seeds)
 def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
     random = Random(seed)

@@ -1,9 +1,10 @@
 """The last event of a file before a second is found by a few blocks, and is the one that a reading finds."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.history.archive.avro_blocks import read_header
 from songline.processors.history.index import moment_seek
 from songline.processors.history.index.moment_seek import WINDOW_BYTES, MomentSeek
@@ -22,7 +23,7 @@ def seek_in(made: bytes) -> tuple[MomentSeek, list[int]]:
     return MomentSeek(header, len(made), read), reads
 
 
-@settings(max_examples=40)
+@effort(15)
 @given(data=st.data())
 async def test_it_is_the_one_that_a_reading_finds(data: st.DataObject) -> None:
     steps = data.draw(st.lists(st.sampled_from([0, 0, 0, 1, 7]), min_size=1, max_size=120))

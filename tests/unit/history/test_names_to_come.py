@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec import structs
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit.chart_reference import Rules
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.as_of.charts import charts_as_of
@@ -70,7 +71,7 @@ class PartlyRenamed(HistoryInFiles):
             yield HistoryBatch(batch.positions, batch.enqueued_s, bodies)
 
 
-@settings(max_examples=40, deadline=None)
+@effort(15)
 @given(seeds)
 def test_charts_do_not_change_while_files_are_rewritten(seed: int) -> None:
     random = Random(seed)

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit import chart_reference as reference
 from songline.processors.history.charts import checkpoints as module
 from songline.processors.history.charts.chart_documents import ChartDocuments
@@ -192,7 +193,7 @@ def parts_of(history: HistoryInFiles, until_s: int | None) -> RebuildParts:
     return RebuildParts(nothing, nothing, nothing, cast(Any, read), cast(Any, hub), RebuildCount(), until_s)
 
 
-@settings(max_examples=15, deadline=None)
+@effort(5)
 @given(seeds)
 @pytest.mark.parametrize(("kind", "key"), [(charts, "chart"), (days, "songId")])
 def test_a_rebuild_that_is_killed_ends_as_one_that_is_not(
@@ -223,7 +224,7 @@ def test_a_rebuild_that_is_killed_ends_as_one_that_is_not(
         assert hours(found) == reference.plays(in_time(events, until_s - 1), rules)
 
 
-@settings(max_examples=15, deadline=None)
+@effort(5)
 @given(seeds)
 def test_a_rebuild_in_two_passes_has_the_snapshots_of_one(seed: int) -> None:
     """Also of an hour between them before which nothing more came in."""
@@ -337,7 +338,7 @@ def test_a_rebuild_that_is_killed_reads_no_event_again_that_a_checkpoint_has() -
         assert parts.count.before[0] + parts.count.events == len(events)
 
 
-@settings(max_examples=30, deadline=None)
+@effort(10)
 @given(seeds)
 def test_a_checkpoint_is_what_was_saved_last_wherever_the_process_was_killed(seed: int) -> None:
     random = Random(seed)

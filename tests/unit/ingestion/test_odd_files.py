@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
 from tests.support import odd_audio as odd
 from tests.support.audio import id3, mp3_frames, song
@@ -317,7 +318,7 @@ def test_wav_of_another_codec_that_says_no_length_is_refused() -> None:
 
 
 @given(st.sampled_from(sorted(PROMISED)), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
-@settings(max_examples=100, deadline=None)
+@effort(30)
 def test_any_damage_to_any_container_gets_an_answer(name: str, changes: list[tuple[float, int]]) -> None:
     damaged = bytearray(_whole(name))
     for place, octet in changes:

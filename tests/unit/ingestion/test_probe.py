@@ -4,9 +4,10 @@ import io
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Format
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
 from songline.schemas.commands import Metadata
@@ -94,7 +95,7 @@ WHOLE = {name: song(name, 0.3, tags=TAGS) for name in FORMATS}
 changes = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20)
 
 
-@settings(max_examples=300, deadline=None)
+@effort(100)
 @given(name=st.sampled_from(sorted(FORMATS)), changes=changes, early=st.booleans())
 def test_any_damage_gets_an_answer(name: str, changes: list[tuple[float, int]], early: bool) -> None:
     damaged = bytearray(WHOLE[name])

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.cloud.settings import EventHubsSettings, Secret
 from songline.producers import EventPublisher
 from songline.producers.http.body_memory import BodyMemory
@@ -79,7 +80,7 @@ bad = st.sampled_from([17, {}, liked(1, type="songline.song.hummed.v1"), liked(2
 
 
 @given(st.lists(st.lists(st.one_of(good, other, bad), max_size=8), min_size=1, max_size=3))
-@settings(deadline=None, max_examples=12)
+@effort(5)
 def test_results_are_those_of_each_event_alone(requests: list[list[Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         taken, kept = asyncio.run(take(Path(folder), *requests))

@@ -9,9 +9,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from localcloud_tests.support.power_loss import SyncedDisk
 from localcloud_tests.support.synced_sqlite import library, reporting_syncs
 from songline.producers import OutboxFullError, OutboxLockedError
@@ -34,7 +35,7 @@ def append(outbox: Outbox, *bodies: bytes) -> int:
         max_size=15,
     )
 )
-@settings(deadline=None, max_examples=60)
+@effort(20)
 def test_it_is_a_queue_that_survives(steps: list[tuple[str, list[bytes] | int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         outbox, model = Outbox(Path(folder) / "outbox.db"), list[bytes]()
@@ -111,7 +112,7 @@ def test_a_disk_that_takes_nothing_refuses_and_keeps_what_it_has(tmp_path: Path)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6), st.integers(0, 2**32))
-@settings(deadline=None, max_examples=60)
+@effort(20)
 def test_a_changed_bit_is_never_sent(bodies: list[bytes], seed: int) -> None:
     """Each event of a file that has changed in one bit is as it was accepted, or set aside; or the file is named."""
     random = Random(seed)
@@ -147,7 +148,7 @@ def killed(living: Path, dead: Path, *bodies: bytes) -> list[bytes]:
 
 
 @given(place=st.integers(0, 2**40))
-@settings(deadline=None, max_examples=40)
+@effort(15)
 def test_a_changed_bit_in_the_log_of_a_killed_process_loses_nothing_in_silence(place: int) -> None:
     random = Random(place)
     with tempfile.TemporaryDirectory() as name:
@@ -264,7 +265,7 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(library() is None, reason="the module sqlite3 has SQLite built in: no sync can be seen")
 @given(seed=st.integers(0, 2**32))
-@settings(deadline=None, max_examples=25)
+@effort(10)
 def test_what_was_accepted_outlives_a_loss_of_power(seed: int) -> None:
     chance = Random(seed)
     with tempfile.TemporaryDirectory() as folder:

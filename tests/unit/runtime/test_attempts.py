@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.runtime.attempts import (
     PIECE,
     REACH,
@@ -105,7 +106,7 @@ def test_the_deadly_are_parked_and_all_others_applied(length: int, deadly: set[i
     assert lives <= 1 + len(deadly) * 5
 
 
-@settings(max_examples=25)
+@effort(10)
 @example([set(), {29}, {14, 92}], 6361848)
 @given(st.lists(st.sets(st.integers(0, 399), max_size=2), min_size=2, max_size=4), st.integers(0, 2**32))
 def test_partitions_beside_one_another_blame_no_good_record(deadly: list[set[int]], seed: int) -> None:

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from itertools import permutations
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import (
     ListenImported,
@@ -132,7 +133,7 @@ def test_without_a_match_nothing_is_looked_at() -> None:
     assert matches.matched(bodies, [104]) is bodies
 
 
-@settings(max_examples=60)
+@effort(20)
 @given(st.lists(statements, max_size=4, unique_by=lambda one: one.order), st.integers(0, 70))
 def test_the_order_in_which_statements_come_changes_nothing(found: list[MatchStatement], second: int) -> None:
     documents = {msgspec.json.encode(document(*order, *order)) for order in permutations(found)}

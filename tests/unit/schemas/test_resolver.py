@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.schemas.resolver import SongCandidate, SongMatch, SongWords, candidate_word, resolve
 from songline.schemas.search import words
 from songline.schemas.song_names import is_name_id, key_of, name_id, song_name
@@ -94,7 +95,7 @@ def test_any_of_several_artists_may_be_the_one_that_the_catalog_has() -> None:
     assert resolve(listen("Paper Lanterns", "Benno Falk"), [several], {}).song_id == "song-1"
 
 
-@settings(max_examples=200)
+@effort(70)
 @given(title=st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip())))
 def test_a_song_is_among_those_that_have_the_word_of_its_title(title: str) -> None:
     word = candidate_word(title)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.trending import id_table
 from songline.processors.trending.action_hashes import UserHashes, hashes_of
 from songline.processors.trending.cells import body_scanner, columns
@@ -198,7 +199,7 @@ bodies = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@effort(130)
 @given(st.lists(bodies, min_size=1, max_size=6))
 def test_every_body_gets_the_verdict_of_the_contract(batch: list[bytes]) -> None:
     holds_the_verdict(batch, [LOGGED] * len(batch))
@@ -260,14 +261,14 @@ spoiled = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@effort(100)
 @given(st.lists(plain_fields.map(plain_body) | spoiled | bodies, min_size=1, max_size=6))
 def test_bodies_of_known_layouts_get_the_verdict_of_the_contract(batch: list[bytes]) -> None:
     with patch.object(body_scanner, "LEAST_BODIES", 1), patch.object(id_table, "SLOT_BITS", 2):
         holds_the_verdict(batch, [LOGGED] * len(batch), [PLAIN, PLAIN.replace(b"played.v1", b"liked.v1")])
 
 
-@settings(max_examples=50, deadline=None)
+@effort(15)
 @given(st.lists(bodies, min_size=1, max_size=3), st.lists(bodies, min_size=1, max_size=3))
 def test_a_layout_is_learned_from_any_plain_body(seen: list[bytes], batch: list[bytes]) -> None:
     with patch.object(body_scanner, "LEAST_BODIES", 1), patch.object(id_table, "SLOT_BITS", 2):

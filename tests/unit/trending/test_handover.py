@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from itertools import count
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit import chart_reference as reference
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
@@ -72,7 +73,7 @@ class Owner:
         return merge
 
 
-@settings(max_examples=60, deadline=None)
+@effort(20)
 @given(st.integers(0, 2**32 - 1))
 def test_charts_equal_the_reference_after_a_hand_over(seed: int) -> None:
     random = Random(seed)

@@ -6,9 +6,10 @@ from functools import partial
 from itertools import accumulate
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.hour_cut import HourCut
@@ -134,7 +135,7 @@ def charts_of(found: HourMerge, ranks: dict[str, dict[str, int]], wanted: dict[s
     return {key: chart for key, chart in charts.items() if chart.entries}
 
 
-@settings(max_examples=12, deadline=None)
+@effort(5)
 @given(st.integers(0, 2**32 - 1))
 def test_snapshots_equal_those_of_a_replay(seed: int) -> None:
     random = Random(seed)

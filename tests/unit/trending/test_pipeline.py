@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit import chart_reference as reference
 from songline.audit.chart_reference import Line
 from songline.processors.trending.merge.state import Merge
@@ -90,7 +91,7 @@ def payload(random: Random, user: str) -> Payload:
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=150, deadline=None)
+@effort(50)
 @given(seeds)
 @example(2751).via("a removed song whose counts came after a restart")
 def test_charts_equal_the_reference_whatever_happens_on_the_way(seed: int) -> None:
@@ -150,7 +151,7 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
             pipeline.tell(merge, NOW_MS, whole=whole, scoped=whole or random.random() < 0.5)
 
 
-@settings(max_examples=80, deadline=None)
+@effort(30)
 @given(seeds)
 def test_windows_slide_and_changes_are_reported_one_by_one(seed: int) -> None:
     """A merge that applies only what changed ends where the reference does, at every moment on the way."""

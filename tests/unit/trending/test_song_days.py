@@ -3,9 +3,10 @@
 from random import Random
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.audit import chart_reference as reference
 from songline.processors.trending.plays.backlog import SEGMENT, Backlog
 from songline.schemas.moments import moment_at
@@ -25,7 +26,7 @@ HOUR_MS = 3_600_000
 EVERYTHING = 1_000
 
 
-@settings(max_examples=80, deadline=None)
+@effort(30)
 @given(st.integers(0, 2**32 - 1))
 @example(294).via("counts that a former owner saved when what it let wait had been taken over")
 def test_what_is_written_equals_the_reference_whatever_happens_on_the_way(seed: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.chunks import ActionChunk, chunk_actions, encode_mark
 from songline.processors.trending.cells.state import Cell
@@ -58,7 +59,7 @@ foreign_partials = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@effort(100)
 @given(st.lists(foreign_partials.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=4))
 @example([msgspec.msgpack.encode(Partial(0, 0, 0, NAMELESS, NAMELESS, []))])
 def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
@@ -167,7 +168,7 @@ foreign_reports = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@effort(100)
 @given(st.lists(foreign_reports.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=5))
 def test_no_report_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> None:
     merge = Merge(1)
@@ -198,7 +199,7 @@ def test_a_list_with_songs_that_were_never_reported_is_not_used_and_what_follows
     assert merge.freshness().position == {"0": 9}
 
 
-@settings(max_examples=200, deadline=None)
+@effort(70)
 @given(
     st.sampled_from(
         [b"0/5/a/0", b"0/5/a", b"\xff\xfe", b"", b"1/5/a/0", b"0/x/a/0", b"-1/5/a/0", b"0/5/a/99999999999999"]
@@ -252,7 +253,7 @@ def test_a_chunk_of_an_older_version_is_read_however_many_sections_it_has(count:
     assert len(chunk_actions(check_chunk(value, SETS.id), SongIndex(), SETS)) == count
 
 
-@settings(max_examples=300, deadline=None)
+@effort(100)
 @given(
     st.sampled_from(
         ["head", "facts/0", "waiting/0", "minute/5/0/0", f"minute/{MINUTE}/0/0", "hour/5/9999/0", "hour/5/0", "other"]

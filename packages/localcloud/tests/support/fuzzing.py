@@ -7,6 +7,8 @@ import pytest
 from hypothesis import settings
 
 FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
+EXAMPLES = 40
+"""Examples of a test that says no number. Each run takes new ones, so that a few a run are many in a week."""
 SEED = "hypothesis_seed"
 _NAME = "random tests"
 
@@ -22,7 +24,10 @@ def configure(config: pytest.Config) -> None:
     hypothesis has a profile of its own where `CI` is set, which takes the same examples each time: here CI takes new
     ones, as everywhere else. No example has a deadline: a machine that is busy is no fault of the code.
     """
-    settings.register_profile("localcloud", settings.get_profile("default"), print_blob=True, deadline=None)
+    examples = EXAMPLES * FACTOR
+    settings.register_profile(
+        "localcloud", settings.get_profile("default"), max_examples=examples, print_blob=True, deadline=None
+    )
     settings.load_profile("localcloud")
     if config.pluginmanager.has_plugin(_NAME):  # by the tests of another distribution, in the same run
         return

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.history.archive import avro_blocks
 from songline.processors.history.archive.avro_blocks import write_number
 from songline.processors.history.erasure.capture_file import records_naming, rewrite
@@ -63,7 +64,7 @@ def records_of(data: bytes) -> list[Any]:
     return list(fastavro.reader(io.BytesIO(data)))
 
 
-@settings(deadline=None, max_examples=30)
+@effort(10)
 @given(st.lists(st.integers(5, 8), max_size=60), st.sampled_from(["null", "deflate", "snappy"]))
 def test_the_listeners_records_are_renamed_and_no_others(users: list[int], codec: str) -> None:
     before = [record(position, f"user-{user}") for position, user in enumerate(users)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.capture import partition_capture, retry
@@ -21,6 +21,7 @@ from localcloud.log.batch import build
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud.testing.waiting import wait_for_async
 from localcloud_tests.support.capture import rows
+from localcloud_tests.support.fuzzing import effort
 
 T0_MS = 1_700_000_000_000
 LATER_MS = T0_MS + 10**9
@@ -142,7 +143,7 @@ async def test_a_clock_that_went_back_loses_nothing(scene: Scene) -> None:
     assert scene.positions() == [[0, 1], [2, 3]]
 
 
-@settings(max_examples=25, deadline=None)
+@effort(10)
 @given(
     appends=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 100_000)), min_size=1, max_size=6),
     kills=st.lists(st.integers(1, 8), min_size=1, max_size=12),
