@@ -1,6 +1,8 @@
 """`python -m bench [NAME…]`: speeds, each beside what it is compared with, in one run."""
 
 import platform
+import signal
+import sys
 import traceback
 from datetime import UTC, datetime
 from importlib import import_module
@@ -25,6 +27,8 @@ def main(chosen: tuple[str, ...], quick: bool, docs: bool) -> None:
 
     Leave the machine alone meanwhile.
     """
+    # What it has started ends with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     failed: list[str] = []
     if not docs:
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine()}, Python {platform.python_version()}")

@@ -10,7 +10,7 @@ from itertools import compress
 import msgspec
 import numpy as np
 
-from songline.processors.trending.cells.hour_store import MAX_BLOCK_BYTES
+from songline.processors.trending.cells.hour_store import BLOCK_BYTES
 from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.wire import CountSection
 from songline.processors.trending.count_table import KINDS
@@ -53,7 +53,7 @@ def sealed_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         group.append(chunk)
         size_bytes += len(chunk)
-        if size_bytes >= MAX_BLOCK_BYTES:
+        if size_bytes >= BLOCK_BYTES:
             yield pack_block(group)
             group, size_bytes = [], 0
     if group:

@@ -42,8 +42,8 @@ OPEN_MS = 600_000
 IDLE_MS = 60_000
 """An hour that is over stays in memory for so long after the last event that was late."""
 BLOCK_BYTES = 1_000_000
-"""So many bytes of an open hour are sealed when they are there: recovery reads less than this of a partition's hour."""
-MAX_BLOCK_BYTES = 4_000_000
+"""So many bytes of an open hour are sealed when they are there, and no more at once: recovery reads less than this of a
+partition's hour in the changelog, and merging takes as much memory as several times these."""
 
 
 UNSEALED_ANSWER_S = 1.0
@@ -230,7 +230,7 @@ class HourStore:
         for key in keys:
             group.append(key)
             size_bytes += len(self._saved.value(key))
-            if size_bytes >= MAX_BLOCK_BYTES:
+            if size_bytes >= BLOCK_BYTES:
                 yield group
                 group, size_bytes = [], 0
         if group:
