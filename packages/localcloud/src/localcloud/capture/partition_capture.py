@@ -12,7 +12,6 @@ from localcloud.capture.retry import retry_until_done
 from localcloud.capture.state_file import CaptureState, PlannedFile, save_state
 from localcloud.capture.window import Window, start_after_size, window_of
 from localcloud.capture.written_file import FileWriter, WholeBlobs
-from localcloud.log.index import EVERY_BYTES
 from localcloud.log.partition import PartitionLog
 
 SIZE_CHECK_S: Final = 1.0
@@ -96,7 +95,7 @@ class PartitionCapture:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._log.wait_for(position), left_s)
                 continue
-            if self._log.bytes_from(position) >= self._config.size_limit_bytes + EVERY_BYTES:
+            if self._log.bytes_from(position) >= self._config.size_limit_bytes:
                 return self._log.high_watermark, True
             await asyncio.sleep(min(left_s, SIZE_CHECK_S))
         with contextlib.suppress(TimeoutError):

@@ -9,7 +9,7 @@ Kafka's cleaner drops records without a key; here they are kept.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class CompactedFiles(NamedTuple):
     outputs: list[tuple[int, Path, SegmentIndex]]
 
 
-def latest_offsets(batches: Sequence[StoredBatch], known: dict[bytes, int]) -> None:
+def latest_offsets(batches: Iterable[StoredBatch], known: dict[bytes, int]) -> None:
     """Note each key's last offset in `known`."""
     for batch in batches:
         for record in records(batch.data):
@@ -82,21 +82,19 @@ def _write_survivors(
         latest_offsets(segment.read_all(), latest)
     end = max(segment.index.last_offset for segment in segments)
     for segment in segments:
-        frames: list[bytes] = []
-        index = SegmentIndex()
         room = bool(outputs) and outputs[-1][2].size + segment.size <= segment_bytes
-        if room:
-            index = outputs[-1][2]
-        for batch in segment.read_all():
-            data = survivor(batch, latest, end, tombstones_before_ms)
-            if data is not None:
-                frames.append(frame_of(batch.enqueued_ms, data))
-                timestamp = header_of(data).max_timestamp
-                index.add(batch.base_offset, batch.last_offset, batch.enqueued_ms, timestamp, len(frames[-1]))
         if not room:
-            outputs.append((segment.base_offset, segment.path.with_suffix(".log-new"), index))
-        with outputs[-1][1].open("ab" if room else "wb") as file:
-            file.writelines(frames)
+            outputs.append((segment.base_offset, segment.path.with_suffix(".log-new"), SegmentIndex()))
+        _, fresh, index = outputs[-1]
+        with fresh.open("ab" if room else "wb") as file:
+            for batch in segment.read_all():
+                data = survivor(batch, latest, end, tombstones_before_ms)
+                if data is None:
+                    continue
+                frame = frame_of(batch.enqueued_ms, data)
+                file.write(frame)
+                timestamp = header_of(data).max_timestamp
+                index.add(batch.base_offset, batch.last_offset, batch.enqueued_ms, timestamp, len(frame))
             file.flush()
             os.fsync(file.fileno())
 
@@ -117,6 +115,7 @@ def replace_files(sealed: Sequence[Segment], compacted: CompactedFiles) -> list[
         fresh.replace(segment.path)
         with contextlib.suppress(OSError):  # a full disk: readers can do without, and opening makes it again
             index.save(segment.path.with_suffix(".index"))
+        segment.seal()
         replaced.append(segment)
         for merged in sealed:
             if base_offset < merged.base_offset < end:

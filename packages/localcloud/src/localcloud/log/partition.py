@@ -127,10 +127,10 @@ class PartitionLog:
         return sum(segment.size for segment in self._segments)
 
     def bytes_from(self, offset: int) -> int:
-        """Bytes on disk from `offset` on, or up to 4 KiB more."""
-        first = self._segment_number(offset)
-        later = sum(segment.size for segment in self._segments[first + 1 :])
-        return later + self._segments[first].size - self._segments[first].index.position_of(offset)
+        """So many bytes are on disk from `offset` on, and less than 40 KiB more; negative where there are few."""
+        first, *later = self._segments[self._segment_number(offset) :]
+        known = first.size - first.index.position_of(offset) - first.index.slack_bytes
+        return known + sum(segment.size for segment in later)
 
     def read(self, offset: int, max_bytes: int) -> list[StoredBatch]:
         """Batches from the one that holds `offset` on, below the high watermark.
@@ -286,6 +286,7 @@ class PartitionLog:
             self._fail_commit(target, group, error)
             return
         if target is not self._segments[-1]:
+            self._segments[-1].seal()
             self._segments.append(target)
         for item in group:
             size = len(item.head) + len(item.tail)

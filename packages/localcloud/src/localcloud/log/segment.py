@@ -3,9 +3,9 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 from localcloud.log.batch import BatchHeader, header_of
 from localcloud.log.errors import DamagedLogError, LogOpenError
@@ -14,7 +14,10 @@ from localcloud.log.index import EVERY_BYTES, SegmentIndex
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _RECOVERY_CHUNK = 4 << 20
+_PART_BYTES = 256 << 10
 
 
 class StoredBatch(NamedTuple):
@@ -61,7 +64,9 @@ class Segment:
                 )
             with contextlib.suppress(OSError):  # a full disk: the next opening walks again
                 index.save(path.with_suffix(".index"))
-        return cls(path, index)
+        segment = cls(path, index)
+        segment.seal()
+        return segment
 
     @classmethod
     def recover(cls, path: Path, synced_bytes: int = 0) -> "Segment":
@@ -84,16 +89,20 @@ class Segment:
                 os.fsync(file.fileno())
         return cls(path, index)
 
+    def seal(self) -> None:
+        """Nothing more is added, and the index is in its file: keep a part of it."""
+        self.index = self.index.thinned()
+
     def read(self, offset: int, max_bytes: int) -> list[StoredBatch]:
         """Batches from the one that holds `offset` (or follows it) on, up to `max_bytes`, but one at least if any."""
-        return self._read(self.index.position_of(offset), max_bytes, min_last_offset=offset)
+        return self._found(
+            lambda index: index.position_of(offset),
+            lambda position: self._read(position, max_bytes, min_last_offset=offset),
+        )
 
-    def read_all(self) -> list[StoredBatch]:
-        """All batches. Raises DamagedLogError where one of them is not what was written."""
-        batches = self._read(0, self.size, min_last_offset=-1)
-        read_bytes = sum(ENQUEUED.size + len(batch.data) for batch in batches)
-        # Raises: what stopped the first read stands first in the second.
-        return batches + self._read(read_bytes, self.size, min_last_offset=-1)
+    def read_all(self) -> Iterator[StoredBatch]:
+        """All batches, a part of them in memory at a time. Raises DamagedLogError at one that is not whole."""
+        return self._batches(0, _PART_BYTES)
 
     def headers(self) -> Iterator[BatchHeader]:
         """The headers of all batches. Raises DamagedLogError."""
@@ -107,17 +116,36 @@ class Segment:
 
     def first_enqueued(self, enqueued_ms: int) -> StoredBatch | None:
         """The first batch enqueued at that time or later."""
-        batches = self._batches(self.index.position_at(enqueued_ms))
-        return next((batch for batch in batches if batch.enqueued_ms >= enqueued_ms), None)
+        return self._found(
+            lambda index: index.position_at(enqueued_ms),
+            lambda position: next((one for one in self._batches(position) if one.enqueued_ms >= enqueued_ms), None),
+        )
 
     def first_timestamped(self, timestamp: int) -> StoredBatch | None:
         """The first batch that has a record with that timestamp or a later one."""
-        batches = self._batches(self.index.position_of_timestamp(timestamp))
-        return next((batch for batch in batches if header_of(batch.data).max_timestamp >= timestamp), None)
+        return self._found(
+            lambda index: index.position_of_timestamp(timestamp),
+            lambda position: next(
+                (one for one in self._batches(position) if header_of(one.data).max_timestamp >= timestamp), None
+            ),
+        )
 
-    def _batches(self, position: int) -> Iterator[StoredBatch]:
+    def _found(self, place: Callable[[SegmentIndex], int], read: Callable[[int], T]) -> T:
+        """What `read` finds from that place of an index on. Raises DamagedLogError."""
+        position = place(self.index)
+        try:
+            return read(position)
+        except DamagedLogError:
+            # What is damaged may be passed over from a nearer place, which the whole index of a sealed segment has.
+            index = SegmentIndex.load(self.path.with_suffix(".index"), self.size)
+            nearer = position if index is None else place(index)
+            if nearer == position:
+                raise
+            return read(nearer)
+
+    def _batches(self, position: int, part_bytes: int = 16 * EVERY_BYTES) -> Iterator[StoredBatch]:
         while position < self.size:
-            for batch in self._read(position, 16 * EVERY_BYTES, min_last_offset=-1):
+            for batch in self._read(position, part_bytes, min_last_offset=-1):
                 yield batch
                 position += ENQUEUED.size + len(batch.data)
 

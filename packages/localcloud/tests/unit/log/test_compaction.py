@@ -1,9 +1,11 @@
 """Compaction keeps each key's last record where it was, through merges, restarts and crashes half-way."""
 
+import asyncio
 import contextlib
 import gzip
 import os
 import shutil
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import pack
@@ -287,3 +289,21 @@ def test_what_is_no_gzip_is_named(tmp_path: Path) -> None:
     batch[22] = 1
     with pytest.raises(Exception, match="says gzip"):
         list(records(bytes(batch)))
+
+
+async def test_a_part_of_a_segment_is_in_memory_at_a_time(tmp_path: Path, clock: Clock) -> None:
+    settings = LogSettings(segment_bytes=4 << 20, compacted=True)
+    log = PartitionLog.open(tmp_path / "0", settings, ThreadPoolExecutor(1), clock)
+    for group in range(10):
+        keys = (b"%d" % number for number in range(100 * group, 100 * group + 100))
+        await asyncio.gather(*(log.append(build([(key, os.urandom(10_000))], 1)) for key in keys))
+    sealed = log._segments[:-1]
+    assert len(sealed) == 2
+    tracemalloc.start()
+    try:
+        result = compact(sealed, 0, 4 << 20)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(index.size for _, _, index in result.outputs) == sum(segment.size for segment in sealed)
+    assert peak_bytes < 2 << 20

@@ -99,6 +99,31 @@ def test_what_lies_before_and_behind_the_damage_is_read(tmp_path: Path, caplog: 
     assert caplog.text.count("is damaged at byte 0 (offset 1)") == 1
 
 
+def test_what_begins_4_kb_behind_the_damage_is_read(tmp_path: Path) -> None:
+    async def write() -> PartitionLog:
+        log = open_log(tmp_path, LogSettings(segment_bytes=60_000))
+        for number in range(80):
+            await log.append(build([(None, random.Random(number).randbytes(1_000))], number))
+        return log
+
+    log = asyncio.run(write())
+    sizes = [len(batch.data) + ENQUEUED.size for batch in log.read(0, 1 << 20)]
+    file = tmp_path / f"{0:020d}.log"
+    content = bytearray(file.read_bytes())
+    damaged = 3
+    content[sum(sizes[:damaged]) + 500] ^= 1
+    file.write_bytes(content)
+    # In memory the index of a sealed segment is coarse: what is damaged before a batch must not hide it.
+    for opened in (log, open_log(tmp_path, LogSettings())):
+        with pytest.raises(DamagedLogError):
+            opened.read(damaged, 1)
+        behind = [number for number in range(80) if sum(sizes[damaged:number]) >= 4_096]
+        assert behind[0] < 10
+        for number in behind:
+            assert opened.read(number, 1)[0].base_offset == number
+            assert opened.record_at(number) is not None
+
+
 def test_the_newest_segment_is_not_cut_where_it_was_synced(tmp_path: Path) -> None:
     chance = random.Random(1)
     written(tmp_path, LogSettings(), chance)
