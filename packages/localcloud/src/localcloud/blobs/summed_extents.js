@@ -46,12 +46,17 @@ class Summing extends Transform {
   }
 }
 
-// [offset, size, checksum] of what was appended to extents, by their paths; null for one of an earlier version.
+// [offset, size, checksum] of what was appended to extents, by their paths; null for one of an earlier version. Those of
+// the extents that were read last: who reads a whole archive reads each once.
 const known = new Map();
+const KNOWN = 32;
 
 async function sumsOf(extent) {
-  if (!known.has(extent)) known.set(extent, await read(beside(extent)));
-  return known.get(extent);
+  const sums = known.has(extent) ? known.get(extent) : await read(beside(extent));
+  known.delete(extent);
+  known.set(extent, sums);
+  if (known.size > KNOWN) known.delete(known.keys().next().value);
+  return sums;
 }
 
 async function read(file) {

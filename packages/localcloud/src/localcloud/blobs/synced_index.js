@@ -12,10 +12,15 @@ const FIELD = /^\{"sha256":"([0-9a-f]{64})",/;
 
 const digest = (text) => createHash("sha256").update(text).digest("hex");
 
-async function save(file, text) {
+async function save(file, pieces) {
+  const contents = pieces.map((piece) => Buffer.from(piece));
+  const hash = createHash("sha256");
+  for (const content of contents) hash.update(content);
+  contents[0] = contents[0].subarray(1);
   const written = await open(`${file}~`, "w");
   try {
-    await written.writeFile(`{"sha256":"${digest(text)}",${text.slice(1)}`);
+    await written.writeFile(`{"sha256":"${hash.digest("hex")}",`);
+    for (const content of contents) await written.writeFile(content);
     await written.sync();
   } finally {
     await written.close();
@@ -40,5 +45,5 @@ async function load(file) {
   return index;
 }
 
-files.saveDatabase = (file, text, done) => save(file, text).then(() => done(null), done);
+files.saveDatabase = (file, pieces, done) => save(file, pieces).then(() => done(null), done);
 files.loadDatabase = (file, done) => load(file).then(done, done);

@@ -58,6 +58,21 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
             await stored.upload_blob(b"other", overwrite=False)
 
 
+async def test_metadata_of_any_name_is_there_after_a_restart(tmp_path: Path) -> None:
+    # So fields of the database are named that has Azurite's index.
+    names = ("ttl", "constraints", "persistenceadapter", "data", "binaryindices", "lokiconsolewrapper")
+    metadata = dict.fromkeys(names, "300")
+    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+        songs = await client.create_container("songs", metadata=metadata)
+        await songs.upload_blob("abc", b"audio", metadata=metadata)
+        await songs.upload_blob("other", b"audio")
+    async with AzuriteServer(tmp_path, port=server.port) as again, blobs(again.port) as client:
+        songs = client.get_container_client("songs")
+        assert (await songs.get_container_properties()).metadata == metadata
+        found = {blob.name: blob.metadata or {} async for blob in songs.list_blobs(include=["metadata"])}
+        assert found == {"abc": metadata, "other": {}}
+
+
 async def test_what_was_answered_outlives_a_kill(tmp_path: Path) -> None:
     async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
         songs = await client.create_container("songs")

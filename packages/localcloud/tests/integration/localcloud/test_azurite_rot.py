@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from random import Random
 
@@ -12,12 +14,14 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from localcloud import azurite_install
 from localcloud.azurite import AzuriteServer
 from localcloud.azurite_install import AzuriteError
 from localcloud.testing import LocalCloud
 
 INDEXES = ("__azurite_db_blob__.json", "__azurite_db_blob_extent__.json")
-SLOW_FOLDERS = Path(__file__).parents[2] / "support" / "slow_folders.js"
+SUPPORT = Path(__file__).parents[2] / "support"
+SLOW_FOLDERS = SUPPORT / "slow_folders.js"
 SIZES = {"small": 100, "large": 2_500_000, "last": 100}
 
 
@@ -139,3 +143,17 @@ async def test_blobs_that_are_written_while_the_first_one_waits_are_whole(
         await asyncio.gather(*(write(songs, name, 5_000) for name in names))
         for name in names:
             assert await (await songs.download_blob(name)).readall() == Random(name).randbytes(5_000)
+
+
+def test_checksums_of_the_files_that_were_read_last_are_recalled(tmp_path: Path) -> None:
+    program, modules = azurite_install.find()
+    done = subprocess.run(
+        [program, SUPPORT / "read_extents.js", azurite_install.HERE, tmp_path],
+        env={**os.environ, "NODE_PATH": str(modules)},
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    # Each of 40 files once, however often it was read; the first of them once more.
+    assert done.stdout == "40 1\n"
