@@ -335,6 +335,29 @@ def test_a_folder_for_temporary_files_is_one_that_a_killed_process_does_not_leav
     assert places == {"songline/commands/audit.py"}
 
 
+MAY_LEAVE_WORK_BEHIND = {
+    "processors/trending/faust/record_sender.py": "futures of a producer, which sends what it has taken in any case",
+    "processors/trending/state_writer.py": "futures of a producer",
+    "processors/trending/shards/worker.py": "threads, which nothing cancels",
+    "producers/publishing/publisher.py": "tasks that the publisher keeps, and ends itself",
+    "projections/matches/named_songs.py": "two short readings by a client that lives as long as the API",
+    "songline/audit/run.py": "faults, which are ended behind it one after the other",
+}
+
+
+def test_no_work_goes_on_behind_an_error() -> None:
+    """`asyncio.gather` raises the first error and leaves the rest running, on connections that are closed under it."""
+    places = {
+        str(path.relative_to(ROOT))
+        for path in modules(*(name for name in PACKAGES if name != "localcloud"))
+        for node in ast.walk(ast.parse(path.read_text(), str(path)))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "asyncio.gather"
+        and not any(keyword.arg == "return_exceptions" for keyword in node.keywords)
+    }
+    assert places == MAY_LEAVE_WORK_BEHIND.keys(), "use songline.cloud.concurrency.gather_or_cancel"
+
+
 def test_a_rule_about_safety_is_silenced_for_a_reason() -> None:
     """Ruff's rules S are bandit's."""
     without = [

@@ -9,6 +9,7 @@ import msgspec
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.cosmos import Container
 from songline.processors.runtime import live_version
 from songline.processors.runtime.match_watch import MatchWatch
@@ -101,11 +102,12 @@ class SongResolution:
                 operations = [("upsert", (msgspec.to_builtins(name),)) for name in some]
                 await container.execute_item_batch(operations, shard, no_response=True)
 
-        async with asyncio.TaskGroup() as group:
-            for shard, some in by_shard.items():
-                unique = list({name.id: name for name in reversed(some)}.values())
-                for start in range(0, len(unique), MAX_OPERATIONS):
-                    group.create_task(write(shard, unique[start : start + MAX_OPERATIONS]))
+        unique = {shard: list({name.id: name for name in reversed(some)}.values()) for shard, some in by_shard.items()}
+        await gather_or_cancel(
+            write(shard, some[start : start + MAX_OPERATIONS])
+            for shard, some in unique.items()
+            for start in range(0, len(some), MAX_OPERATIONS)
+        )
         for some in by_shard.values():
             self._written.update(dict.fromkeys(name.id for name in some))
         while len(self._written) > ROOM:

@@ -24,6 +24,7 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct, structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.library.former_library import TornLibraryError, carried_actions
 from songline.processors.library.shelf_store import ShelfStore
 from songline.schemas.decoding import convert
@@ -178,7 +179,7 @@ class _Migration:
             async with gate:
                 return await self._carried(user_id)
 
-        rows = [row for each in await asyncio.gather(*map(one, users)) for row in each]
+        rows = [row for each in await gather_or_cancel(map(one, users)) for row in each]
         await self._parts.store.add(shelf_key(self._document.version, shelf), rows)
 
     async def _carried(self, user_id: str) -> list[UserAction]:

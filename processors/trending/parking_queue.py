@@ -12,6 +12,7 @@ from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.record_renaming import RecordRenaming
@@ -103,7 +104,7 @@ class ParkingQueue:
                 some = list(islice(waiting.values(), IN_FLIGHT))
                 named = [await self._named(parked) for parked in some] if hub == MUSIC_EVENTS else some
                 first = first or named[0]
-                results = await asyncio.gather(*[self._write(parked) for parked in named])
+                results = await gather_or_cancel(self._write(parked) for parked in named)
                 for parked, error in zip(named, results, strict=True):
                     if error is None:
                         waiting.pop(parked.position, None)

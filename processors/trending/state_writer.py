@@ -15,8 +15,8 @@ from azure.cosmos.aio import ContainerProxy
 from azure.storage.blob.aio import ContainerClient
 
 from songline.cloud import kafka
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.settings import EventHubsSettings
-from songline.processors.runtime.service_errors import leaves
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
@@ -67,12 +67,7 @@ class StateWriter:
             for hour, some in left:
                 await self._seal(hours, hour, some)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(AT_ONCE):
-                    group.create_task(seal(self._hours))
-        except ExceptionGroup as errors:
-            raise next(leaves(errors)) from None
+        await gather_or_cancel(seal(self._hours) for _ in range(AT_ONCE))
 
     async def finish(self, shards: Mapping[int, SavedValues], sources: Mapping[int, Watermark]) -> None:
         """Write what is to be saved of each shard, and how far each partition of `music-events` is applied: the worker

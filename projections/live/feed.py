@@ -180,13 +180,13 @@ class LiveFeed:
 
     async def _everything(self) -> Live:
         troubles: list[str] = []
-        sample, reports, projections, uploads, playing = await asyncio.gather(
-            self._sample(troubles),
-            self._reports(troubles),
-            self._marks_now(troubles),
-            self._uploads_now(troubles),
-            self._playing_now(troubles),
-        )
+        async with asyncio.TaskGroup() as group:
+            sampling = group.create_task(self._sample(troubles))
+            reports = group.create_task(self._reports(troubles))
+            projections = group.create_task(self._marks_now(troubles))
+            uploads = group.create_task(self._uploads_now(troubles))
+            playing = group.create_task(self._playing_now(troubles))
+        sample = sampling.result()
         if sample is not None:
             self._samples.append(sample)
         else:
@@ -198,10 +198,11 @@ class LiveFeed:
             kinds=live.kinds(self._samples),
             hubs=live.hubs(self._samples),
             projections=tuple(
-                self._projection(name, mark, ends, reports.get(WORKERS[name]), now) for name, mark in projections
+                self._projection(name, mark, ends, reports.result().get(WORKERS[name]), now)
+                for name, mark in projections.result()
             ),
-            uploads=uploads,
-            playing=playing,
+            uploads=uploads.result(),
+            playing=playing.result(),
             troubles=tuple(dict.fromkeys(troubles)),
         )
 

@@ -1,10 +1,10 @@
 """Reads the workers' progress reports from `/health/progress`."""
 
-import asyncio
 from collections.abc import Mapping
 
 import httpx
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, decode, not_ready
 
@@ -21,7 +21,7 @@ class WorkerReports:
     async def read(self) -> dict[str, ProgressReport | NotReadyReason]:
         """The report by worker, or the reason why it doesn't answer. A worker that answers without a report is left
         out."""
-        answers = await asyncio.gather(*(self._read(name, base) for name, base in self._addresses.items()))
+        answers = await gather_or_cancel(self._read(name, base) for name, base in self._addresses.items())
         return {name: found for name, found in zip(self._addresses, answers, strict=True) if found is not None}
 
     async def close(self) -> None:

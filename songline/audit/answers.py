@@ -11,6 +11,7 @@ from azure.cosmos.aio import ContainerProxy
 from songline.audit.api_access import REQUEST_FAILURES
 from songline.audit.library_check import LibraryAnswers
 from songline.audit.upload_check import UploadAnswer
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.schemas.decoding import Decoder
 from songline.schemas.documents import Chart
@@ -144,15 +145,12 @@ class ApiAnswers:
                     self._say(f"read {len(found):,} of {len(wanted):,} {what}")
 
         try:
-            async with asyncio.timeout(self._patience_s) as patience, asyncio.TaskGroup() as readers:
-                for _ in range(SIDE_BY_SIDE):
-                    readers.create_task(some())
+            async with asyncio.timeout(self._patience_s) as patience:
+                await gather_or_cancel(some() for _ in range(SIDE_BY_SIDE))
         except TimeoutError:
             raise NoAnswerError(
                 f"{len(found):,} of {len(wanted):,} {what} were answered, and no other within {self._patience_s:g} s"
             ) from None
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
         return found
 
     async def _library(self, listener: str) -> LibraryAnswers:

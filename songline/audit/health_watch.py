@@ -10,6 +10,7 @@ from msgspec import Struct
 from songline.audit.api_access import REQUEST_FAILURES
 from songline.audit.health_check import HealthSample, PositionSample
 from songline.audit.history import OperationHistory
+from songline.cloud.concurrency import gather_or_cancel
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -53,8 +54,8 @@ class HealthWatch:
         """Ask until it is cancelled."""
         while True:
             began_s = time.monotonic()
-            await asyncio.gather(*(self._ask(name, url) for name, url in self._urls.items()))
-            await asyncio.gather(*(self._look(worker, path) for worker, path in POSITIONS.items()))
+            await gather_or_cancel(self._ask(name, url) for name, url in self._urls.items())
+            await gather_or_cancel(self._look(worker, path) for worker, path in POSITIONS.items())
             await asyncio.sleep(max(0.05, EACH_S - (time.monotonic() - began_s)))
 
     async def position(self, worker: str) -> Mapping[str, int]:

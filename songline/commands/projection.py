@@ -1,7 +1,5 @@
 """`songline projection`: lists, compares, switches, rolls back and drops the versions of projections."""
 
-import asyncio
-
 import click
 import msgspec
 from rich import box
@@ -10,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from songline.api_client import visible
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.history.compare.compare import compare as compare_versions
 from songline.processors.history.compare.comparison import VersionComparison
 from songline.processors.history.versions.listing import ListedVersion, list_versions
@@ -39,7 +38,7 @@ def list_all(projection: str | None, as_json: bool) -> None:
     async def work(services: VersionServices) -> list[ListedVersion]:
         names = PROJECTIONS_OF_VERSIONS if projection is None else (projection,)
         lists = [list_versions(VERSIONED[name], services.account, services.store, services.lag) for name in names]
-        return [version for found in await asyncio.gather(*lists) for version in found]
+        return [version for found in await gather_or_cancel(lists) for version in found]
 
     found = run_with_versions(work)
     if as_json:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from songline.api_client import visible
 from songline.api_connection import ApiConnection, api_options
+from songline.cloud.concurrency import gather_or_cancel
 from songline.identity.scopes import Scope
 from songline.options import FiniteRange
 from songline.processes.environment import data_folder
@@ -142,12 +143,7 @@ async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list
             result: JournalEntry | None = await job()  # type: ignore[misc]  # a partial of a coroutine function
             return result
 
-    tasks = [asyncio.create_task(run(job)) for job in jobs]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+    return await gather_or_cancel(map(run, jobs))
 
 
 async def _send(sender: FileSender, bars: Progress, file: Path, tally: _UploadCounts) -> JournalEntry | None:

@@ -1,11 +1,11 @@
 """Reads what the doctor says of the archive: its files, and where the hub is. Needs the extra `history`."""
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from songline.cloud import blobs
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.settings import EventHubsSettings, ServiceBusSettings, read_blobs
 from songline.doctor.facts import ArchiveFacts
 from songline.doctor.known_files import LookedAtFiles
@@ -34,8 +34,8 @@ async def read_archive_facts(
         looked_at = LookedAtFiles(files, listed, indexed, every=every_file)
         seen = HubHistory(looked_at, history.tail, skip=True)
         seen.know(one.facts_of(file) for file in listed or () if (one := indexed.get((file.path, file.etag))))
-        extents = await asyncio.gather(*[seen.extent(one) for one in await seen.partitions()])
-        oldest = await asyncio.gather(*[_oldest_s(history.tail, one) for one in extents])
+        extents = await gather_or_cancel([seen.extent(one) for one in await seen.partitions()])
+        oldest = await gather_or_cancel(_oldest_s(history.tail, one) for one in extents)
     day = [one for one in listed or () if now - one.name.moment <= timedelta(days=1)]
     waiting_since = [second for second in oldest if second is not None]
     return ArchiveFacts(

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.extras import MissingExtraError, load
 from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.cloud.settings import (
@@ -143,7 +144,7 @@ async def _within(question: Awaitable[T], patience_s: float = PATIENCE) -> T | F
 
 
 async def _hubs(settings: EventHubsSettings) -> dict[str, int | MissingEntity]:
-    counts = await asyncio.gather(*(_partitions(settings, hub) for hub in channels.HUBS))
+    counts = await gather_or_cancel(_partitions(settings, hub) for hub in channels.HUBS)
     return dict(zip(channels.HUBS, counts, strict=True))
 
 

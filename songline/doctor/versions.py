@@ -1,10 +1,10 @@
 """The versions of projections, for the doctor: which are live, and which are left over."""
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from songline.cloud import cosmos
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.settings import CosmosSettings
 from songline.doctor.facts import FailedQuestion, VersionFacts
 from songline.doctor.finding import Finding
@@ -24,8 +24,7 @@ async def ask_version_states(settings: CosmosSettings) -> VersionFacts:
     client = cosmos.client(settings)
     try:
         store = VersionStore(cosmos.container(client, DATABASE, PROJECTIONS), _now)
-        asked = (ask_versions_of(store, projection) for projection in PROJECTIONS_OF_VERSIONS)
-        found = await asyncio.gather(*asked)
+        found = await gather_or_cancel(ask_versions_of(store, projection) for projection in PROJECTIONS_OF_VERSIONS)
     finally:
         await client.close()
     return VersionFacts(

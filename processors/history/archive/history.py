@@ -7,7 +7,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from songline.processors.history.archive.blob_files import ArchiveFiles
+from songline.cloud.concurrency import gather_or_cancel
+from songline.processors.history.archive.blob_files import ArchiveFile, ArchiveFiles
 from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import ArchiveHoleError, Damage, DamagedFileError, Hole
 from songline.processors.history.archive.extent import PartitionExtent, extent_of, only_in_hub
@@ -17,7 +18,6 @@ from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.merge import FileMerge
 from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome
 from songline.processors.runtime.resume_point import HubState
-from songline.processors.runtime.service_errors import leaves
 from songline.schemas.name_matches import NO_MATCHES, NameMatches
 from songline.schemas.progress import lasting_position, split_position
 
@@ -122,20 +122,12 @@ class HubHistory:
         mine = [file for file in listed or () if file.name.partition == partition]
         limit = asyncio.Semaphore(_AT_ONCE)
 
-        async def read(file_key: tuple[str, str], place: int) -> None:
+        async def read(file: ArchiveFile) -> None:
             async with limit:
-                self._facts[file_key] = await read_facts(self.files, mine[place])
+                self._facts[file.path, file.etag] = await read_facts(self.files, file)
 
-        keys = [(file.path, file.etag) for file in mine]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for place, key in enumerate(keys):
-                    if key not in self._facts:
-                        group.create_task(read(key, place))
-        except ExceptionGroup as errors:
-            # One service, and most often one cause: callers know its errors, and no groups.
-            raise next(leaves(errors)) from None
-        known = [self._facts[key] for key in keys]
+        await gather_or_cancel(read(file) for file in mine if (file.path, file.etag) not in self._facts)
+        known = [self._facts[file.path, file.etag] for file in mine]
         placed = placed_files(known)
         if self.tail is None or not any(one.generation for one in placed):
             return placed

@@ -1,6 +1,5 @@
 """The documents of a version of the charts, as a rebuild writes them: what the trending worker writes, of all hours."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,9 @@ from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
 from msgspec import structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.service_errors import leaves
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
 from songline.schemas.progress import PROGRESS, Freshness
 
@@ -54,12 +53,7 @@ class RebuiltDocuments:
             for group in left:
                 await (self._put(group[0]) if len(group) == 1 else self._put_all(group))
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(IN_FLIGHT):
-                    tasks.create_task(writer())
-        except ExceptionGroup as errors:
-            raise next(leaves(errors)) from None
+        await gather_or_cancel(writer() for _ in range(IN_FLIGHT))
 
     async def _put(self, document: Document) -> None:
         async def put() -> None:

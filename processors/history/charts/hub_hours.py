@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.history.archive.readable import EventsRead
 from songline.processors.history.charts.replay import ChartReplay
 from songline.schemas.documents import Chart
@@ -114,7 +115,7 @@ class HubHours:
 
     async def _open(self) -> None:
         """Have all partitions wait at once for what they read next."""
-        await asyncio.gather(*(one.next_s() for one in self._partitions.values()))
+        await gather_or_cancel(one.next_s() for one in self._partitions.values())
 
 
 async def replay_hours(

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.history.archive.avro_blocks import BlockError, read_block, read_header
 from songline.processors.history.archive.capture_records import RecordReader
 from songline.processors.history.archive.generations import PlacedFile
@@ -86,7 +87,7 @@ class ArchiveIndex:
         """The listener's events that keep the contract: those before the first one that the hub took at the Unix second
         `until_s` or later, and without it all up to the hub's end."""
         partitions = await self._history.partitions()
-        found = await asyncio.gather(*(self._tried(one, user_id, until_s) for one in partitions))
+        found = await gather_or_cancel(self._tried(one, user_id, until_s) for one in partitions)
         positions = {partition: last for partition, (_, last) in zip(partitions, found, strict=True)}
         return ListenerHistory([event for events, _ in found for event in events], positions)
 
@@ -111,7 +112,7 @@ class ArchiveIndex:
 
     async def update_all(self) -> None:
         """Put all files into the index that are not in it yet. What is known of them need not be read again."""
-        await asyncio.gather(*(self.update(one) for one in await self._history.partitions()))
+        await gather_or_cancel([self.update(one) for one in await self._history.partitions()])
 
     async def recall(self) -> None:
         """Tell the history what the index knows of its files, without adding any."""
@@ -171,7 +172,7 @@ class ArchiveIndex:
             last = await MomentSeek(header, placed.file.size_bytes, read).last_before(until_s)
             return -1 if last is None else lasting_position(placed.generation, last)
 
-        return max(await asyncio.gather(*map(last_in, files)), default=-1)
+        return max(await gather_or_cancel(map(last_in, files)), default=-1)
 
     async def _read_stretch(self, partition: str, stretch: Stretch, user_id: str, until_s: int | None) -> _ReadStretch:
         """The listener's events in a stretch of the history."""
@@ -207,7 +208,7 @@ class ArchiveIndex:
             header = manifest.headers[indexed.header] + indexed.sync
             return list(_events_in(partition, header, data, file, user_id))
 
-        parts = await asyncio.gather(*(read(*one) for one in wanted))
+        parts = await gather_or_cancel(read(*one) for one in wanted)
         # A file may be there twice, and files may overlap.
         events = {event.position: event for part in parts for event in part}
         return [events[position] for position in sorted(events)]

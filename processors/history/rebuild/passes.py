@@ -1,9 +1,9 @@
 """The passes of a rebuild under live traffic, until it has reached the hub's end."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts
 from songline.schemas.progress import lasting_position, split_position
@@ -34,7 +34,7 @@ async def ask_ends(parts: RebuildParts) -> None:
             _, last = await parts.hub.read_ends(partition)
             count.end = max(count.position, lasting_position(split_position(count.position)[0], last))
 
-    await asyncio.gather(*(ask(partition, count) for partition, count in parts.count.partitions.items()))
+    await gather_or_cancel(ask(partition, count) for partition, count in parts.count.partitions.items())
 
 
 async def repeat_passes(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.history.archive.errors import HubUnreadableError
 from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.runtime.resume_point import HubMismatch, missing_partitions, resume_point
@@ -45,7 +46,7 @@ class LagMeter:
         applied = {partition: one for partition, one in watermarks.items() if one.position >= 0}
         gone = [one.sentence for one in missing_partitions(applied, described.partitions, self._hub).values()]
         partitions = sorted(described.partitions, key=int)
-        found = await asyncio.gather(*(self._of(one, watermarks.get(one)) for one in partitions))
+        found = await gather_or_cancel(self._of(one, watermarks.get(one)) for one in partitions)
         gone += [one.gone for one in found if one.gone]
         age_s = max((one.age_s for one in found), default=0.0)
         return VersionLag(sum(one.events for one in found), age_s, "; ".join(gone))

@@ -1,6 +1,5 @@
 """The versions of a projection as they are listed: their documents, with their lag and size."""
 
-import asyncio
 import re
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct, structs
 
 from songline.cloud import cosmos
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.history.rebuild.lease import is_built
 from songline.processors.history.rebuild.rebuild import lasting
 from songline.processors.history.versions.lag import LagMeter
@@ -73,7 +73,7 @@ async def _listed(
     documents: list[VersionDocument],
     now: datetime,
 ) -> list[ListedVersion]:
-    return await asyncio.gather(*(_measured(projection, account, lag, _of(one, now)) for one in documents))
+    return await gather_or_cancel(_measured(projection, account, lag, _of(one, now)) for one in documents)
 
 
 def _of(document: VersionDocument, now: datetime) -> ListedVersion:

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
+
 
 class OutgoingRecord(Struct, frozen=True):
     """A record for a hub; the producer chooses the partition where `partition` is None."""
@@ -26,7 +28,7 @@ async def send_records(producer: Any, records: Iterable[OutgoingRecord]) -> None
     by_partition: dict[tuple[str, int | None], list[OutgoingRecord]] = defaultdict(list)
     for one in records:
         by_partition[one.hub, one.partition].append(one)
-    await asyncio.gather(*[_send_in_order(producer, some) for some in by_partition.values()])
+    await gather_or_cancel(_send_in_order(producer, some) for some in by_partition.values())
 
 
 async def _send_in_order(producer: Any, records: list[OutgoingRecord]) -> None:

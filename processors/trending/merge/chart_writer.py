@@ -1,11 +1,11 @@
 """Charts to Cosmos DB: at most so many a call, the global ones first up to half of them, with a snapshot of each every
 hour, and how fresh all charts are, also those in which nothing changes."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
 from msgspec import Struct, structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.merge.snapshot_writer import SnapshotWriter
@@ -163,7 +164,7 @@ class ChartWriter:
 
     async def _write_some(self, merge: Merge, keys: list[str]) -> bool:
         """Write a few charts at once; return whether the service took them."""
-        failures = await self._run_all({key: self._find_previous(key, self._hour) for key in keys})
+        failures = await self._run_all({key: partial(self._find_previous, key, self._hour) for key in keys})
         if not merge.ready:
             return False
         # All at once, while nothing can move: the charts of a moment fit together.
@@ -172,21 +173,21 @@ class ChartWriter:
             for key in keys
             if (previous := self._previous.get(key)) is not None
         }
-        failures += await self._run_all({key: self._put(key, chart) for key, chart in charts.items()})
+        failures += await self._run_all({key: partial(self._put, key, chart) for key, chart in charts.items()})
         if failures:
             self._record(failures[0], f"{len(failures)} of {len(keys)} charts not written")
         return not failures
 
-    async def _run_all(self, jobs: Mapping[str, Coroutine[Any, Any, None]]) -> list[AzureError]:
+    async def _run_all(self, jobs: Mapping[str, Callable[[], Awaitable[None]]]) -> list[AzureError]:
         """Run the jobs of charts together; return the errors of those that may be tried again.
 
         A chart that Cosmos DB refuses costs no other: it is left out until it changes.
         """
         failures = []
 
-        async def one(key: str, job: Coroutine[Any, Any, None]) -> None:
+        async def one(key: str, job: Callable[[], Awaitable[None]]) -> None:
             try:
-                await job
+                await job()
             except AzureError as error:
                 if fault_of(error) is not ServiceFault.ITEM_REFUSED:
                     failures.append(error)
@@ -196,7 +197,7 @@ class ChartWriter:
                 self.refused[key] = error
                 self._due.pop(key, None)
 
-        await asyncio.gather(*[one(key, job) for key, job in jobs.items()])
+        await gather_or_cancel(one(key, job) for key, job in jobs.items())
         return failures
 
     async def _put(self, key: str, chart: Chart) -> None:

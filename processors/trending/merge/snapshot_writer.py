@@ -3,7 +3,6 @@
 They replace what was kept of that hour before, which is the first chart that was written in it.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -14,6 +13,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.merge.hour_merges import HourMerge
@@ -69,8 +69,8 @@ class SnapshotWriter:
             while writes > 0 and (work.left or work.removed):
                 some = min(IN_FLIGHT, writes)
                 left, removed = work.left[:some], work.removed[:some]
-                await asyncio.gather(*(self._put(found, work, key) for key in left))
-                await asyncio.gather(*(self._remove(work.hour, key) for key in removed))
+                await gather_or_cancel(self._put(found, work, key) for key in left)
+                await gather_or_cancel(self._remove(work.hour, key) for key in removed)
                 work.left, work.removed = work.left[some:], work.removed[some:]
                 writes -= some
         except AzureError as error:

@@ -1,6 +1,5 @@
 """Songs' days to Cosmos DB: at most so many a call, of each shard those first that have waited longest."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
@@ -14,6 +13,7 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct, structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.shards.state import Shard
@@ -106,7 +106,7 @@ class PlaysWriter:
 
     async def _write_some(self, due: list[tuple[Shard, SongDay]]) -> bool:
         """Write a few days at once; return whether the service took them."""
-        results = await asyncio.gather(*[self._put(document) for _, document in due])
+        results = await gather_or_cancel(self._put(document) for _, document in due)
         failures = []
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:

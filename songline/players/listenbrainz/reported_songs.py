@@ -74,12 +74,6 @@ class ReportedSongs:
             )
         except AzureError as error:
             raise _away(error) from None
-        except ExceptionGroup as errors:
-            # Names are written several at a time.
-            ours, others = errors.split(AzureError)
-            if others is not None or ours is None:
-                raise
-            raise _away(ours.exceptions[0]) from None
         _trim(self._listens)
         return songs
 

@@ -1,10 +1,12 @@
 """The index finds of a listener what a reading of the whole archive finds, whatever is in the archive."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -236,6 +238,42 @@ async def test_two_processes_make_one_index() -> None:
     manifest, _ = blobs.manifests["0"]
     assert {one.path for one in manifest.files} == set(files.files)
     assert set(blobs.segments) == {one.blob for one in manifest.segments}
+
+
+class SlowFiles(MemoryFiles):
+    """Files of which those of the partition `slow` are read for ever; while one is, the others can't be read."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self.under_way = 0
+        self._slow = slow
+        self._is_waiting = asyncio.Event()
+
+    async def read_part(self, path: str, start: int, size: int, etag: str | None = None) -> bytes:
+        if f"/{self._slow}/" not in path:
+            await self._is_waiting.wait()
+            raise ServiceRequestError("away")
+        self.under_way += 1
+        self._is_waiting.set()
+        try:
+            await asyncio.Event().wait()
+            raise AssertionError("nothing ends this but a cancellation")
+        finally:
+            # As a client that puts its connection away.
+            await asyncio.sleep(0)
+            self.under_way -= 1
+
+
+async def test_when_one_partition_fails_nothing_is_read_on_behind_the_answer() -> None:
+    """The caller closes the connections that it would be read by."""
+    files = SlowFiles("1")
+    files.add(capture_file(records(range(50))), 0, "0")
+    files.add(capture_file(records(range(50))), 0, "1")
+    async with asyncio.timeout(60):
+        with pytest.raises(ServiceRequestError):
+            await ArchiveIndex(HubHistory(files), MemoryIndex()).listener_history("ann")
+    assert files.under_way == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_ids_do_not_stand_in_the_index() -> None:

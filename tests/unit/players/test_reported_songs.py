@@ -78,12 +78,9 @@ async def test_a_repeated_listen_is_of_the_same_song_though_the_catalog_has_anot
     assert len(catalog.names) == 2, "a song of the catalog needs no words"
 
 
-@pytest.mark.parametrize(
-    "failing", [ServiceRequestError("away"), ExceptionGroup("writes", [ServiceRequestError("away")])]
-)
-async def test_while_the_catalog_is_away_a_listen_is_to_be_sent_again(failing: Exception) -> None:
+async def test_while_the_catalog_is_away_a_listen_is_to_be_sent_again() -> None:
     catalog = Catalog("name:0123")
-    catalog.failing = failing
+    catalog.failing = ServiceRequestError("away")
     songs = ReportedSongs(catalog, Documents())
     with pytest.raises(ListenBrainzError, match="away") as refused:
         await songs.of("user-7", listens(None))
@@ -94,8 +91,8 @@ async def test_while_the_catalog_is_away_a_listen_is_to_be_sent_again(failing: E
 
 async def test_a_fault_of_our_own_is_not_hidden() -> None:
     catalog = Catalog("name:0123")
-    catalog.failing = ExceptionGroup("writes", [ServiceRequestError("away"), KeyError("ours")])
-    with pytest.raises(ExceptionGroup):
+    catalog.failing = KeyError("ours")
+    with pytest.raises(KeyError, match="ours"):
         await ReportedSongs(catalog, Documents()).of("user-7", listens(None))
 
 

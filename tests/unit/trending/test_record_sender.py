@@ -44,3 +44,25 @@ async def test_nothing_is_deleted_while_what_may_hold_it_is_not_acknowledged() -
     with pytest.raises(KafkaTimeoutError):
         await send_records(producer, RECORDS)
     assert (b"change", None) not in producer.taken
+
+
+async def test_nothing_is_deleted_in_another_partition_behind_an_error() -> None:
+    """The caller begins again from what is saved, beside which nothing may go on."""
+    acknowledged = asyncio.Event()
+
+    class SlowProducer(Producer):
+        async def _acknowledge(self, key: bytes | None) -> None:
+            if key == b"slow":
+                await acknowledged.wait()
+            await super()._acknowledge(key)
+
+    producer = SlowProducer(b"piece")
+    with pytest.raises(KafkaTimeoutError):
+        await send_records(
+            producer, [*RECORDS, OutgoingRecord("hub", b"3", 1, b"slow"), OutgoingRecord("hub", None, 1, b"old")]
+        )
+    acknowledged.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (b"slow", b"3") in producer.taken
+    assert (b"old", None) not in producer.taken

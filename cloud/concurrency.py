@@ -1,0 +1,27 @@
+"""Work that is done concurrently, and ends together."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines concurrently; return their results in order.
+
+    When one fails, the others are cancelled, and once all have ended that first error is raised, in no group. What the
+    others raise on their way out is dropped. `asyncio.gather` raises it at once and leaves the others running, on
+    connections that the caller is about to close.
+    """
+    first: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as errors:
+        # In the order in which they came.
+        first = errors.exceptions[0]
+    if first is not None:
+        # Raised here, it keeps its own cause and context.
+        raise first
+    return [task.result() for task in tasks]
