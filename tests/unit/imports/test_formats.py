@@ -27,7 +27,11 @@ TELLS_DURATION = ("listenbrainz", "maloja", "rockbox", "pano")
 TELLS_ALBUM = set(WRITERS) - {"spotify-year", "youtube-music", "youtube-music-html"}
 
 # Words without what the formats themselves use: tabs, and what YouTube puts around a title.
-words = st.text("abcXYZ äßØ東京,;\"'&<>|-#!÷1", min_size=1, max_size=20).map(str.strip).filter(bool)
+plain_words = st.text("abcXYZ äßØ東京,;\"'&<>|-#!÷1", min_size=1, max_size=20).map(str.strip).filter(bool)
+# Titles with quotes of their own are likely, as formats use quotes too.
+words = plain_words | st.builds(
+    "{1[0]}{0}{1[1]}".format, plain_words, st.sampled_from(['""', "''", "«»", "„“", "“”", "「」"])
+)
 histories = st.lists(
     st.builds(
         Heard,
