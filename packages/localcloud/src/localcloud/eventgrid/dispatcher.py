@@ -90,7 +90,11 @@ class Dispatcher:
             awake.clear()
             try:
                 due = self._store.due(name, self._now_s(), AT_ONCE)
-                await asyncio.gather(*(self._attempt(subscription, policy, event) for event in due))
+                attempts = (self._attempt(subscription, policy, event) for event in due)
+                # All of them, before one that failed is due again: none is sent twice at a time.
+                for failed in await asyncio.gather(*attempts, return_exceptions=True):
+                    if failed is not None:
+                        raise failed
                 moment = self._now_s() if due else self._store.next_moment_s(name)
             except sqlite3.Error as error:
                 log.error("events for %s wait: %s", name, error)
