@@ -1,11 +1,21 @@
 """Chooses and reserves TCP ports of this machine."""
 
+import random
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 HOST = "127.0.0.1"
+LOWEST, LAST = 15_000, 65_535
+"""Below are ports that servers have by default."""
+IANA_FIRST = 49_152
+"""Where the ports begin that systems give to clients by RFC 6335. Linux gives others, and says which."""
+FEWEST = 1_000
+TRIES = 100
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class PortTakenError(Exception):
@@ -19,7 +29,7 @@ class PortTakenError(Exception):
 
 
 def settle(wanted: Mapping[str, int]) -> dict[str, int]:
-    """The port for each option: the wanted one, or a free one for 0. Raises PortTakenError."""
+    """The port for each option: the wanted one, or for 0 a free one of `server_ports`. Raises PortTakenError."""
     # All ports are held until all are known, so that no two options get the same free port.
     with ExitStack() as held:
         return {option: _reserve(held, port, option) for option, port in wanted.items()}
@@ -39,24 +49,38 @@ def kept(ports: Iterable[int]) -> Iterator[None]:
         yield
 
 
+def server_ports(range_file: Path = _RANGE) -> range:
+    """The ports that this system gives to no client: below those that it gives, or above where there are too few.
+
+    A server that is away for a moment gets such a port again, whatever else runs on the machine.
+    """
+    first, last = IANA_FIRST, LAST
+    with suppress(OSError, ValueError):
+        first, last = map(int, range_file.read_text("ascii").split())
+    found = max(range(LOWEST, first), range(max(LOWEST, last + 1), LAST + 1), key=len)
+    # A machine that gives nearly all ports to clients has no better ones.
+    return found if len(found) >= FEWEST else range(LOWEST, LAST + 1)
+
+
 def _reserve(held: ExitStack, port: int, option: str) -> int:
-    listener = held.enter_context(socket.socket())
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
-        listener.listen()
+        return _listen(held, port) if port else _listen_anywhere(held)
     except OSError as error:
         raise PortTakenError(port, option) from error
-    if not port:
-        _linger(listener)
+
+
+def _listen_anywhere(held: ExitStack) -> int:
+    """Listen on a free port that is chosen at random, so that two processes rarely choose the same."""
+    for port in random.sample(server_ports(), TRIES):
+        with suppress(OSError):
+            return _listen(held, port)
+    # Where so many are taken, the system knows which one is free.
+    return _listen(held, 0)
+
+
+def _listen(held: ExitStack, port: int) -> int:
+    listener = held.enter_context(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    listener.listen()
     return int(listener.getsockname()[1])
-
-
-def _linger(listener: socket.socket) -> None:
-    """Leave a connection in TIME-WAIT: for a minute the system assigns the port only to a server that names it, never
-    as an ephemeral port. Source: Yelp's ephemeral-port-reserve."""
-    with socket.create_connection(listener.getsockname()) as client:
-        accepted, _ = listener.accept()
-        # The end that closes first stays in TIME-WAIT.
-        accepted.close()
-        client.recv(1)

@@ -13,6 +13,7 @@ import httpx
 from songline.api.guard_settings import AUTH
 from songline.identity.scopes import OWN_SCOPES
 from songline.identity.token_source import token_source
+from songline.processes.ports import settle
 from tests.support import watched
 from tests.support.waiting import wait_for
 
@@ -21,7 +22,8 @@ LISTENS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
 class ApiProcess:
-    """`python -m songline.api` on a free port; `address` is its own once it listens."""
+    """`python -m songline.api` on a free port, which no client gets while it is away; `address` is its own once it
+    listens."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.environment = dict(environment)
@@ -53,7 +55,7 @@ class ApiProcess:
     def start(self, port: int = 0) -> Self:
         with self.log.open("wb") as log:
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "songline.api", "--port", str(port)],
+                [sys.executable, "-m", "songline.api", "--port", str(port or settle({"--port": 0})["--port"])],
                 env=self.environment,
                 stdout=log,
                 stderr=log,

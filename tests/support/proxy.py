@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
+from songline.processes.ports import settle
+
 
 class CuttingProxy:
     """Context manager: listens on `port` of 127.0.0.1 and passes everything on to `target` there."""
@@ -14,8 +16,8 @@ class CuttingProxy:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = settle({"--port": 0})["--port"]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:

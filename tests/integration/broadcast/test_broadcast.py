@@ -26,7 +26,7 @@ DIALS = {
     "SONGLINE_BROADCAST_EXPIRE": "3",
 }
 UPLOADED, REMOVED = EVENTS[SongUploaded], EVENTS[SongRemoved]
-OPTIONS = ("--blobs", "--eventgrid", "--eventgrid-port=0", "--eventgrid-schedule=0.1,0.2")
+OPTIONS = ("--blobs", "--eventgrid", "--eventgrid-schedule=0.1,0.2")
 
 
 async def test_songs_are_told_at_least_once_with_their_ids(

@@ -32,7 +32,7 @@ DEADLINE_S = 120.0
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[AzureLikeCloud]:
     entra.cache_clear()
-    started = AzureLikeCloud(tmp_path / "azure", "--eventgrid", "--eventgrid-port=0").start()
+    started = AzureLikeCloud(tmp_path / "azure", "--eventgrid").start()
     yield started
     started.stop()
     entra.cache_clear()

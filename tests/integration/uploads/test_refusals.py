@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from songline.processes.ports import settle
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import derived_id
 from songline.schemas.events import SongRemoved, SongUploaded
@@ -211,9 +212,7 @@ async def test_one_upload_too_many_is_asked_to_come_again_and_a_broken_one_leave
 
 
 async def test_without_its_services_the_api_says_when_to_try_again(app: App, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nowhere = f"127.0.0.1:{free.getsockname()[1]}"
+    nowhere = f"127.0.0.1:{settle({'--port': 0})['--port']}"
     key = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
     environment = {
         **app.environment,

@@ -5,7 +5,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -14,10 +14,17 @@ from urllib.error import URLError
 from localcloud.account_keys import DEV_KEYS, read_keys
 from localcloud.testing.cloud import ControlError, LocalCloud
 from localcloud.testing.declarations import Declarations
+from localcloud.testing.free_ports import free_ports
 
+PROGRAM = (sys.executable, "-m", "localcloud")
 START_S = 60.0
+START_TRIES = 5
+"""How often other ports are chosen, where another process took one of them first."""
 STOP_S = 30.0
+PORT_TAKEN = ("; choose another with --", "EADDRINUSE")
+"""What localcloud says of a port that it can't have, and what Azurite says."""
 SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control", "identity")
+OPTIONAL = {"blob": "--blobs", "eventgrid": "--eventgrid"}
 NOBODY = Declarations()
 
 
@@ -26,7 +33,8 @@ class StartError(RuntimeError):
 
 
 class LocalCloudProcess(LocalCloud):
-    """A localcloud on free ports, its data in `data`; the ports stay the same over a restart.
+    """A localcloud on free ports, its data in `data`; the ports stay the same over a restart, and go to no client
+    meanwhile.
 
     `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`. It is the namespace that these
     declare; `namespace` opens others beside it.
@@ -36,7 +44,8 @@ class LocalCloudProcess(LocalCloud):
         self.data = data
         self.arguments = list(arguments)
         self.process: subprocess.Popen[bytes] | None = None
-        ports = dict.fromkeys((*SERVICES, "blob") if "--blobs" in self.arguments else SERVICES, 0)
+        optional = [name for name, option in OPTIONAL.items() if option in self.arguments]
+        ports = dict.fromkeys((*SERVICES, *optional), 0)
         super().__init__(
             ports,
             data / "servicebus" / "tls" / "certificate.pem",
@@ -45,11 +54,22 @@ class LocalCloudProcess(LocalCloud):
 
     def start(self) -> Self:
         """Start, and wait until every service answers. Raises StartError with localcloud's own words."""
-        ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
+        missing = [name for name, port in self.ports.items() if not port]
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._start({**self.ports, **dict(zip(missing, free_ports(len(missing)), strict=True))})
+            except StartError as error:
+                if not missing or tries == START_TRIES or not any(said in str(error) for said in PORT_TAKEN):
+                    raise
+
+    def _start(self, ports: Mapping[str, int]) -> Self:
+        options = [f"--{name}-port={port}" for name, port in ports.items()]
         self.data.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("a") as errors:
             self.process = subprocess.Popen(  # noqa: S603 - the test's own arguments
-                [sys.executable, "-m", "localcloud", "--data", str(self.data), "--until-eof", *ports, *self.arguments],
+                [*PROGRAM, "--data", str(self.data), "--until-eof", *options, *self.arguments],
                 # Its other end closes however this process ends.
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ from localcloud_tests.support.webhooks import Webhook, status
 
 
 async def test_an_event_that_nobody_takes_is_a_blob(tmp_path: Path) -> None:
-    options = ["--eventgrid", "--eventgrid-port", "0", "--eventgrid-schedule", "0.05,0.1", "--blobs"]
+    options = ["--eventgrid", "--eventgrid-schedule", "0.05,0.1", "--blobs"]
     process = LocalCloudProcess(tmp_path / "cloud", options)
     await asyncio.to_thread(process.start)
     try:

@@ -15,6 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from localcloud.azurite import AzuriteServer
 from localcloud.azurite_install import AzuriteError
 from localcloud.testing import LocalCloud
+from localcloud.testing.free_ports import free_ports
 from localcloud.testing.waiting import wait_for
 
 HOLDER = """
@@ -47,8 +48,14 @@ def gone(pid: int) -> bool:
     return not running(pid)
 
 
+def free_port() -> int:
+    """One that is still free when the server comes again."""
+    (port,) = free_ports(1)
+    return port
+
+
 async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
-    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+    async with AzuriteServer(tmp_path, port=free_port()) as server, blobs(server.port) as client:
         songs = await client.create_container("songs")
         await songs.upload_blob("abc", b"audio")
     async with AzuriteServer(tmp_path, port=server.port) as again, blobs(again.port) as client:
@@ -74,7 +81,7 @@ async def test_metadata_of_any_name_is_there_after_a_restart(tmp_path: Path) -> 
 
 
 async def test_what_was_answered_outlives_a_kill(tmp_path: Path) -> None:
-    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+    async with AzuriteServer(tmp_path, port=free_port()) as server, blobs(server.port) as client:
         songs = await client.create_container("songs")
         await songs.upload_blob("first", b"audio")
         os.kill(server.pid, signal.SIGKILL)
@@ -112,7 +119,7 @@ async def test_its_end_is_noticed(tmp_path: Path) -> None:
 
 async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path) -> None:
     holder = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLDER, str(tmp_path), "0", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", HOLDER, str(tmp_path), str(free_port()), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert holder.stdout is not None

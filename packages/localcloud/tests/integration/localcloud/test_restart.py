@@ -5,7 +5,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.testing import LocalCloudProcess
+import pytest
+
+from localcloud.testing import LocalCloudProcess, StartError
+from localcloud.testing.free_ports import free_ports, server_ports
 from localcloud.testing.waiting import wait_for
 
 
@@ -21,7 +24,10 @@ def azurites(cloud: LocalCloudProcess) -> list[int]:
 
 
 def test_a_killed_localcloud_starts_again_on_its_ports(start_localcloud: Callable[..., LocalCloudProcess]) -> None:
-    cloud = start_localcloud("--blobs")
+    cloud = start_localcloud("--blobs", "--eventgrid")
+    # A client of any process may get another port as its own while the server is away.
+    assert {"kafka", "blob", "eventgrid"} <= cloud.ports.keys()
+    assert all(port in server_ports() for port in cloud.ports.values())
     ports, before = dict(cloud.ports), azurites(cloud)
     connections = [socket.create_connection(("127.0.0.1", port)) for port in ports.values()]
     try:
@@ -36,3 +42,32 @@ def test_a_killed_localcloud_starts_again_on_its_ports(start_localcloud: Callabl
     finally:
         for connection in connections:
             connection.close()
+
+
+def test_where_another_process_was_faster_other_ports_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of localcloud itself, and of Azurite in it."""
+    wanted: list[str] = ["kafka", "blob"]
+
+    def choose(count: int) -> list[int]:
+        ports = free_ports(count)
+        if wanted:
+            ports[[*cloud.ports].index(wanted.pop(0))] = taken
+        return ports
+
+    cloud = LocalCloudProcess(tmp_path / "data", ["--blobs"])
+    monkeypatch.setattr("localcloud.testing.process.free_ports", choose)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        try:
+            cloud.start()
+            assert wanted == []
+            assert taken not in cloud.ports.values()
+            # Where all ports are known, none is chosen: clients have them.
+            cloud.kill()
+            cloud.ports["kafka"] = taken
+            with pytest.raises(StartError, match=f"port {taken} for kafka"):
+                cloud.start()
+        finally:
+            cloud.stop()
