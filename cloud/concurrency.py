@@ -25,3 +25,14 @@ async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         # Raised here, it keeps its own cause and context.
         raise first
     return [task.result() for task in tasks]
+
+
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end; raise what it raised, but for its cancellation.
+
+    A cancellation of the caller is raised here too: to suppress CancelledError around `await task` would swallow it.
+    """
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.result()

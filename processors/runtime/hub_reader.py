@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -11,6 +10,7 @@ from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
+from songline.cloud.concurrency import end_task
 from songline.processors.runtime.checkpoints import BEGINNING
 from songline.processors.runtime.event_data import position_of, record_of
 from songline.processors.runtime.gap_detection import following_events
@@ -118,9 +118,7 @@ class HubReader:
             await asyncio.wait((receiving, changed, self._crashed), return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
-            receiving.cancel()
-            with suppress(asyncio.CancelledError):
-                await receiving
+            await end_task(receiving)
         if self._crashed.done():
             self._crashed.result()
 

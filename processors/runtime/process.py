@@ -4,9 +4,9 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
+from songline.cloud.concurrency import end_task
 from songline.cloud.logs import log_to_stderr
 from songline.cloud.settings import SettingError
 from songline.processors.runtime.live_version import VersionChangedError
@@ -57,13 +57,12 @@ def run_worker(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> N
 async def run_unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> bool:
     """Run `job` unless `stop` is set, which cancels it; return whether it came to its end. Raises what it raises."""
     working, stopping = asyncio.create_task(job), asyncio.create_task(stop.wait())
-    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-    done = working.done()
-    stopping.cancel()
-    working.cancel()
-    with suppress(asyncio.CancelledError):
-        await working
-    return done
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.done()
+    finally:
+        stopping.cancel()
+        await end_task(working)
 
 
 async def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -31,8 +31,9 @@ from songline.audit.resting import rest
 from songline.audit.run import INTERRUPTED, PROBE_S, Say
 from songline.audit.sending import AuditLoad, Senders
 from songline.audit.song_check import check_songs
-from songline.audit.tasks import begun, ended, until
+from songline.audit.tasks import begun, until
 from songline.audit.upload_check import check_uploads
+from songline.cloud.concurrency import end_task
 from songline.cloud.settings import read_eventhubs
 from songline.processes.environment import API, WORKERS
 from songline.processors.history.erasure.erasure_store import ErasureStore
@@ -106,7 +107,7 @@ class HereAudit:
             answers = ApiAnswers(api, self._say)
             await self._check_erased(answers)
             watch = HealthWatch(health_urls(self._environ), api, probes, self._history)
-            stack.push_async_callback(ended, begun(watch.run()))
+            stack.push_async_callback(end_task, begun(watch.run()))
             await self._check_ready(watch)
             uploaders = {one: await stack.enter_async_context(open_api(self._environ, one)) for one in UPLOADERS}
             start = await read_ends(settings)

@@ -24,7 +24,8 @@ from songline.audit.report import AuditReport
 from songline.audit.resting import rest
 from songline.audit.sending import AuditLoad, Senders
 from songline.audit.small_disk import SmallDisk
-from songline.audit.tasks import begun, ended, until
+from songline.audit.tasks import begun, until
+from songline.cloud.concurrency import end_task
 from songline.cloud.settings import read_eventhubs
 
 UPLOADERS = tuple(f"uploader-{number}" for number in range(3))
@@ -84,9 +85,9 @@ class AuditRun:
             api = await stack.enter_async_context(open_api(environment))
             probes = await stack.enter_async_context(httpx.AsyncClient(timeout=PROBE_S, trust_env=False))
             self._watch = watch = HealthWatch(self._system.health_urls(), api, probes, self._history)
-            stack.push_async_callback(ended, begun(watch.run()))
+            stack.push_async_callback(end_task, begun(watch.run()))
             keeping = begun(self._keep_running())
-            stack.push_async_callback(ended, keeping)
+            stack.push_async_callback(end_task, keeping)
             uploaders = {name: await stack.enter_async_context(open_api(environment, name)) for name in UPLOADERS}
             load = AuditLoad(
                 config, LoadNames(), self._ledger, self._history, lambda: self._injector.is_disk_full, self._tell
@@ -100,7 +101,7 @@ class AuditRun:
             self._say("reading all that the hub holds")
             log = await read_hub(settings)
             # From here on nothing is to be mended, and health is as it was.
-            await ended(keeping)
+            await end_task(keeping)
             self._say("comparing all answers with the reference")
             spans = self._injector.spans
             answers = ApiAnswers(api, self._say)
@@ -130,7 +131,7 @@ class AuditRun:
             await asyncio.gather(*spells)
         finally:
             for spell in spells:
-                await ended(spell)
+                await end_task(spell)
 
     async def _recover(self, number: int) -> None:
         watch = self._watch

@@ -18,8 +18,9 @@ from songline.audit.ledger import Ledger
 from songline.audit.load import LoadNames, load
 from songline.audit.plan import AuditConfig
 from songline.audit.sample_songs import sample_songs
-from songline.audit.tasks import Work, begun, ended, until, wait_for_first
+from songline.audit.tasks import Work, begun, until, wait_for_first
 from songline.audit.upload_lane import UploadLane
+from songline.cloud.concurrency import end_task
 from songline.cloud.settings import EventHubsSettings
 
 LANES = 6
@@ -87,7 +88,7 @@ class AuditLoad:
             while (left_s := end_s - time.monotonic()) > 0:
                 await wait_for_first(min(TELL_EACH_S, left_s), load_task, disturbing, *tasks)
                 self._tell(left_s)
-            await ended(load_task)
+            await end_task(load_task)
             await disturbing
             for uploader in uploaders:
                 uploader.is_closed = True
@@ -102,7 +103,7 @@ class AuditLoad:
                 raise NotAcceptedError(f"not all that was sent was accepted within {config.recovers_s:.0f} s")
         finally:
             for task in (load_task, disturbing, *tasks):
-                await ended(task)
+                await end_task(task)
 
     async def _put_events(self, lanes: list[EventLane]) -> None:
         for due, event in load(self._config, datetime.now(UTC), self._names):

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from typing import Any, TypeAlias
 
 Work: TypeAlias = Coroutine[Any, Any, None]
@@ -14,13 +13,6 @@ ASK_S = 0.5
 
 def begun(work: Work) -> asyncio.Task[None]:
     return asyncio.create_task(work)
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel the task and wait for its end; what it raised is raised."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 async def until(condition: Callable[[], bool], deadline_s: float) -> bool:

@@ -5,7 +5,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from shlex import quote
 from time import monotonic
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from songline.api_client import visible
+from songline.cloud.concurrency import end_task
 from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.ndjson import EventLine, LineSplitter
@@ -107,9 +107,7 @@ class Submission:
         except (TransientError, AccessDeniedError) as error:
             self.failure = self.failure or error
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            await end_task(watch)
 
     async def _submit(self, publisher: EventPublisher, lines: AsyncIterator[EventLine]) -> None:
         async for line in lines:

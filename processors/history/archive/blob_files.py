@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any, Protocol
 
 from azure.core import MatchConditions
@@ -10,6 +9,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
+from songline.cloud.concurrency import end_task
 from songline.processors.history.archive.name_format import SUFFIX, FileName, NameFormat
 
 AHEAD_PIECES = 2
@@ -174,9 +174,7 @@ class Download:
 
     async def close(self) -> None:
         """Stop downloading."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await end_task(self._task)
 
     async def _received(self) -> AsyncIterator[bytes | Exception]:
         while (piece := await self._pieces.get()) is not None:

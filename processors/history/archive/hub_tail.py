@@ -8,6 +8,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import EventHubError
 
+from songline.cloud.concurrency import end_task
 from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import HubUnreadableError
 from songline.processors.runtime.event_data import body_of, position_of
@@ -81,9 +82,8 @@ class HubTail:
                         yield found.gap
                         return
             finally:
-                receiving.cancel()
-                with suppress(asyncio.CancelledError, EventHubError):
-                    await receiving
+                with suppress(EventHubError):
+                    await end_task(receiving)
 
     async def read_on(self, partition: str, first: int, last: int) -> AsyncGenerator[Records]:
         """As `read`, and what comes instead where the hub's retention goes on meanwhile."""

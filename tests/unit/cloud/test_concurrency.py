@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from songline.cloud.concurrency import gather_or_cancel
+from songline.cloud.concurrency import end_task, gather_or_cancel
 
 NEVER = 60.0
 
@@ -126,3 +126,30 @@ async def test_work_that_is_cancelled_before_it_began_leaves_no_coroutine() -> N
     with pytest.raises(KeyError):
         await gather_or_cancel([fail(), *(value(number, turns=1) for number in range(3))])
     gc.collect()
+
+
+async def test_the_end_of_a_task_is_waited_for_and_its_error_raised() -> None:
+    work = Work()
+    waiting = asyncio.create_task(work.wait("one"))
+    await work.all_wait.wait()
+    await end_task(waiting)
+    assert work.ended == ["one"]
+    await end_task(waiting)
+
+    failing = asyncio.create_task(work.wait("other", failing=KeyError("on the way out")))
+    await asyncio.sleep(0)
+    with pytest.raises(KeyError, match="on the way out"):
+        await end_task(failing)
+
+
+async def test_who_is_cancelled_while_a_task_ends_is_told() -> None:
+    work = Work()
+    waiting = asyncio.create_task(work.wait("one"))
+    await work.all_wait.wait()
+    ending = asyncio.create_task(end_task(waiting))
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    await asyncio.wait((waiting,))
+    assert work.ended == ["one"]
