@@ -31,7 +31,8 @@ async def charts_as_of(
     hour = second // HOUR_S
     begun = await begin_replay(history, song_events, (hour - HOURS_READ) * HOUR_S, policy, key)
     replay = begun.replay
-    async for _ in replay_hours(replay, events_after(history, begun.starts, second), second, hour - 1):
-        pass
+    async with events_after(history, begun.starts, second) as events:
+        async for _ in replay_hours(replay, events, second, hour - 1):
+            pass
     empty = replay.empty_chart(chart_key("top", "1h", GLOBAL), second * 1_000)
     return PastCharts(replay.charts(second * 1_000), empty, replay.events)

@@ -1,11 +1,11 @@
 """Where a replay begins: at the history's first event, or later, with what older events say of songs."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from msgspec import Struct
 
-from songline.processors.history.archive.readable import EventsRead, FileSpan, FirstEvent, ReadableHistory
+from songline.processors.history.archive.readable import FileSpan, FirstEvent, ReadableHistory
 from songline.processors.history.archive.spans import first_events, read_spans
 from songline.processors.history.charts.hub_hours import HOUR_S, PartitionEvents
 from songline.processors.history.charts.replay import ChartReplay
@@ -64,9 +64,19 @@ async def resume_replay(
     return replay
 
 
-def events_after(history: ReadableHistory, positions: Mapping[int, int], second: int) -> dict[int, PartitionEvents]:
-    """Of each partition the events after its position, up to those of `second`."""
-    return {number: PartitionEvents(_read(history, str(number), after, second)) for number, after in positions.items()}
+@asynccontextmanager
+async def events_after(
+    history: ReadableHistory, positions: Mapping[int, int], second: int
+) -> AsyncIterator[dict[int, PartitionEvents]]:
+    """Of each partition the events after its position, up to those of `second`. Reading ends with the context, also of
+    the partitions beside one that can't be read."""
+    async with AsyncExitStack() as stack:
+        yield {
+            number: PartitionEvents(
+                await stack.enter_async_context(aclosing(history.read(str(number), after, second + 1)))
+            )
+            for number, after in positions.items()
+        }
 
 
 def _start(first: FirstEvent | None, files: Sequence[FileSpan], begin_s: int) -> int:
@@ -78,9 +88,3 @@ def _start(first: FirstEvent | None, files: Sequence[FileSpan], begin_s: int) ->
             break
         start = max(start, file.last)
     return start
-
-
-async def _read(history: ReadableHistory, partition: str, after: int, second: int) -> AsyncGenerator[EventsRead, None]:
-    async with aclosing(history.read(partition, after, second + 1)) as found:
-        async for batch in found:
-            yield batch

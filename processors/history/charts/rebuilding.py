@@ -128,13 +128,13 @@ class SavedRebuild:
     async def fold(self, parts: RebuildParts, until_s: int) -> None:
         """Fold what is behind the place, up to a second, and write what comes of it."""
         replay, writer, place = self.replay, self.writer, self._place
-        events = events_after(SpannedHistory(parts.history), replay.positions, until_s)
-        hours = HubHours(replay, events, until_s, place.hour, self._save_if_due)
-        goes_on = place.goes_on
-        while (hour := await hours.next_hour(pass_over_quiet=not goes_on)) is not None:
-            goes_on = await writer.write_hour(replay, hour)
-            await self._save_if_due(hour + 1, goes_on=goes_on)
-        await hours.apply_rest()
+        async with events_after(SpannedHistory(parts.history), replay.positions, until_s) as events:
+            hours = HubHours(replay, events, until_s, place.hour, self._save_if_due)
+            goes_on = place.goes_on
+            while (hour := await hours.next_hour(pass_over_quiet=not goes_on)) is not None:
+                goes_on = await writer.write_hour(replay, hour)
+                await self._save_if_due(hour + 1, goes_on=goes_on)
+            await hours.apply_rest()
         await self._life.check()
         await writer.write_end(replay, until_s)
         if parts.until_s is None:

@@ -1,9 +1,11 @@
 """The charts as of a moment are the fold of what the hub had taken by then, though only a week of it is read."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from random import Random
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from hypothesis import given
 from msgspec import structs
 
@@ -15,7 +17,7 @@ from songline.processors.history.as_of.charts import HOURS_READ, charts_as_of
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.events import SongUploaded
 from songline.schemas.policy import V1
-from tests.support.history import HistoryInFiles, random_history
+from tests.support.history import HistoryBatch, HistoryInFiles, random_history
 from tests.support.trending import KEY
 from tests.unit.history.test_chart_replay import (
     BEGIN_S,
@@ -81,6 +83,33 @@ def test_what_is_missing_before_the_hours_that_are_read_is_of_no_matter() -> Non
     for second in (old[-1].second, old[40].second):
         with pytest.raises(ArchiveHoleError):
             asyncio.run(charts_as_of(files, SongEventStore(None), second, V1, KEY))
+
+
+class FailingHistory(HistoryInFiles):
+    """A history of which no two partitions can be read at a time; `under_way` counts readings that have not ended."""
+
+    under_way = 0
+
+    async def read(
+        self, partition: str, after: int = -1, until_s: int | None = None
+    ) -> AsyncGenerator[HistoryBatch, None]:
+        self.under_way += 1
+        try:
+            if self.under_way > 1:
+                raise ServiceRequestError("away")
+            async for batch in super().read(partition, after, until_s):
+                yield batch
+        finally:
+            self.under_way -= 1
+
+
+async def test_when_one_partition_fails_no_other_is_left_half_read() -> None:
+    """The caller closes the connections that it is read by."""
+    history = random_history(Random(3), BEGIN_S, 60, act)
+    files = FailingHistory(Random(3), history, PARTITIONS)
+    with pytest.raises(ServiceRequestError):
+        await charts_as_of(files, SongEventStore(None), history[-1].second, V1, KEY)
+    assert files.under_way == 0
 
 
 def test_a_moment_before_the_history_and_no_history_are_said_so() -> None:
