@@ -206,7 +206,10 @@ class ChartAges:
         return oldest
 
     async def _follow(self, partition: str) -> None:
-        while True:
+        task = asyncio.current_task()
+        assert task is not None
+        # Python 3.11's `wait_for`, by which the SDK reads, swallows a cancellation that comes with an answer.
+        while not task.cancelling():
             with suppress(EventHubError):
                 found = await self._hub.get_partition_properties(partition)
                 ends = self._ends[partition]
