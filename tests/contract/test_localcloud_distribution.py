@@ -66,7 +66,15 @@ def test_the_wheel_has_what_it_needs_and_no_more(wheel: zipfile.ZipFile) -> None
         "localcloud/blobs/package-lock.json",
         *(
             f"localcloud/blobs/{name}.js"
-            for name in ("acknowledged", "damage", "index_pieces", "serve", "summed_extents", "synced_index")
+            for name in (
+                "acknowledged",
+                "block_checksums",
+                "damage",
+                "index_pieces",
+                "serve",
+                "summed_extents",
+                "synced_index",
+            )
         ),
         "localcloud/cosmos/query/grammar.lark",
     } <= names

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,14 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobBlock, BlobType
 from azure.storage.blob.aio import BlobServiceClient
 
+from localcloud import azurite_install
 from localcloud.azurite import AzuriteServer
 from localcloud.azurite_install import AzuriteError
 from localcloud.testing import LocalCloud
 from localcloud.testing.free_ports import free_ports
 from localcloud.testing.waiting import wait_for
 
+SUPPORT = Path(__file__).parents[2] / "support"
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
@@ -108,6 +111,20 @@ async def test_what_was_answered_outlives_a_kill(tmp_path: Path) -> None:
         for name in names:
             assert await (await songs.download_blob(name)).readall() == b"audio", name
         assert await (await songs.download_blob("appended")).readall() == b"audio" * 3
+
+
+def test_blocks_have_the_checksums_that_azurite_finds_by_itself() -> None:
+    program, modules = azurite_install.find()
+    done = subprocess.run(
+        [program, SUPPORT / "compare_checksums.js", azurite_install.HERE],
+        env={**os.environ, "NODE_PATH": str(modules)},
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    # That of "123456789", as catalogues of CRCs have it.
+    assert done.stdout == "ae8b14860a799888\n"
 
 
 async def test_its_end_is_noticed(tmp_path: Path) -> None:
