@@ -6,27 +6,38 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-STEP = 0.02
+SHORTEST_S = 0.02
+LONGEST_S = 0.1
 
 
 def wait_for(probe: Callable[[], T], what: str, deadline: float = 60.0) -> T:
     """The first truthy answer of `probe`; after `deadline` seconds it fails, with what was waited for."""
-    end = time.monotonic() + deadline
+    begin = time.monotonic()
     while not (answer := probe()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - begin
+        if waited > deadline:
             raise AssertionError(f"waited {deadline} s for {what}; the last answer was {answer!r}")
-        time.sleep(STEP)
+        time.sleep(pause_s(waited))
     return answer
 
 
 async def wait_for_async(probe: Callable[[], Awaitable[T]], what: str, deadline: float = 60.0) -> T:
     """`wait_for` of an awaitable probe."""
-    end = time.monotonic() + deadline
+    begin = time.monotonic()
     while not (answer := await probe()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - begin
+        if waited > deadline:
             raise AssertionError(f"waited {deadline} s for {what}; the last answer was {answer!r}")
-        await asyncio.sleep(STEP)
+        await asyncio.sleep(pause_s(waited))
     return answer
+
+
+def pause_s(waited_s: float) -> float:
+    """Seconds until a probe is asked again: a fifth of those that it has been waited for, within bounds.
+
+    A probe often is a request, which takes the time of the process that is waited for.
+    """
+    return min(max(SHORTEST_S, waited_s / 5), LONGEST_S)
 
 
 async def listens(port: int) -> bool:
