@@ -79,6 +79,7 @@ LONG = (
     "unit/ingestion/test_lengths.py",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
+LONG_NODES = tuple(f"tests/{name}" for name in LONG)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that share the work begin with the longest files, spread among shorter ones, and end with the shortest."""
     for item in items:
-        if any(item.nodeid.startswith(f"tests/{name}") for name in LONG):
+        if item.nodeid.startswith(LONG_NODES):
             collecting.mark_long(item)
     if not hasattr(config, "workerinput"):
         return

@@ -8,7 +8,6 @@ import pytest
 from localcloud.testing import LocalCloudProcess
 from localcloud_tests.support import collecting, fuzzing, managed, skips
 
-HERE = Path(__file__).parent
 LONG = (
     "chaos/test_capture_killed.py",
     "chaos/test_localcloud_killed.py",
@@ -22,6 +21,7 @@ LONG = (
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases, or run clients in JavaScript by key.
 `test_javascript_like_azure.py` runs these by token."""
+LONG_FILES = {Path(__file__).parent / name for name in LONG}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in LONG:
+        if item.path in LONG_FILES:
             collecting.mark_long(item)
 
 
