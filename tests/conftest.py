@@ -6,18 +6,8 @@ from pathlib import Path
 import pytest
 
 from localcloud_tests.support import collecting, fuzzing, skips
+from tests.support.file_order import in_order
 from tests.support.localcloud import LocalCloud
-
-LONGEST = (
-    "chaos/",
-    "browser/",
-    "integration/songline/test_up.py",
-    "integration/songline/test_audit.py",
-    "integration/catalog/test_worker.py",
-    "integration/uploads/test_commands.py",
-)
-BETWEEN = 4
-"""Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
 
 LONG = (
     "browser/test_dashboard.py::test_a_lost_connection",
@@ -92,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 # First, so that `-m` finds the marker.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that share the work begin with the longest files, spread among shorter ones, and end with the shortest."""
+    """Tests that share the work begin with the longest files, spread among shorter ones, and end with unit tests."""
     for item in items:
         if item.nodeid.startswith(LONG_NODES):
             collecting.mark_long(item)
@@ -101,13 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    longest = [name for part in LONGEST for name in files if f"tests/{part}" in name]
-    shorter = [name for name in files if "tests/integration/" in name and name not in longest]
-    order: list[str] = []
-    for place, name in enumerate(longest):
-        order += [name, *shorter[place * BETWEEN : (place + 1) * BETWEEN]]
-    order += dict.fromkeys([*shorter, *files])
-    items[:] = [item for name in dict.fromkeys(order) for item in files[name]]
+    items[:] = [item for name in in_order(list(files)) for item in files[name]]
 
 
 @pytest.fixture
