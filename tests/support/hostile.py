@@ -3,6 +3,8 @@
 import random
 import struct
 import zlib
+from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 from songline.processors.ingestion.audio.ogg_pages import ogg_crc
@@ -25,7 +27,8 @@ def corpus() -> dict[str, Case]:
     return {**broken(), **renamed(), **strange_tags(), **bombs(), **no_audio(), **other_audio()}
 
 
-def broken() -> dict[str, Case]:
+@cache
+def broken() -> Mapping[str, Case]:
     cases = {"empty": Case("song.mp3", b"", "empty"), "one byte": Case("song.mp3", b"\xff", "not-audio")}
     for name in FORMATS:
         whole = song(name, 2.0, tags=TAGS)
