@@ -15,6 +15,7 @@ from songline.identity.scopes import OWN_SCOPES
 from songline.identity.token_source import token_source
 from songline.processes.ports import settle
 from tests.support import watched
+from tests.support.http import PLAIN
 from tests.support.waiting import wait_for
 
 TIMEOUT_S = 60
@@ -50,7 +51,8 @@ class ApiProcess:
         return {"Authorization": f"Bearer {self._token}"}
 
     def _options(self, timeout: float, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {"base_url": self.address, "headers": self.headers, "timeout": timeout, "trust_env": False, **options}
+        plain = {"verify": PLAIN, "trust_env": False}
+        return {"base_url": self.address, "headers": self.headers, "timeout": timeout, **plain, **options}
 
     def start(self, port: int = 0) -> Self:
         with self.log.open("wb") as log:

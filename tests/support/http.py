@@ -1,7 +1,11 @@
-"""HTTP by hand, for what no client would send."""
+"""HTTP without TLS: by clients, and by hand for what no client would send."""
 
 import socket
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from urllib.parse import urlsplit
+
+PLAIN = SSLContext(PROTOCOL_TLS_CLIENT)
+"""`verify` of httpx's clients, each of which reads all trusted authorities without it."""
 
 
 def connect(address: str, timeout: float = 60) -> socket.socket:

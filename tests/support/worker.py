@@ -23,6 +23,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.parked import ParkedEvent, parked_id
 from songline.schemas.plays import SHARDS_KEY, ShardProgressDocument, SongDay
 from songline.schemas.progress import PROGRESS, Freshness
+from tests.support.http import PLAIN
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 
@@ -58,7 +59,7 @@ class TrendingWorker(WorkerProcess):
         """Whether it answers that it is ready."""
         if not self.health_url:
             return False
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with httpx.AsyncClient(timeout=60, verify=PLAIN) as client:
             return (await client.get(self.health_url)).status_code == 200
 
 

@@ -22,6 +22,7 @@ from songline.identity.token_source import token_source
 from songline.processes.environment import load
 from songline.processes.ports import HOST
 from tests.support.audio import song
+from tests.support.http import PLAIN
 from tests.support.opensubsonic_players import played_by_real_players
 from tests.support.secrecy import listening, loosened, readable_by_others, shown_secrets
 from tests.support.waiting import wait_for
@@ -141,7 +142,7 @@ def run(command: Sequence[str], environ: dict[str, str]) -> subprocess.Completed
 
 
 def chart(api: str) -> dict[str, Any]:
-    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60)
+    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60, verify=PLAIN)
     assert answer.status_code == 200
     body: dict[str, Any] = answer.json()
     return body
@@ -250,7 +251,7 @@ def nobody_reads_or_writes_as_a_listener(system: Up, api: str) -> None:
 
 
 def is_open(url: str) -> bool:
-    answer = httpx.get(url, timeout=60)
+    answer = httpx.get(url, timeout=60, verify=PLAIN)
     assert answer.status_code in (200, 503), answer.text
     return answer.status_code == 200
 
@@ -305,16 +306,17 @@ def uploaded(system: Up, api: str) -> str:
 
 
 def sound(api: str, song_id: str) -> bytes | None:
-    answer = httpx.get(f"{api}/v1/songs/{song_id}/audio", timeout=60)
+    answer = httpx.get(f"{api}/v1/songs/{song_id}/audio", timeout=60, verify=PLAIN)
     return answer.content if answer.status_code == 200 else None
 
 
 def taken_away(system: Up, api: str, song_id: str) -> None:
     """A simulated song goes by its uploader's wish, from the catalog and from the charts."""
-    uploader = httpx.get(f"{api}/v1/songs/{song_id}", timeout=60).json()["song"]["userId"]
-    asked = httpx.delete(f"{api}/v1/songs/{song_id}", headers=bearer(system, uploader), timeout=60)
+    url = f"{api}/v1/songs/{song_id}"
+    uploader = httpx.get(url, timeout=60).json()["song"]["userId"]
+    asked = httpx.delete(url, headers=bearer(system, uploader), timeout=60)
     assert asked.status_code == 202, asked.text
-    wait_for(lambda: httpx.get(f"{api}/v1/songs/{song_id}", timeout=60).status_code == 410, "its end", DEADLINE)
+    wait_for(lambda: httpx.get(url, timeout=60, verify=PLAIN).status_code == 410, "its end", DEADLINE)
     wait_for(lambda: all(entry["songId"] != song_id for entry in chart(api)["entries"]), "its way out", DEADLINE)
 
 
@@ -372,7 +374,7 @@ def started_anew(system: Up, killed: dict[str, int]) -> None:
 def grown(api: str, before: int) -> bool:
     """Whether the charts count more events than `before`; the API answers 503 while it can't read them."""
     try:
-        answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60)
+        answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60, verify=PLAIN)
     except httpx.TransportError:
         return False
     return answer.status_code == 200 and sum(answer.json()["position"].values()) > before
@@ -393,6 +395,6 @@ def leader(system: Up, module: str) -> int:
 
 def ready(api: str) -> bool:
     try:
-        return httpx.get(f"{api}/health/ready", timeout=60).status_code == 200
+        return httpx.get(f"{api}/health/ready", timeout=60, verify=PLAIN).status_code == 200
     except httpx.TransportError:
         return False
