@@ -124,3 +124,11 @@ def shared_localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loca
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud")).start()
     yield cloud
     cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def cloud_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """The process with Blob Storage in which modules and tests have clouds of their own (`SharedCloud`)."""
+    host = LocalCloud(tmp_path_factory.mktemp("host"), ["--blobs"]).start()
+    yield host
+    host.stop()

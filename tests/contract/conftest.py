@@ -19,7 +19,7 @@ from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY
 from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
 from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 from tests.support.api import ApiProcess
-from tests.support.localcloud import LocalCloud
+from tests.support.localcloud import LocalCloud, SharedCloud
 
 
 # First, so that `-m`, the order and xdist see the ids.
@@ -55,10 +55,10 @@ async def fill(cloud: LocalCloud) -> None:
 
 
 @pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+def api(cloud_host: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     """It asks for tokens as that of `songline up` does."""
     folder = tmp_path_factory.mktemp("asked")
-    cloud = LocalCloud(folder / "cloud", ["--blobs"]).start()
+    cloud = SharedCloud(cloud_host).start()
     asyncio.run(fill(cloud))
     settings = {"SONGLINE_OUTBOX": str(folder / "outbox.sqlite"), "SONGLINE_ERASURES": "on", OPEN: OPEN_HERE}
     # Hundreds of requests that are refused come from one address here.

@@ -18,7 +18,7 @@ from songline.api import openapi
 from songline.schemas.events import SongPlayed
 from tests.integration.history.test_as_of import numbered, write_archive
 from tests.support.history import HistoryEvent, random_history
-from tests.support.localcloud import LocalCloud
+from tests.support.localcloud import LocalCloud, SharedCloud
 from tests.support.worker import make_containers
 from tests.unit.history.test_chart_replay import act
 
@@ -36,9 +36,9 @@ def history() -> list[HistoryEvent]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, history: list[HistoryEvent]) -> Iterator[LocalCloud]:
+def cloud(cloud_host: LocalCloud, history: list[HistoryEvent]) -> Iterator[LocalCloud]:
     """A system with an archive."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("analysed"), ["--blobs"]).start()
+    cloud = SharedCloud(cloud_host).start()
     asyncio.run(make_containers(cloud.settings()))
     asyncio.run(write_archive(cloud, history))
     yield cloud
