@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -36,8 +36,12 @@ BEHIND_FLUSH_S = 3.0
 """Far behind, where nobody waits for a song's last fact, songs are held for so long, and each is written once then."""
 
 
-async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
-    """Write and publish songs until `stop`. Raises SettingError."""
+async def work(
+    environ: Mapping[str, str],
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Write and publish songs until `stop`. `now` says whether what is read is far behind. Raises SettingError."""
     environment = read_settings(lambda read: ProjectionEnvironment.read(read, PREFIX, FLUSH_S), environ)
     producer = kafka.producer(environment.cloud.eventhubs)
 
@@ -47,7 +51,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     matches = MatchStore(cosmos.container(names, DATABASE, NAMES), time.time)
 
     def is_behind(record: HubRecord) -> bool:
-        return record.enqueued_at is not None and datetime.now(UTC) - record.enqueued_at > FAR_BEHIND
+        return record.enqueued_at is not None and now() - record.enqueued_at > FAR_BEHIND
 
     def open_with(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
         songs = SongStore(container)

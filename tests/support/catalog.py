@@ -37,10 +37,16 @@ def taken_away(user_id: str, at: datetime, position: int) -> Fact:
 
 
 class CatalogWorker(WorkerProcess):
-    """`python -m songline.processors.catalog` on a localcloud; what it says goes to `log`."""
+    """`python -m songline.processors.catalog`, or another `module`, on a localcloud; what it says goes to `log`."""
 
-    def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
-        super().__init__("songline.processors.catalog", {**cloud.environment, **dials}, log)
+    def __init__(
+        self,
+        cloud: LocalCloud,
+        log: Path,
+        dials: Mapping[str, str] = DIALS,
+        module: str = "songline.processors.catalog",
+    ) -> None:
+        super().__init__(module, {**cloud.environment, **dials}, log)
 
 
 class Catalog(Projection):

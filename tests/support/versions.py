@@ -37,9 +37,13 @@ class Operator:
         )
 
     async def run(self, *arguments: str) -> CommandOutcome:
-        """Run a command to its end."""
+        """Run a command to its end. It is killed where the caller is cancelled: it would wait for its services."""
         process = await self.begin(*arguments)
-        said, _ = await process.communicate()
+        try:
+            said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
         assert process.returncode is not None
         return CommandOutcome(process.returncode, said.decode())
 
@@ -60,13 +64,15 @@ def listed(text: str) -> list[ListedVersion]:
 
 
 async def kill_midway(process: asyncio.subprocess.Process, after_s: float) -> bool:
-    """SIGKILL a command after so long; return whether it was still running."""
+    """SIGKILL a command after so long, or where the caller is cancelled; return whether it was still running."""
     try:
         await asyncio.wait_for(process.wait(), after_s)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return True
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return False
 
 

@@ -25,7 +25,7 @@ from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.songs import Fact, Song
 from tests.integration.producers.reading import read_all
-from tests.support.catalog import CatalogWorker, catalog_on
+from tests.support.catalog import DIALS, CatalogWorker, catalog_on
 from tests.support.counted import CountedContainer
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
@@ -77,6 +77,25 @@ async def test_the_last_record_of_each_key_is_the_catalog(own_cloud: LocalCloud,
         assert last == {song_id: document.song for song_id, document in (await catalog.songs()).items()}
         titles = {song_id: says and says.title for song_id, says in last.items()}
         assert titles == {"song-1": None, "song-2": "changed", "song-3": "third"}
+
+
+async def test_far_behind_a_song_is_published_as_it_is_in_the_end(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    async with catalog_on(own_cloud) as catalog:
+        titles = [f"title {number}" for number in range(2_000)]
+        for start in range(0, len(titles), 500):
+            await catalog.tell(*(uploaded("song-1", title) for title in titles[start : start + 500]))
+        dials = {**DIALS, "SONGLINE_CATALOG_FLUSH": "3"}
+        worker = CatalogWorker(own_cloud, tmp_path / "worker.log", dials, "tests.support.late_catalog").start()
+        try:
+            ends = await catalog.ends()
+            await wait_for_async(lambda: catalog.read_up_to(ends), "the worker to have read all uploads")
+        finally:
+            worker.kill()
+        says = (await told(own_cloud))["song-1"]
+        assert says[-1] is not None
+        assert says[-1].title == titles[-1]
+        # One by one the worker takes 20 portions of them.
+        assert len(says) < 10
 
 
 @pytest.fixture
