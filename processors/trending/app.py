@@ -27,7 +27,7 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.start_positions import StartPositions
-from songline.processors.trending.cells.validation import check_cell
+from songline.processors.trending.cells.validation import broken_cells
 from songline.processors.trending.cells.worker import CellWorker, wall_clock_ms
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.crash_isolation import CrashIsolation
@@ -50,7 +50,7 @@ from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.plays.writer import PlaysWriter
 from songline.processors.trending.progress_observer import ProgressObserver
 from songline.processors.trending.shards.report_turns import ReportTurns
-from songline.processors.trending.shards.validation import check_saved
+from songline.processors.trending.shards.validation import broken_saved
 from songline.processors.trending.shards.worker import ShardWorker
 from songline.processors.trending.spans import READER
 from songline.processors.trending.state_version import FIRST, StateVersion
@@ -157,12 +157,12 @@ def build_app(
 
     cell_table = add_table(app, "cells", TRENDING_CELLS_CHANGELOG, partitions[MUSIC_EVENTS])
     shard_table = add_table(app, "shards", TRENDING_SHARDS_CHANGELOG, shards)
-    saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cell_table, parking, check_cell, version)
+    saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cell_table, parking, broken_cells, version)
     saved_shards = Changelog(
         TRENDING_SHARDS_CHANGELOG,
         shard_table,
         parking,
-        lambda key, value, shard: check_saved(key, value, shard, limits()),
+        lambda records, shard: broken_saved(records, shard, limits()),
         version,
     )
     for table, saved in ((cell_table, saved_cells), (shard_table, saved_shards)):

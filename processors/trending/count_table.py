@@ -4,13 +4,13 @@ Keys get consecutive slots in the order of their coming, so that a stretch of sl
 that can be saved by itself.
 """
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from songline.processors.trending.song_index import Ints
-from songline.processors.trending.sorted_columns import NARROW, KeyIndex, widened
+from songline.processors.trending.sorted_columns import NARROW, Column, KeyIndex, widened
 
 LISTENS, LIKES, UNLIKES = range(3)
 KINDS = 3
@@ -23,6 +23,14 @@ class CountTable:
     def __init__(self) -> None:
         self._slots = KeyIndex()
         self._counts: npt.NDArray[Any] = np.zeros((0, KINDS), NARROW.dtype)
+
+    @classmethod
+    def filled(cls, keys: Ints, counts: Column) -> Self:
+        """A table of `keys`, which rise, and their counts."""
+        table = cls()
+        table._slots.of(keys)
+        table._counts = counts.astype(widened(NARROW, counts).dtype)
+        return table
 
     def __len__(self) -> int:
         return len(self._slots)

@@ -15,8 +15,9 @@ from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.wire import CountSection
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
+from songline.processors.trending.shards.saved_tables import decode_section
 from songline.processors.trending.shards.song_facts import decode_facts
-from songline.processors.trending.shards.state import ShardHead, decode_section, encode_head
+from songline.processors.trending.shards.state import ShardHead, encode_head
 from songline.processors.trending.song_index import Which, shard_of
 from songline.processors.trending.watermark import position_at
 from songline.schemas.moments import milliseconds

@@ -171,7 +171,7 @@ class KeyIndex:
         return slots
 
 
-def widened(column: Column, values: Ints) -> Column:
+def widened(column: Column, values: Column) -> Column:
     """The column, or a copy of it with numbers of 16 or 32 bits where those of 8 or 16 bits don't hold `values`."""
     if column.dtype == np.int32 or not len(values):
         return column

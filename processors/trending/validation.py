@@ -6,7 +6,8 @@ and saves is checked by `cells/validation.py` and `shards/validation.py`.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -36,6 +37,25 @@ class StageLimits(Struct, frozen=True):
     shards: int
     sources: int
     now_ms: int
+
+
+class BrokenRecord(NamedTuple):
+    """A saved record that breaks a rule, and why."""
+
+    key: bytes
+    value: bytes
+    why: PoisonError
+
+
+def broken_records(
+    records: Iterable[tuple[bytes, bytes]], check: Callable[[bytes, bytes], None]
+) -> Iterator[BrokenRecord]:
+    """The records for which `check` raises PoisonError."""
+    for key, value in records:
+        try:
+            check(key, value)
+        except PoisonError as why:
+            yield BrokenRecord(key, value, why)
 
 
 def saved_key(key: bytes | None, partition: int) -> list[str]:

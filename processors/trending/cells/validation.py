@@ -1,7 +1,7 @@
 """The messages and saved records of the cells, held to what a source partition can have sent and saved."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 
@@ -24,8 +24,10 @@ from songline.processors.trending.validation import (
     MAX_NUMBER,
     MAX_PARTITIONS,
     MAX_TEXT,
+    BrokenRecord,
     StageLimits,
     broken,
+    broken_records,
     check_column,
     check_number,
     check_song,
@@ -68,12 +70,7 @@ def check_section(
 ) -> None:
     """Counts in columns: of equal length, inside their bounds, each row once; songs that are not `known` are of the
     shard, where it is given."""
-    rows, rest = divmod(len(section.song), 4)
-    lengths = (len(section.region), len(section.bucket), len(section.counts))
-    if rest or lengths != (rows * 2, rows * 4, rows * 4 * KINDS):
-        raise broken(f"columns of {len(section.song)}, {', '.join(map(str, lengths))} bytes are not of equal length")
-    if len(set(section.songs)) != len(section.songs):
-        raise broken("a song is named twice")
+    rows = check_lengths(section)
     # Also those of no row: all of them get a number when the section is read.
     check_songs([song for song in section.songs if song not in known], shard, limits)
     if not rows:
@@ -84,12 +81,28 @@ def check_section(
     counts = np.frombuffer(section.counts, "<i4")
     check_column("song", song_column, 0, len(section.songs) - 1)
     check_column("region", region, 0, MAX_REGION)
-    check_column("bucket", bucket, 0, (limits.now_ms + AHEAD_MS) // UNIT_MS[unit])
+    check_column("bucket", bucket, 0, last_bucket(unit, limits))
     check_column("counts", counts, 0, 2**31 - 1)
     keys = (song_column << REGION_BITS | region) << 31 | bucket
     # A cell sends its rows in this order.
     if not (keys[1:] > keys[:-1]).all() and len(np.unique(keys)) != rows:
         raise broken("a row is there twice")
+
+
+def check_lengths(section: CountSection) -> int:
+    """Columns are of equal length, and songs are named once; returns the number of rows."""
+    rows, rest = divmod(len(section.song), 4)
+    lengths = (len(section.region), len(section.bucket), len(section.counts))
+    if rest or lengths != (rows * 2, rows * 4, rows * 4 * KINDS):
+        raise broken(f"columns of {len(section.song)}, {', '.join(map(str, lengths))} bytes are not of equal length")
+    if len(set(section.songs)) != len(section.songs):
+        raise broken("a song is named twice")
+    return rows
+
+
+def last_bucket(unit: Unit, limits: StageLimits) -> int:
+    """The newest bucket that counts may have."""
+    return (limits.now_ms + AHEAD_MS) // UNIT_MS[unit]
 
 
 def check_fact(fact: SongFact, shard: int, limits: StageLimits, earliest_claim_s: int = 0) -> None:
@@ -128,6 +141,11 @@ def check_cell(key: bytes, value: bytes, partition: int) -> None:
         return
     for section in chunk:
         _check_section(section, section.keys.count("\n") + 1)
+
+
+def broken_cells(records: Iterable[tuple[bytes, bytes]], partition: int) -> Iterator[BrokenRecord]:
+    """Those of the cells' records for which `check_cell` raises PoisonError."""
+    return broken_records(records, lambda key, value: check_cell(key, value, partition))
 
 
 def check_chunk(value: bytes, key_id: bytes, known: Container[str] = ()) -> SavedChunk:

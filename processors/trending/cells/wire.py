@@ -1,7 +1,8 @@
 """The messages of the hub `trending-partials`: absolute counts of what has changed in a source partition's cells."""
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ from msgspec import Struct, structs
 
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
+from songline.processors.trending.sorted_columns import Column
 from songline.processors.trending.spans import Unit
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.ownership import NOBODY, Claim
@@ -132,12 +134,40 @@ def pack(rows: CountRows, songs: SongIndex) -> CountSection:
 
 def unpack(section: CountSection, songs: SongIndex) -> CountRows:
     """The rows of a section, by the numbers that its songs have in `songs`."""
-    numbers = songs.numbers(section.songs)
-    song = numbers[np.frombuffer(section.song, "<i4")] if section.songs else numbers
-    return CountRows(
-        song << REGION_BITS | np.frombuffer(section.region, "<u2").astype(np.int64),
-        np.frombuffer(section.bucket, "<i4").astype(np.int64),
-        np.frombuffer(section.counts, "<i4").astype(np.int64).reshape(-1, KINDS),
+    columns = join_sections([section])
+    return CountRows(columns.pairs(songs), columns.bucket.astype(np.int64), columns.counts.astype(np.int64))
+
+
+class SectionColumns(NamedTuple):
+    """Sections, those of each behind those of the one before. `rows` and `names`: how many of each section. `song`
+    points into `songs`."""
+
+    rows: Ints
+    names: Ints
+    songs: list[str]
+    song: Ints
+    region: Column
+    bucket: Column
+    counts: Column
+
+    def pairs(self, songs: SongIndex) -> Ints:
+        """Song and region of each row, by the numbers that songs have in `songs`."""
+        return songs.numbers(self.songs)[self.song] << REGION_BITS | self.region
+
+
+def join_sections(sections: Sequence[CountSection]) -> SectionColumns:
+    """The columns of sections."""
+    rows = np.array([len(one.song) // 4 for one in sections], np.int64)
+    names = np.array([len(one.songs) for one in sections], np.int64)
+    begins = np.repeat(np.cumsum(names) - names, rows)
+    return SectionColumns(
+        rows,
+        names,
+        list(chain.from_iterable(one.songs for one in sections)),
+        np.frombuffer(b"".join([one.song for one in sections]), "<i4") + begins,
+        np.frombuffer(b"".join([one.region for one in sections]), "<u2"),
+        np.frombuffer(b"".join([one.bucket for one in sections]), "<i4"),
+        np.frombuffer(b"".join([one.counts for one in sections]), "<i4").reshape(-1, KINDS),
     )
 
 

@@ -6,15 +6,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.trending.faust.batch import ChangeBatch
 from songline.processors.trending.faust.record_sender import OutgoingRecord
 from songline.processors.trending.parking_queue import ParkingQueue, UnappliedRecord
 from songline.processors.trending.state_version import FIRST, StateVersion
-from songline.processors.trending.validation import saved_key
+from songline.processors.trending.validation import BrokenRecord
 from songline.schemas.errors import PoisonError
-
-TURN = 100
-"""So many records are checked before other tasks get a turn: a large changelog takes seconds."""
 
 
 class ChangelogPlace(Struct, frozen=True):
@@ -28,8 +26,8 @@ class ChangelogPlace(Struct, frozen=True):
 class Changelog:
     """The records of the Faust `table` whose changelog is `hub`; unusable ones are removed and go to `parking`.
 
-    `check` raises PoisonError for a record (key, value, partition) that the table did not write. The table holds the
-    records of `version` alone, under the keys that its stages know.
+    `check` gives those records of a partition that the table did not write. The table holds the records of `version`
+    alone, under the keys that its stages know.
     """
 
     def __init__(
@@ -37,7 +35,7 @@ class Changelog:
         hub: str,
         table: Any,
         parking: ParkingQueue,
-        check: Callable[[bytes, bytes, int], None],
+        check: Callable[[list[tuple[bytes, bytes]], int], Iterable[BrokenRecord]],
         version: StateVersion = FIRST,
     ) -> None:
         self.hub = hub
@@ -83,19 +81,23 @@ class Changelog:
 
     async def prune(self, partitions: set[int]) -> None:
         """Remove what these partitions of the changelog hold that the table did not write."""
-        for turn, (key, value) in enumerate(list(self._table.data.items())):
-            if turn % TURN == 0:
-                await asyncio.sleep(0)
+        held: dict[int, list[tuple[bytes, bytes]]] = {}
+        for key, value in list(self._table.data.items()):
             place = self._places.get(key)
-            try:
-                number = place.partition if place is not None else int(saved_key(key, _partition(key))[0])
-                if number not in partitions:
-                    # Of a partition that was held before: its next owner may have deleted it.
-                    self._table.data.pop(key, None)
-                    continue
-                self._check(key, value, number)
-            except PoisonError as why:
-                self.remove(key, value, why)
+            number = _partition(key) if place is None else place.partition
+            if number in partitions:
+                held.setdefault(number, []).append((key, value))
+            else:
+                # Of a partition that was held before: its next owner may have deleted it.
+                self._table.data.pop(key, None)
+        for broken in await gather_or_cancel(asyncio.to_thread(self._broken, *one) for one in held.items()):
+            for key, value, why in broken:
+                # Partitions that were assigned meanwhile bring records of their own.
+                if self._table.data.get(key) is value:
+                    self.remove(key, value, why)
+
+    def _broken(self, number: int, records: list[tuple[bytes, bytes]]) -> list[BrokenRecord]:
+        return list(self._check(records, number))
 
     def remove(self, key: Any, value: Any, why: PoisonError) -> None:
         """Remove a record, and have it parked if it came from the changelog."""

@@ -9,6 +9,7 @@ import numpy as np
 from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable, add_rows
 from songline.processors.trending.plays.backlog import Backlog, Day
 from songline.processors.trending.song_index import Ints, SongIndex
+from songline.processors.trending.sorted_columns import Column
 from songline.schemas.plays import HOURS, SongDay, day_id
 
 UNKNOWN = -1
@@ -25,30 +26,31 @@ class SongDays:
 
     def __init__(self, songs: SongIndex, prefix: str) -> None:
         self._songs = songs
-        self._prefix = prefix
         self._hours: dict[int, CountTable] = {}
         self.backlog = Backlog(prefix)
 
-    def add(self, hour: int, songs: Ints, more: Ints) -> None:
+    def add(self, hour: int, songs: Ints, more: Column) -> None:
         """Add `more` (song, kind) of an hour since 1970; songs may repeat. Their day waits to be written.
 
         The day waits where nothing is added, too: a former owner that has lost the shard without noticing it may have
         saved counts, while the days that it let wait were written as they were before.
         """
+        distinct = self.restore(hour, songs, more)
+        names = map(self._songs.names.__getitem__, distinct.tolist())
+        self.backlog.add(zip(names, repeat(hour // HOURS)))
+
+    def restore(self, hour: int, songs: Ints, more: Column) -> Ints:
+        """Add what was saved of an hour, and let no day wait: `Backlog.inherit` takes over what waits. Returns the
+        songs, each once."""
         distinct, places = np.unique(songs, return_inverse=True)
         sums = np.zeros((len(distinct), KINDS), np.int64)
         add_rows(sums, places, more)
         self._hours.setdefault(hour, CountTable()).add(distinct, sums)
-        names = map(self._songs.names.__getitem__, distinct.tolist())
-        self.backlog.add(zip(names, repeat(hour // HOURS)))
+        return distinct
 
     def drop(self, hour: int) -> None:
         """Drop an hour of a day that no window can show any more."""
         self._hours.pop(hour, None)
-
-    def restored(self) -> None:
-        """Let nothing wait: what was added so far is saved, and `Backlog.inherit` takes over what of it waits."""
-        self.backlog = Backlog(self._prefix)
 
     def due(self, limit: int) -> list[SongDay]:
         """At most so many of the days that wait, as they are now. Call `written` with each that is."""

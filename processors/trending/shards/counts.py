@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from songline.processors.trending.cells.wire import ROWS, CountRows, join_rows
+from songline.processors.trending.cells.wire import ROWS, CountRows
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.song_index import Ints
+from songline.processors.trending.sorted_columns import Column
 from songline.processors.trending.spans import HOUR_MS, SPANS, Unit, first_counted_hour
 
 CHANGE_RECORDS = 16
@@ -101,6 +102,14 @@ class ShardCounts:
                 self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
             yield BucketIncrease(bucket, pairs, more, rose)
 
+    def restore(self, key: BucketKey, pairs: Ints, counts: Column) -> Column:
+        """Raise the counts of a table to what was saved of it; return by how much each rose. The pairs rise."""
+        table = self._tables.get(key)
+        if table is not None:
+            return table.raise_to(pairs, counts)[1]
+        self._tables[key] = CountTable.filled(pairs, counts)
+        return counts
+
     def advance(self, unit: Unit, newest: int) -> list[BucketKey] | None:
         """Make `newest` the newest bucket of the unit. Return the tables that are dropped, None where `newest` is not
         newer than before."""
@@ -147,15 +156,3 @@ class ShardCounts:
     def forget_changes(self) -> None:
         """Everything is as it was saved."""
         self._changed = {}
-
-
-def greatest(parts: list[CountRows]) -> CountRows:
-    """Each pair of each bucket once, with the greatest of its counts."""
-    rows = join_rows(parts)
-    if len(parts) < 2 or not len(rows):
-        return rows
-    rows = rows.select(np.lexsort((rows.pair, rows.bucket)))
-    new = np.ones(len(rows), np.bool_)
-    new[1:] = (rows.pair[1:] != rows.pair[:-1]) | (rows.bucket[1:] != rows.bucket[:-1])
-    starts = np.flatnonzero(new)
-    return CountRows(rows.pair[starts], rows.bucket[starts], np.maximum.reduceat(rows.counts, starts))

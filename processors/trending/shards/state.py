@@ -14,8 +14,9 @@ from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows, Partial, SongFact
 from songline.processors.trending.plays.state import SongDays
-from songline.processors.trending.shards.counts import BucketKey, ShardCounts, greatest
+from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
+from songline.processors.trending.shards.saved_tables import merged_tables
 from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.song_genres import SongGenres
@@ -181,25 +182,24 @@ class Shard:
                     table = BucketKey(unit, int(bucket), int(source))
                     self._keys.take_over(table, key)
                     tables.setdefault(table, []).append(value)
-        self._restore_counts(tables)
+        waits_all = last is None or last[1] != self._plays
+        self._restore_counts(tables, waits_all=waits_all)
         for song_id in self._facts.songs():
             self._place(song_id)
         self._counts.forget_changes()
         if last is not None:
-            self._turn = last[0] + (last[1] != self._plays)
-            if last[1] == self._plays:
-                self.days.restored()
+            self._turn = last[0] + waits_all
         for key, value in waiting:
             self.days.backlog.inherit(key, value)
 
-    def _restore_counts(self, tables: dict[BucketKey, list[bytes]]) -> None:
-        """Count what was saved, a table at a time, and only then fill the windows: by its small records each row of
-        a large state would be looked up many times."""
-        for key, values in tables.items():
-            rows = [partials.unpack(decode_section(value), self.songs) for value in values]
-            for bucket, pairs, more, _ in self._counts.raise_to(key.unit, key.source, greatest(rows)):
-                if key.unit == "hour":
-                    self.days.add(bucket, pairs >> REGION_BITS, more)
+    def _restore_counts(self, tables: dict[BucketKey, list[bytes]], *, waits_all: bool) -> None:
+        """Count what was saved, and only then fill the windows: by its small records each row of a large state would
+        be looked up many times. `waits_all`: all songs' days wait to be written."""
+        for key, pairs, counts in merged_tables(tables, self.songs):
+            more = self._counts.restore(key, pairs, counts)
+            if key.unit == "hour":
+                count = self.days.add if waits_all else self.days.restore
+                count(key.bucket, pairs >> REGION_BITS, more)
         for unit in _UNITS:
             self._windows.refill(unit, self._counts.tables(unit))
         self._genres.cover(len(self.songs))
@@ -239,4 +239,3 @@ def encode_head(head: ShardHead) -> bytes:
 
 _encode = msgspec.msgpack.Encoder().encode
 decode_head = MsgpackDecoder(ShardHead).decode
-decode_section = MsgpackDecoder(partials.CountSection).decode

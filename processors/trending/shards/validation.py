@@ -1,15 +1,25 @@
 """The reports and saved records of the shards, held to what a shard can have sent and saved."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
-from songline.processors.trending.cells.validation import check_fact, check_section
+from songline.processors.trending.cells.validation import (
+    MAX_REGION,
+    check_fact,
+    check_lengths,
+    check_section,
+    last_bucket,
+)
+from songline.processors.trending.cells.wire import join_sections
 from songline.processors.trending.plays.backlog import decode_segment
+from songline.processors.trending.shards.saved_tables import decode_section
 from songline.processors.trending.shards.song_facts import decode_facts
-from songline.processors.trending.shards.state import decode_head, decode_section
+from songline.processors.trending.shards.state import decode_head
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.song_index import REGION_BITS
 from songline.processors.trending.spans import HOUR_MS, SPANS
 from songline.processors.trending.validation import (
     AHEAD_MS,
@@ -17,17 +27,26 @@ from songline.processors.trending.validation import (
     MAX_NUMBER,
     MAX_PARTITIONS,
     MAX_TEXT,
+    BrokenRecord,
     StageLimits,
     broken,
+    broken_records,
+    check_column,
     check_number,
+    check_songs,
     is_number,
     saved_key,
 )
 from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS
+from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import LEGACY_S
 from songline.schemas.types import GENRE_PATTERN, REGION_PATTERN
 
+TOGETHER = 500
+"""So many saved records are checked at once: a few megabytes at most."""
+
+_COUNTS_KEY = re.compile(rb"[^/]+/[^/]+/(?:minute|hour)(?:/[0-9]{1,12}){3}")
 _REGION = re.compile(REGION_PATTERN)
 _GENRE = re.compile(GENRE_PATTERN)
 _NOTHING = re.compile(r"(?!)")
@@ -78,6 +97,54 @@ def check_saved(key: bytes, value: bytes, shard: int, limits: StageLimits) -> No
             check_section(section, "minute" if unit == "minute" else "hour", None, limits, ())
             if not (np.frombuffer(section.bucket, "<i4") == int(bucket)).all():
                 raise broken(f"rows of another bucket than {bucket}")
+
+
+def broken_saved(saved: Iterable[tuple[bytes, bytes]], shard: int, limits: StageLimits) -> Iterator[BrokenRecord]:
+    """Those of the shards' records for which `check_saved` raises PoisonError.
+
+    Counts are looked at many records at once, since a shard has tens of thousands of a few rows each; and one by one
+    where one of them may break a rule.
+    """
+
+    def check(key: bytes, value: bytes) -> None:
+        check_saved(key, value, shard, limits)
+
+    known: set[str] = set()
+    records = iter(saved)
+    while group := list(islice(records, TOGETHER)):
+        counts = [one for one in group if _COUNTS_KEY.fullmatch(one[0])]
+        try:
+            _check_counts(counts, shard, limits, known)
+        except PoisonError:
+            yield from broken_records(group, check)
+        else:
+            yield from broken_records([one for one in group if not _COUNTS_KEY.fullmatch(one[0])], check)
+
+
+def _check_counts(records: Sequence[tuple[bytes, bytes]], shard: int, limits: StageLimits, known: set[str]) -> None:
+    """Raise PoisonError unless all of these are counts that hold to the rules. Songs that are `known` do."""
+    keys = [shard_key(key, shard) for key, _ in records]
+    sections = [decode_section(value) for _, value in records]
+    buckets = [int(key[3]) for key in keys]
+    for key, bucket, section in zip(keys, buckets, sections, strict=True):
+        check_lengths(section)
+        check_number("bucket", bucket, 0, last_bucket("minute" if key[2] == "minute" else "hour", limits))
+    columns = join_sections(sections)
+    check_songs(set(columns.songs) - known, None, limits)
+    known.update(columns.songs)
+    if not len(columns.song):
+        return
+    check_column("region", columns.region, 0, MAX_REGION)
+    check_column("counts", columns.counts, 0, 2**31 - 1)
+    record = np.repeat(np.arange(len(records)), columns.rows)
+    place = columns.song - (np.cumsum(columns.names) - columns.names)[record]
+    if not ((place >= 0) & (place < columns.names[record])).all():
+        raise broken("a row is of a song that its record does not name")
+    if not (columns.bucket == np.array(buckets)[record]).all():
+        raise broken("a row is of another bucket than its record")
+    rows = np.sort(columns.song << REGION_BITS | columns.region)
+    if (rows[1:] == rows[:-1]).any():
+        raise broken("a row is there twice")
 
 
 def shard_key(key: bytes | None, partition: int) -> list[str]:

@@ -90,7 +90,7 @@ class Stage:
             assigned=lambda *_: None, revoked=lambda: None, reopen=lambda _: None, save_before_revoked=self._nothing
         )
         self.on_hold: set[TP] = app.on_hold
-        saved = Changelog("cells", SimpleNamespace(data={}), parking, lambda *_: None)
+        saved = Changelog("cells", SimpleNamespace(data={}), parking, lambda *_: ())
         hours = HourStore(saved, None, KEY, lambda: app.producer)
         self.worker = CellWorker(
             app, saved, hours, 1, lambda: self.now_ms, parking, guard, opener, V1, matches=lambda: matches

@@ -17,7 +17,7 @@ from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import HourStore, mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.source_partition import SourcePartition
-from songline.processors.trending.cells.validation import check_cell
+from songline.processors.trending.cells.validation import broken_cells
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.process import _hours
@@ -38,7 +38,7 @@ AWAY = "DefaultEndpointsProtocol=http;AccountName=one;AccountKey=a2V5;BlobEndpoi
 async def away(saved: dict[bytes, bytes], port: int = AWAY_PORT) -> AsyncIterator[HourStore]:
     """The hours of a worker whose Blob Storage takes no connection, or is at `port`; the changelog holds `saved`."""
     nowhere: Any = None
-    changelog = Changelog("cells", SimpleNamespace(data=saved), nowhere, check_cell)
+    changelog = Changelog("cells", SimpleNamespace(data=saved), nowhere, broken_cells)
     async with asyncio.timeout(60), _hours({BLOB_CONNECTION: AWAY.format(port=port)}) as container:
         assert container is not None
         yield HourStore(changelog, SealedHours(container), KEY, nowhere)

@@ -2,15 +2,17 @@
 
 from unittest.mock import patch
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending.cells.wire import ROWS, CountRows, SongFact, no_rows
+from songline.processors.trending.cells.wire import ROWS, CountRows, CountSection, SongFact, no_rows, pack
 from songline.processors.trending.count_table import KINDS, LISTENS
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
 from songline.processors.trending.shards import counts as counting
+from songline.processors.trending.shards import saved_tables
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
@@ -19,7 +21,7 @@ from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.top_k import top_k
 from songline.processors.trending.shards.windows import ShardWindows, WindowSums
 from songline.processors.trending.shards.wire import SongLabel, TopK
-from songline.processors.trending.song_index import REGION_BITS
+from songline.processors.trending.song_index import REGION_BITS, SongIndex
 from songline.processors.trending.spans import MINUTE_MS
 from songline.processors.trending.watermark import SourceWatermarks
 from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
@@ -130,6 +132,42 @@ def test_what_is_saved_holds_all_counts_and_each_change_is_written_twice_at_most
     assert written <= 2 * changed
     keys.drop(BucketKey("hour", 5, 1))
     assert sorted(keys.take_deleted()) == sorted(saved)
+
+
+tables = st.dictionaries(st.tuples(small, small), st.integers(1, 9), max_size=5)
+
+
+@given(st.lists(st.tuples(small, tables), max_size=9), st.integers(1, 500))
+def test_saved_tables_are_merged_by_the_greater_count(
+    found: list[tuple[int, dict[tuple[int, int], int]]], group_bytes: int
+) -> None:
+    saving, songs = SongIndex(), SongIndex()
+    saved: dict[BucketKey, list[bytes]] = {}
+    expected: dict[BucketKey, dict[tuple[str, int], int]] = {}
+    for bucket, table in found:
+        key = BucketKey("hour", bucket, bucket % 2)
+        pairs = {(f"song-{song}", region): listens for (song, region), listens in table.items()}
+        section = rows_of_songs(saving, bucket, pairs)
+        saved.setdefault(key, []).append(msgspec.msgpack.encode(section))
+        known = expected.setdefault(key, {})
+        known |= {one: max(listens, known.get(one, 0)) for one, listens in pairs.items()}
+    with patch.object(saved_tables, "GROUP_BYTES", group_bytes):
+        merged = list(saved_tables.merged_tables(saved, songs))
+    assert all((one.pairs[1:] > one.pairs[:-1]).all() for one in merged)
+    assert {
+        one.key: {
+            (songs.names[pair >> REGION_BITS], pair & (1 << REGION_BITS) - 1): three[LISTENS]
+            for pair, three in zip(one.pairs.tolist(), one.counts.tolist(), strict=True)
+        }
+        for one in merged
+        if len(one.pairs)
+    } == {key: table for key, table in expected.items() if table}
+
+
+def rows_of_songs(songs: SongIndex, bucket: int, listens: dict[tuple[str, int], int]) -> CountSection:
+    """A saved section of listens by song and region."""
+    found = [(songs[song] << REGION_BITS | region, bucket, count) for (song, region), count in listens.items()]
+    return pack(rows(*found) if found else no_rows(), songs)
 
 
 def test_a_table_leaves_few_records_of_changes() -> None:

@@ -81,7 +81,7 @@ class Stage:
         guard: Any = Guard(self.noting)
         self.worker = ShardWorker(
             app,
-            Changelog("shards", table, parking, lambda *_: None),
+            Changelog("shards", table, parking, lambda *_: ()),
             lambda: StageLimits(shards=2, sources=2, now_ms=self.now_ms),
             lambda: self.now_ms,
             ReportTurns(60_000, 30),

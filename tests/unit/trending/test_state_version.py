@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.validation import check_cell
+from songline.processors.trending.cells.validation import broken_cells
 from songline.processors.trending.cells.wire import join_rows
 from songline.processors.trending.faust.batch import ChangeBatch
 from songline.processors.trending.faust.changelog import Changelog
@@ -99,7 +99,7 @@ async def test_a_changelog_holds_and_parks_what_is_of_its_version_alone() -> Non
         parking = Parking()
         data: dict[bytes, bytes] = {}
         table: Any = SimpleNamespace(data=data)
-        saved = Changelog("cells", table, parking, check_cell, version)  # type: ignore[arg-type] # it is only added to
+        saved = Changelog("cells", table, parking, broken_cells, version)  # type: ignore[arg-type] # it is only added to
         saved.apply([recovered(*records[:4]), recovered(*records[4:], begin=4)])
         await saved.prune({0})
         assert data == {b"0/7/sealed/0": mark}
@@ -112,7 +112,7 @@ async def test_a_changelog_holds_and_parks_what_is_of_its_version_alone() -> Non
 async def test_a_record_without_a_key_is_parked_and_stops_nothing() -> None:
     parking = Parking()
     table: Any = SimpleNamespace(data={})
-    saved = Changelog("cells", table, parking, check_cell)  # type: ignore[arg-type] # it is only added to
+    saved = Changelog("cells", table, parking, broken_cells)  # type: ignore[arg-type] # it is only added to
     saved.apply([recovered((None, b"body"), (b"0/7/sealed/0", b"\x92\x03\x05"), (None, None))])
     await saved.prune({0})
     assert list(table.data) == [b"0/7/sealed/0"]

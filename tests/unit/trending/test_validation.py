@@ -20,7 +20,7 @@ from songline.processors.trending.cells.wire import CountRows, CountSection, Par
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.validation import check_report_part, check_saved
+from songline.processors.trending.shards.validation import broken_saved, check_report_part, check_saved
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import SongIndex, pair, shard_of
 from songline.processors.trending.validation import MAX_NUMBER, StageLimits, check_song, check_songs
@@ -253,19 +253,22 @@ def test_a_chunk_of_an_older_version_is_read_however_many_sections_it_has(count:
     assert len(chunk_actions(check_chunk(value, SETS.id), SongIndex(), SETS)) == count
 
 
-@effort(100)
-@given(
-    st.sampled_from(
-        ["head", "facts/0", "waiting/0", "minute/5/0/0", f"minute/{MINUTE}/0/0", "hour/5/9999/0", "hour/5/0", "other"]
-    ),
+shard_keys = st.sampled_from(
+    ["head", "facts/0", "waiting/0", "minute/5/0/0", f"minute/{MINUTE}/0/0", "hour/5/9999/0", "hour/5/0", "other"]
+)
+shard_values = (
     st.binary(max_size=20)
     | sections.map(msgspec.msgpack.encode)
     | st.tuples(st.dictionaries(numbers, numbers), st.dictionaries(numbers, st.none() | numbers)).map(
         msgspec.msgpack.encode
     )
     | st.lists(st.tuples(names, numbers), max_size=2).map(msgspec.msgpack.encode)
-    | st.lists(st.tuples(numbers, facts), max_size=2).map(msgspec.msgpack.encode),
+    | st.lists(st.tuples(numbers, facts), max_size=2).map(msgspec.msgpack.encode)
 )
+
+
+@effort(100)
+@given(shard_keys, shard_values)
 @example(f"minute/{MINUTE}/0/0", msgspec.msgpack.encode(CountSection([""], b"", b"", b"", b"")))
 @example("facts/0", msgspec.msgpack.encode([(0, SongFact("song-1", 0, 0, False, "a", "b", "One"))]))
 def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -> None:
@@ -319,6 +322,30 @@ def rows(*found: tuple[str, int, int, tuple[int, int, int]]) -> CountSection:
     buckets = np.array([bucket for _, _, bucket, _ in found], np.int64)
     counts = np.array([count for *_, count in found], np.int64)
     return pack(CountRows(pair(numbers, regions), buckets, counts), songs)
+
+
+COUNTS_KEYS = st.sampled_from([f"0/a/minute/{MINUTE}/0/0", f"0/a/hour/{HOUR}/1/7", f"0/a/hour/{HOUR + 9}/1/7"])
+counts_values = st.lists(
+    st.tuples(st.sampled_from(["song-1", "song-2"]), st.integers(0, 2), st.sampled_from([MINUTE, HOUR, HOUR])),
+    max_size=4,
+).map(lambda found: msgspec.msgpack.encode(rows(*[(*one, (2, 0, 0)) for one in found])))
+other_keys = shard_keys.map("0/minute/".__add__) | COUNTS_KEYS | st.just("1/a/hour/5/0/0")
+
+
+@effort(100)
+@given(st.lists(st.tuples(COUNTS_KEYS, counts_values) | st.tuples(other_keys, shard_values), max_size=6))
+@example([(f"0/a/hour/{HOUR}/1/7", msgspec.msgpack.encode(rows(*[("song-1", 1, HOUR, (2, 0, 0))] * 2)))])
+def test_records_of_shards_are_held_together_to_what_each_is_held_to(saved: list[tuple[str, bytes]]) -> None:
+    def is_broken(key: bytes, value: bytes) -> bool:
+        try:
+            check_saved(key, value, 0, LIMITS)
+        except PoisonError:
+            return True
+        return False
+
+    records = [(key.encode(), value) for key, value in saved]
+    found = [(one.key, one.value) for one in broken_saved(records, 0, LIMITS)]
+    assert sorted(found) == sorted(one for one in records if is_broken(*one))
 
 
 def partial(**fields: Any) -> bytes:
