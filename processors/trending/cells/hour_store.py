@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.trending.cells.chunks import (
     Actions,
     SavedChunk,
@@ -25,7 +26,7 @@ from songline.processors.trending.cells.chunks import (
 )
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
-from songline.processors.trending.cells.sealed_hours import ANSWER_S, SealedHours, SealingError
+from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
@@ -46,8 +47,9 @@ BLOCK_BYTES = 1_000_000
 partition's hour in the changelog, and merging takes as much memory as several times these."""
 
 
-UNSEALED_ANSWER_S = 1.0
-"""Blob Storage may take so long to say that it has nothing of an hour that has no mark."""
+LOADS = 8
+"""So many hours of a partition are loaded at once: each waits for two answers, and after a start late events of a few
+seconds want dozens of hours."""
 
 LOAD_WAIT_S = 0.5
 """A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
@@ -129,17 +131,23 @@ class HourStore:
                 source.cells.add(cell)
 
     async def _load_all(self, source: SourcePartition) -> None:
-        for hour in source.cells.missing():
+        turns = asyncio.Semaphore(LOADS)
+
+        async def load(hour: int) -> None:
             cell = source.cells.new_cell(hour)
             try:
-                await self._load(source.number, cell)
+                async with turns:
+                    await self._load(source.number, cell)
             except (AzureError, UnsealedHourError) as error:
                 if source.number not in self._load_errors:
                     log.warning("%s can't be loaded, trying again: %s", _name(source.number, hour), error)
                 self._load_errors[source.number] = error
-                return
+                raise
             source.cells.add(cell)
-        self._load_errors.pop(source.number, None)
+
+        with suppress(AzureError, UnsealedHourError):
+            await gather_or_cancel(load(hour) for hour in source.cells.missing())
+            self._load_errors.pop(source.number, None)
 
     def last_error(self, partitions: Container[int]) -> Exception | None:
         """Why an hour of these partitions could not be loaded or sealed at the last try, None where that went well."""
@@ -253,27 +261,19 @@ class HourStore:
                     loaded.add(check_chunk(value, self.key.id, cell.songs))
             except PoisonError as why:
                 self._saved.remove(key, value, why)
-        if self._hours is None:
-            if is_sealed:
+        size_bytes = 0
+        if is_sealed:
+            if self._hours is None:
                 raise UnsealedHourError(
                     f"{_name(number, cell.hour)} was sealed into Blob Storage: set "
                     "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
                 )
-            await loaded.count()
-            return
-        size_bytes = 0
-        try:
-            answer_s = ANSWER_S if is_sealed else UNSEALED_ANSWER_S
-            async for block in self._hours.read(number, cell.hour, answer_s):
+            async for block in self._hours.read(number, cell.hour):
                 for chunk in self._chunks_of(number, cell, block, size_bytes):
                     loaded.add(chunk)
                 size_bytes += len(block)
                 if loaded.rows >= LOAD_ROWS:
                     await loaded.count()
-        except AzureError as error:
-            if is_sealed:
-                raise
-            log.info("%s is taken from the changelog alone: %s", _name(number, cell.hour), error)
         await loaded.count()
         if mark is not None and size_bytes < mark.size_bytes:
             log.error(
@@ -307,7 +307,8 @@ class _LoadedActions:
     async def count(self) -> None:
         """Count what waits."""
         parts, self._parts, self.rows = self._parts, [], 0
-        await asyncio.to_thread(self._cell.count_saved, parts)
+        if parts:
+            await asyncio.to_thread(self._cell.count_saved, parts)
 
 
 def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:

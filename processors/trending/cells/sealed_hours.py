@@ -58,16 +58,15 @@ class SealedHours:
                 return sum(one.size for one in blocks)
         raise SealingError(f"{blob.blob_name}: no block could be added in {TRIES} tries, others add to it")
 
-    async def read(self, partition: int, hour: int, answer_s: float = ANSWER_S) -> AsyncIterator[bytes]:
+    async def read(self, partition: int, hour: int) -> AsyncIterator[bytes]:
         """The blocks of the hour in their order, none where it was never sealed.
 
-        Each answer, and each piece of one, may take `answer_s`. A blob that changes meanwhile raises
-        ResourceModifiedError.
+        A blob that changes meanwhile raises ResourceModifiedError.
         """
         blob = self._container.get_blob_client(self._prefix + blob_name(partition, hour))
-        _, blocks = await _committed(blob, answer_s)
         try:
-            async with _answer(answer_s):
+            blocks = await _blocks(blob)
+            async with _answer():
                 stream = await blob.download_blob()
         except ResourceNotFoundError:
             return
@@ -75,7 +74,7 @@ class SealedHours:
         waiting = bytearray()
         pieces = aiter(stream.chunks())
         while True:
-            async with _answer(answer_s):
+            async with _answer():
                 piece = await anext(pieces, None)
             if piece is None:
                 break
@@ -132,29 +131,33 @@ def blob_name(partition: int, hour: int) -> str:
     return f"{partition}/{hour}"
 
 
-async def _committed(blob: BlobClient, answer_s: float = ANSWER_S) -> tuple[str | None, list[Any]]:
+async def _committed(blob: BlobClient) -> tuple[str | None, list[Any]]:
     """The blob's ETag, None where it is not there, and its blocks.
 
     The list is read after the ETag: one that has more makes a condition with that ETag fail.
     """
     try:
-        async with _answer(answer_s):
+        async with _answer():
             etag: str = (await blob.get_blob_properties()).etag
-        async with _answer(answer_s):
-            blocks, _ = await blob.get_block_list("committed")
+        return etag, await _blocks(blob)
     except ResourceNotFoundError:
         return None, []
-    return etag, list(blocks)
+
+
+async def _blocks(blob: BlobClient) -> list[Any]:
+    async with _answer():
+        blocks, _ = await blob.get_block_list("committed")
+    return list(blocks)
 
 
 @asynccontextmanager
-async def _answer(answer_s: float = ANSWER_S) -> AsyncIterator[None]:
+async def _answer() -> AsyncIterator[None]:
     """Raise ServiceResponseError where no answer comes: the transport alone would wait for five minutes."""
     try:
-        async with asyncio.timeout(answer_s):
+        async with asyncio.timeout(ANSWER_S):
             yield
     except TimeoutError:
-        raise ServiceResponseError(f"Blob Storage did not answer for {answer_s:g} s") from None
+        raise ServiceResponseError(f"Blob Storage did not answer for {ANSWER_S:g} s") from None
 
 
 def _is_container_missing(error: HttpResponseError) -> bool:

@@ -12,7 +12,7 @@ from azure.core.exceptions import AzureError
 
 from songline.cloud.settings import BLOB_CONNECTION
 from songline.processors.trending.action_hashes import UserHashes
-from songline.processors.trending.cells import hour_store
+from songline.processors.trending.cells import hour_store, sealed_hours
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import HourStore, mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
@@ -26,6 +26,7 @@ from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.moments import milliseconds
 from tests.support.trending import KEY
+from tests.support.waiting import wait_for_async
 
 NOW = datetime(2026, 11, 22, 14, 3, 30, tzinfo=UTC)
 NOW_MS = milliseconds(NOW)
@@ -44,11 +45,12 @@ async def away(saved: dict[bytes, bytes], port: int = AWAY_PORT) -> AsyncIterato
         yield HourStore(changelog, SealedHours(container), KEY, nowhere)
 
 
-def listened(at: datetime = NOW, number: int = 0) -> SourcePartition:
-    """A partition in which a listener has played a song at this moment, and which was not flushed."""
+def listened(*moments: datetime, number: int = 0) -> SourcePartition:
+    """A partition in which a listener has played a song at these moments, and which was not flushed."""
     source = SourcePartition(number, "me", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
     data = SongPlayed(user_id="user-1", song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
-    source.apply(Batch(0, 1, [0], [NOW_MS], [encode(Event(id="e", source="/tests", time=at, data=data))]))
+    bodies = [encode(Event(id="e", source="/tests", time=at, data=data)) for at in moments or (NOW,)]
+    source.apply(Batch(0, len(bodies), range(len(bodies)), [NOW_MS] * len(bodies), bodies))
     return source
 
 
@@ -61,8 +63,7 @@ async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
     assert source.flush(NOW_MS).chunks
 
 
-async def test_an_open_hour_is_loaded_before_its_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hour_store, "UNSEALED_ANSWER_S", 0.5)
+async def test_an_open_hour_is_loaded_before_its_first_event() -> None:
     source, saved = listened(), dict[bytes, bytes]()
     async with away(saved) as hours:
         await hours.load_missing([source], NOW_MS)
@@ -128,36 +129,45 @@ async def test_years_of_old_events_load_no_hours(hours_ago: int, is_dropped: boo
         assert (source.flush(NOW_MS).position, source.flush(NOW_MS).chunks) == (0, {})
 
 
-@asynccontextmanager
-async def silent() -> AsyncIterator[int]:
-    """The port of a Blob Storage that takes connections and does not answer."""
+class SilentStorage:
+    """A Blob Storage that takes connections and does not answer; `requests` are the first lines that came."""
 
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self) -> None:
+        self.port = 0
+        self.requests: list[bytes] = []
+
+    async def swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await reader.readline())
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async def has_been_asked(self, times: int) -> bool:
+        return len(self.requests) >= times
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[SilentStorage]:
+    storage = SilentStorage()
+    async with await asyncio.start_server(storage.swallow, "127.0.0.1", 0) as server:
+        storage.port = server.sockets[0].getsockname()[1]
+        yield storage
 
 
 async def test_a_blob_storage_that_does_not_answer_holds_up_no_other_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hour_store, "ANSWER_S", 600.0)
-    monkeypatch.setattr(hour_store, "UNSEALED_ANSWER_S", 0.2)
+    monkeypatch.setattr(sealed_hours, "ANSWER_S", 600.0)
     sealed, unsealed, saved = listened(), listened(number=1), {mark_key(0, HOUR).encode(): encode_mark(5)}
-    async with silent() as port, away(saved, port) as hours:
-        while unsealed.cells.missing():
-            await hours.load_missing([sealed, unsealed], NOW_MS)
-            await asyncio.sleep(0.05)
+    async with silent() as storage, away(saved, storage.port) as hours:
+        await hours.load_missing([sealed, unsealed], NOW_MS)
+        assert not unsealed.cells.missing(), "nothing of it is in Blob Storage"
         assert sealed.cells.missing()
         assert hours.last_error({0}) is None, "it is still waited for"
         await hours.load_missing((), NOW_MS)
 
 
 async def test_a_sealed_hour_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hour_store, "ANSWER_S", 0.2)
+    monkeypatch.setattr(sealed_hours, "ANSWER_S", 0.2)
     sealed, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
-    async with silent() as port, away(saved, port) as hours:
+    async with silent() as storage, away(saved, storage.port) as hours:
         while hours.last_error({0}) is None:
             await hours.load_missing([sealed], NOW_MS)
             await asyncio.sleep(0.05)
@@ -166,3 +176,13 @@ async def test_a_sealed_hour_is_not_waited_for_for_ever(monkeypatch: pytest.Monk
         # A partition that is given up is loaded no more.
         await hours.load_missing((), NOW_MS)
         assert not hours._loads
+
+
+async def test_sealed_hours_are_asked_for_beside_one_another() -> None:
+    source = listened(*[NOW - timedelta(hours=one) for one in range(hour_store.LOADS + 2)])
+    saved = {mark_key(0, hour).encode(): encode_mark(5) for hour in source.cells.missing()}
+    async with silent() as storage, away(saved, storage.port) as hours:
+        await hours.load_missing([source], NOW_MS)
+        await wait_for_async(lambda: storage.has_been_asked(hour_store.LOADS), "as many requests as may be", 60)
+        await hours.load_missing((), NOW_MS)
+        assert len(set(storage.requests)) == hour_store.LOADS
