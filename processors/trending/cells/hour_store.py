@@ -9,7 +9,7 @@ place at least. An hour without a mark is in the changelog as a whole.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
-from songline.processors.trending.cells.state import Cell
+from songline.processors.trending.cells.state import Cell, PartitionCells
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
@@ -59,9 +59,9 @@ LOAD_ROWS = 500_000
 
 
 class HourLoad(NamedTuple):
-    """The loading of what a partition misses."""
+    """The loading of what the cells of a partition miss."""
 
-    source: SourcePartition
+    cells: PartitionCells
     task: asyncio.Task[None]
 
 
@@ -91,63 +91,62 @@ class HourStore:
         self._seal_errors: dict[tuple[int, int], Exception] = {}
         """Why an hour of a partition can't be sealed."""
 
-    async def load_missing(self, sources: Collection[SourcePartition], now_ms: int) -> None:
-        """Load the hours that these partitions miss, and no longer those of others.
+    async def load_missing(self, held: Mapping[int, PartitionCells], now_ms: int) -> None:
+        """Load the hours that the cells of these partitions miss, and no longer those of others.
 
         Returns after LOAD_WAIT_S at the latest. What is not there by then is loaded meanwhile, so a Blob Storage that
         does not answer holds up the partitions alone that need it. What waits of hours that no shard counts is
         dropped: there may be years of them, each a request or more.
         """
-        held = {source.number: source for source in sources}
-        for number in [number for number, load in self._loads.items() if held.get(number) is not load.source]:
+        for number in [number for number, load in self._loads.items() if held.get(number) is not load.cells]:
             self._loads.pop(number).task.cancel()
         for number in [number for number, load in self._loads.items() if load.task.done()]:
             self._loads.pop(number).task.result()
         begun = set()
-        for source in sources:
-            source.cells.drop_before(first_counted_hour(now_ms))
-            if source.cells.missing() and source.number not in self._loads:
-                task = asyncio.create_task(self._load_all(source))
-                self._loads[source.number] = HourLoad(source, task)
+        for number, cells in held.items():
+            cells.drop_before(first_counted_hour(now_ms))
+            if cells.missing() and number not in self._loads:
+                task = asyncio.create_task(self._load_all(number, cells))
+                self._loads[number] = HourLoad(cells, task)
                 begun.add(task)
         if begun:
             await asyncio.wait(begun, timeout=LOAD_WAIT_S)
 
-    def preload(self, source: SourcePartition, now_ms: int) -> None:
+    def preload(self, number: int, cells: PartitionCells, now_ms: int) -> None:
         """Load what was saved of the hours for which most events will come, before the first of them is there."""
         hours = {now_ms // HOUR_MS, (now_ms - OPEN_MS) // HOUR_MS}
-        saved = [one for one in sorted(hours) if self._saved.records(hour_prefix(source.number, one))]
+        saved = [one for one in sorted(hours) if self._saved.records(hour_prefix(number, one))]
         if saved:
-            if (before := self._loads.pop(source.number, None)) is not None:
+            if (before := self._loads.pop(number, None)) is not None:
                 before.task.cancel()
-            self._loads[source.number] = HourLoad(source, asyncio.create_task(self._load_early(source, saved)))
+            self._loads[number] = HourLoad(cells, asyncio.create_task(self._load_early(number, cells, saved)))
 
-    async def _load_early(self, source: SourcePartition, hours: list[int]) -> None:
+    async def _load_early(self, number: int, cells: PartitionCells, hours: list[int]) -> None:
         for hour in hours:
-            cell = source.cells.new_cell(hour)
+            cell = cells.new_cell(hour)
             # What can't be loaded is missed, and told, once an event needs it.
             with suppress(AzureError, UnsealedHourError):
-                await self._load(source.number, cell)
-                source.cells.add(cell)
+                await self._load(number, cell)
+                cells.add(cell)
 
-    async def _load_all(self, source: SourcePartition) -> None:
+    async def _load_all(self, number: int, cells: PartitionCells) -> None:
         turns = asyncio.Semaphore(LOADS)
 
         async def load(hour: int) -> None:
-            cell = source.cells.new_cell(hour)
+            cell = cells.new_cell(hour)
             try:
                 async with turns:
-                    await self._load(source.number, cell)
+                    await self._load(number, cell)
             except (AzureError, UnsealedHourError) as error:
-                if source.number not in self._load_errors:
-                    log.warning("%s can't be loaded, trying again: %s", _name(source.number, hour), error)
-                self._load_errors[source.number] = error
+                if number not in self._load_errors:
+                    log.warning("%s can't be loaded, trying again: %s", _name(number, hour), error)
+                self._load_errors[number] = error
                 raise
-            source.cells.add(cell)
+            cells.add(cell)
 
         with suppress(AzureError, UnsealedHourError):
-            await gather_or_cancel(load(hour) for hour in source.cells.missing())
-            self._load_errors.pop(source.number, None)
+            await gather_or_cancel(load(hour) for hour in cells.missing())
+            self._load_errors.pop(number, None)
 
     def last_error(self, partitions: Container[int]) -> Exception | None:
         """Why an hour of these partitions could not be loaded or sealed at the last try, None where that went well."""

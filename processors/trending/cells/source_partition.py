@@ -60,7 +60,7 @@ class SourcePartition:
 
     `owner` is a name that no other owner of the partition ever has; `position` is the last offset that was applied
     before, -1 for none. Shards are sent positions at a level (`watermark.position_at`), since a hub that was made anew
-    begins again at offset 0. Hours that `cells` misses have to be loaded before a flush.
+    begins again at offset 0. Hours that `cells` misses have to be loaded before a flush; some may be loaded already.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class SourcePartition:
         position: int,
         level: int = 0,
         policy: ChartPolicy = V1,
+        cells: PartitionCells | None = None,
     ) -> None:
         self.number = number
         self._owner = owner
@@ -86,7 +87,7 @@ class SourcePartition:
         self._regions = regions
         self._users = users
         self._key = key
-        self.cells = PartitionCells(songs, key, count())
+        self.cells = PartitionCells(songs, key, count()) if cells is None else cells
         self._watermark_ms: int | None = None
         self._facts: list[SongFact] = []
         self._unapplied: list[UnappliedRecord] = []

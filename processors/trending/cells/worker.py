@@ -16,6 +16,7 @@ from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, oldest_hour, outdated
 from songline.processors.trending.cells.start_positions import StartPosition
+from songline.processors.trending.cells.state import PartitionCells
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
@@ -76,6 +77,8 @@ class CellWorker:
         self._opener = opener
         self._policy = policy
         self._opened = count()
+        self._awaited: dict[int, PartitionCells] = {}
+        """The cells of partitions that are not open yet: their hours are loaded meanwhile."""
         self._void: dict[int, SourcePartition] = {}
         """Partitions of which nothing is applied at their level; a flush reports that to the shards."""
         self._owner = ""
@@ -170,23 +173,29 @@ class CellWorker:
         self._owner = owner
         self._flushed = {number: -1 if offset is None else offset - 1 for number, offset in committed.items()}
         self._gaps.start({})
-        self._sources, self._void = {}, {}
+        self._sources, self._void, self._awaited = {}, {}, {}
         await self._saved.prune(set(committed))
         if self._owner == owner:
+            for number in committed:
+                cells = self._awaited[number] = PartitionCells(self._songs, self._hours.key, count())
+                self._hours.preload(number, cells, self._now_ms())
             self._opener.assigned(self, committed)
 
     def open(self, number: int, start: StartPosition) -> None:
         """Fold the partition from here on."""
         self._void.pop(number, None)
         self._flushed[number] = start.next - 1
-        source = self._sources[number] = self._source(number, start.next - 1, start.level)
-        self._hours.preload(source, self._now_ms())
+        cells = self._awaited.pop(number, None)
+        source = self._sources[number] = self._source(number, start.next - 1, start.level, cells)
+        if cells is None:
+            self._hours.preload(number, source.cells, self._now_ms())
         self._gaps.expect(number, start.next)
 
     def close(self, number: int, level: int | None) -> None:
         """Fold nothing of the partition. At `level` nothing of it is applied, and the shards are to know; None: what is
         applied stays so."""
         self._gaps.expect(number, None)
+        self._awaited.pop(number, None)
         self._sources.pop(number, None)
         self._messages.pop(number, None)
         if level is not None:
@@ -205,10 +214,10 @@ class CellWorker:
         for number, source in self._sources.items():
             yield TP(MUSIC_EVENTS, number), self.flushed(number), source.watermark_ms
 
-    def _source(self, number: int, position: int, level: int) -> SourcePartition:
+    def _source(self, number: int, position: int, level: int, cells: PartitionCells | None = None) -> SourcePartition:
         owner = f"{self._owner}-{next(self._opened)}"
         shared = (self._shards, self._songs, self._regions, self._users, self._hours.key)
-        return SourcePartition(number, owner, *shared, position, level, self._policy)
+        return SourcePartition(number, owner, *shared, position, level, self._policy, cells)
 
     async def revoked(self) -> None:
         """Finish a flush that has begun. The next owner counts again what is not flushed."""
@@ -216,10 +225,10 @@ class CellWorker:
             await self._opener.save_before_revoked()
             self._owner = ""
             self._gaps.start({})
-            self._sources, self._void = {}, {}
+            self._sources, self._void, self._awaited = {}, {}, {}
             self._opener.revoked()
             self._messages.clear()
-            await self._hours.load_missing((), self._now_ms())
+            await self._hours.load_missing({}, self._now_ms())
             self._parking.forget(MUSIC_EVENTS)
             self._app.on_hold.clear()
         await self._guard.close()
@@ -248,7 +257,7 @@ class CellWorker:
             source.await_hour(now_ms)
             self._park(number, source)
             self._advance_at_end(source)
-        await self._hours.load_missing([source for _, source in sources], now_ms)
+        await self._hours.load_missing({**self._awaited, **{number: one.cells for number, one in sources}}, now_ms)
         if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
             sources = []
         for number, source in sources:

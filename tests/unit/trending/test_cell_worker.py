@@ -178,6 +178,20 @@ async def test_a_play_of_a_name_counts_for_the_song_that_it_is_when_the_hub_take
     assert stage.worker._songs.names == ["name:x", "song-1"]
 
 
+async def test_open_hours_are_loaded_while_their_partition_waits_to_be_opened() -> None:
+    stage = Stage()
+    await stage.open()
+    await stage.consume(0)
+    async with asyncio.timeout(60):
+        await stage.worker.flush(now=True)
+        await stage.worker.revoked()
+        await stage.worker.assigned({0: 1}, "you")
+        await stage.worker.flush(now=True)
+        await stage.worker._hours._loads[0].task
+    stage.worker.open(0, BEGIN)
+    assert list(stage.worker._sources[0].cells.loaded()) == [stage.now_ms // HOUR_MS]
+
+
 async def test_a_piece_is_committed_once_it_is_flushed() -> None:
     stage = Stage()
     await stage.open()

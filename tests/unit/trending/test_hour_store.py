@@ -57,7 +57,7 @@ def listened(*moments: datetime, number: int = 0) -> SourcePartition:
 async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
     source = listened()
     async with away({}) as hours:
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         assert not source.cells.missing()
         assert hours.last_error({0}) is None
     assert source.flush(NOW_MS).chunks
@@ -66,10 +66,10 @@ async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
 async def test_an_open_hour_is_loaded_before_its_first_event() -> None:
     source, saved = listened(), dict[bytes, bytes]()
     async with away(saved) as hours:
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
         after = listened()
-        hours.preload(after, NOW_MS)
+        hours.preload(0, after.cells, NOW_MS)
         await hours._loads[0].task
         assert not after.cells.missing()
         flush = after.flush(NOW_MS)
@@ -79,22 +79,22 @@ async def test_an_open_hour_is_loaded_before_its_first_event() -> None:
 async def test_what_can_not_be_loaded_early_is_told_once_it_is_missed() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:
-        hours.preload(source, NOW_MS)
+        hours.preload(0, source.cells, NOW_MS)
         await hours._loads[0].task
         assert hours.last_error({0}) is None
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         assert isinstance(hours.last_error({0}), AzureError)
 
 
 async def test_a_sealed_hour_waits_for_its_blob_and_says_so_no_longer_than_that() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         assert source.cells.missing()
         assert isinstance(hours.last_error({0}), AzureError)
         assert hours.last_error({1}) is None, "another worker has the partition by now"
         saved.clear()
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         assert not source.cells.missing()
         assert hours.last_error({0}) is None
 
@@ -103,7 +103,7 @@ async def test_an_hour_that_can_not_be_sealed_is_told_while_it_is_due() -> None:
     source, saved = listened(), dict[bytes, bytes]()
     over_ms = NOW_MS + 2 * 3_600_000
     async with away(saved) as hours:
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         assert not source.cells.missing()
         saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
         due = hours.due(source, over_ms)
@@ -123,7 +123,7 @@ async def test_years_of_old_events_load_no_hours(hours_ago: int, is_dropped: boo
     at = NOW - timedelta(hours=hours_ago)
     source, saved = listened(at), {mark_key(0, milliseconds(at) // 3_600_000).encode(): encode_mark(5)}
     async with away(saved) as hours:
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         assert (not source.cells.missing()) == is_dropped
     if is_dropped:
         assert (source.flush(NOW_MS).position, source.flush(NOW_MS).chunks) == (0, {})
@@ -157,11 +157,11 @@ async def test_a_blob_storage_that_does_not_answer_holds_up_no_other_partition(m
     monkeypatch.setattr(sealed_hours, "ANSWER_S", 600.0)
     sealed, unsealed, saved = listened(), listened(number=1), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with silent() as storage, away(saved, storage.port) as hours:
-        await hours.load_missing([sealed, unsealed], NOW_MS)
+        await hours.load_missing({0: sealed.cells, 1: unsealed.cells}, NOW_MS)
         assert not unsealed.cells.missing(), "nothing of it is in Blob Storage"
         assert sealed.cells.missing()
         assert hours.last_error({0}) is None, "it is still waited for"
-        await hours.load_missing((), NOW_MS)
+        await hours.load_missing({}, NOW_MS)
 
 
 async def test_a_sealed_hour_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,12 +169,12 @@ async def test_a_sealed_hour_is_not_waited_for_for_ever(monkeypatch: pytest.Monk
     sealed, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with silent() as storage, away(saved, storage.port) as hours:
         while hours.last_error({0}) is None:
-            await hours.load_missing([sealed], NOW_MS)
+            await hours.load_missing({0: sealed.cells}, NOW_MS)
             await asyncio.sleep(0.05)
         assert sealed.cells.missing()
         assert "did not answer" in str(hours.last_error({0}))
         # A partition that is given up is loaded no more.
-        await hours.load_missing((), NOW_MS)
+        await hours.load_missing({}, NOW_MS)
         assert not hours._loads
 
 
@@ -182,7 +182,7 @@ async def test_sealed_hours_are_asked_for_beside_one_another() -> None:
     source = listened(*[NOW - timedelta(hours=one) for one in range(hour_store.LOADS + 2)])
     saved = {mark_key(0, hour).encode(): encode_mark(5) for hour in source.cells.missing()}
     async with silent() as storage, away(saved, storage.port) as hours:
-        await hours.load_missing([source], NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
         await wait_for_async(lambda: storage.has_been_asked(hour_store.LOADS), "as many requests as may be", 60)
-        await hours.load_missing((), NOW_MS)
+        await hours.load_missing({}, NOW_MS)
         assert len(set(storage.requests)) == hour_store.LOADS
