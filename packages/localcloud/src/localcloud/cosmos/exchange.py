@@ -118,7 +118,7 @@ def feed_reply(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
 
 
 def add_location_headers(reply: Reply, container: Container, epk: str, lsn: int) -> None:
-    """Add the range that served the request and, for a write, the session token to read it back with."""
+    """Add the range that served the request and the session token, by which a client reads no older state than this."""
     range_id = container.range_of(epk).id
     reply.headers["x-ms-documentdb-partitionkeyrangeid"] = range_id
     reply.headers["x-ms-alt-content-path"] = quote(container.name_link)

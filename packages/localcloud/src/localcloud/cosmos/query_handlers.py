@@ -33,8 +33,10 @@ class QueryHandlers:
         if "a-im" in request.headers:
             return await self._changes(request, container, extent)
         size, token = request.page_size, request.headers.get("x-ms-continuation")
-        page = await self._storage.scan(lambda s: feed.read_items(s, container, extent, size, token, request.now))
-        return _page_reply(container, extent, page)
+        lsn, page = await self._storage.scan(
+            lambda s: (change_feed.last_lsn(s), feed.read_items(s, container, extent, size, token, request.now))
+        )
+        return _page_reply(container, extent, page, lsn)
 
     async def query(self, request: Request) -> Reply:
         container = find_container(self._catalog, request)
@@ -45,20 +47,23 @@ class QueryHandlers:
             _check_servable(request, container, tree, parameters)
         check_sort_index(tree, container.indexing, parameters)
         size, token = request.page_size, request.headers.get("x-ms-continuation")
-        page = await self._storage.scan(
-            lambda session: feed.run_query(
-                session,
-                container,
-                extent,
-                text,
-                tree,
-                parameters,
-                limit=size,
-                token=token,
-                now_ms=request.now_ms,
+        lsn, page = await self._storage.scan(
+            lambda session: (
+                change_feed.last_lsn(session),
+                feed.run_query(
+                    session,
+                    container,
+                    extent,
+                    text,
+                    tree,
+                    parameters,
+                    limit=size,
+                    token=token,
+                    now_ms=request.now_ms,
+                ),
             )
         )
-        reply = _page_reply(container, extent, page)
+        reply = _page_reply(container, extent, page, lsn)
         if page.continuation is None and _is_part_of_plan(request, tree):
             await self._mark_end_of_range(request, container, tree, parameters, reply)
         if request.flag("x-ms-documentdb-populatequerymetrics"):
@@ -141,11 +146,12 @@ def _changes_reply(container: Container, extent: Extent, rows: list[bytes], lsn:
     return reply
 
 
-def _page_reply(container: Container, extent: Extent, page: feed.Page) -> Reply:
+def _page_reply(container: Container, extent: Extent, page: feed.Page, lsn: int) -> Reply:
+    """`lsn` is that of the last write before the page was read."""
     reply = feed_reply(container.rid, "Documents", page.rows, page.charge)
     if page.continuation is not None:
         reply.headers["x-ms-continuation"] = page.continuation
-    add_location_headers(reply, container, extent.low, 0)
+    add_location_headers(reply, container, extent.low, lsn)
     return reply
 
 

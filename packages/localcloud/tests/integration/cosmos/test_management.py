@@ -214,6 +214,37 @@ def test_content_location_names_the_resource(
     assert (answer.status, "content-location" in answer.headers) == (404, False)
 
 
+def test_answers_have_the_headers_of_the_reference(client: CosmosClient, container: ContainerProxy) -> None:
+    """As "Common Azure Cosmos DB REST response headers" has them, but for `x-ms-resource-quota` and `-usage`, which are
+    told to those that ask."""
+
+    def lacks(method: Callable[[], Any], *more: str) -> set[str]:
+        method()
+        fixed = ("date", "x-ms-activity-id", "x-ms-request-charge", "x-ms-schemaversion", "x-ms-serviceversion")
+        return {*fixed, *more} - {name.lower() for name in container.client_connection.last_response_headers}
+
+    document, told = {"id": "a", "pk": "p"}, ("content-type", "etag")
+    item = (*told, "x-ms-alt-content-path", "x-ms-session-token")
+    page = ("x-ms-item-count", "x-ms-alt-content-path", "x-ms-session-token")
+    found = {
+        "create": lacks(lambda: container.create_item(document), *item),
+        "upsert": lacks(lambda: container.upsert_item(document), *item),
+        "replace": lacks(lambda: container.replace_item("a", document), *item),
+        "patch": lacks(lambda: container.patch_item("a", "p", [{"op": "add", "path": "/b", "value": 1}]), *item),
+        "read": lacks(lambda: container.read_item("a", "p"), *item),
+        "query": lacks(
+            lambda: list(container.query_items("SELECT * FROM c", partition_key="p")), "content-type", *page
+        ),
+        "feed": lacks(lambda: list(container.read_all_items()), "content-type", *page),
+        "changes": lacks(lambda: list(container.query_items_change_feed(start_time="Beginning")), *page, "etag"),
+        "batch": lacks(lambda: container.execute_item_batch([("read", ("a",))], "p"), "content-type", *item[2:]),
+        "container": lacks(container.read, *told),
+        "databases": lacks(lambda: list(client.list_databases()), "content-type", "x-ms-item-count"),
+        "delete": lacks(lambda: container.delete_item("a", "p"), *item[2:]),
+    }
+    assert found == {request: set() for request in found}
+
+
 def test_clients_keep_a_session(client: CosmosClient, container: ContainerProxy) -> None:
     """The SDKs send back the session token of a write only to an account whose consistency level is Session."""
     assert client.get_database_account().ConsistencyPolicy == {"defaultConsistencyLevel": "Session"}
