@@ -98,12 +98,15 @@ param proxies string = '100.100.0.0/16'
 @description('Months cost at most so much, in the currency of the subscription, or mails are sent; 0: no budget.')
 param monthlyBudget int = 0
 param budgetContacts array = []
-@description('First day of the budget, the first of a month.')
-param budgetStart string = utcNow('yyyy-MM-01')
+@description('First day of the budget, the first of a month. Azure refuses another one once it is there: azd fills it in.')
+param budgetStart string = ''
+@description('The month of this deployment.')
+param month string = utcNow('yyyy-MM-01')
 
 @description('Images that were deployed before, by process. azd fills them in; empty ones begin with a placeholder.')
 param images object = {}
 
+var budgetBegins = empty(budgetStart) ? month : budgetStart
 var tags = { 'azd-env-name': environmentName }
 
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
@@ -144,7 +147,7 @@ module songline 'songline.bicep' = {
     proxies: proxies
     monthlyBudget: monthlyBudget
     budgetContacts: budgetContacts
-    budgetStart: budgetStart
+    budgetStart: budgetBegins
     images: images
   }
 }
@@ -158,4 +161,5 @@ output AZURE_STORAGEBLOB_RESOURCEENDPOINT string = songline.outputs.blobs
 output AZURE_EVENTGRID_TOPIC_ENDPOINT string = songline.outputs.topicEndpoint
 output AZURE_EVENTGRID_TOPIC_RESOURCEID string = songline.outputs.topic
 output AZURE_STORAGE_RESOURCEID string = songline.outputs.storage
+output SONGLINE_BUDGET_START string = monthlyBudget > 0 ? budgetBegins : ''
 output SONGLINE_API string = songline.outputs.api

@@ -11,7 +11,16 @@ import yaml
 from songline.deployment.access import PROCESSES
 from songline.deployment.start import MODULES, PROCESS, module_of
 from songline.doctor.azure.findings import PLACEHOLDER
-from tests.contract.azure.test_infrastructure import ROOT, apps, deployed, environment, with_options
+from tests.contract.azure.test_infrastructure import (
+    AZURE,
+    EVERY_OPTION,
+    ROOT,
+    apps,
+    deployed,
+    environment,
+    of,
+    with_options,
+)
 from tests.support.bicep.evaluation import Deployment
 
 __all__ = ["deployed", "with_options"]
@@ -43,6 +52,23 @@ def test_azd_deploys_once_more_after_the_first_image() -> None:
     """Probes of a process would never find the placeholder well, so that they come with its image."""
     steps = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))["workflows"]["up"]["steps"]
     assert [step["azd"] for step in steps] == ["package --all", "provision", "deploy --all", "provision"]
+
+
+def test_a_budget_keeps_the_month_in_which_it_began(deployed: Deployment, with_options: Deployment) -> None:
+    """Azure refuses another start of a budget that is there, and so every deployment of a later month."""
+
+    def starts(deployment: Deployment) -> list[str]:
+        budgets = of(deployment, "Microsoft.Consumption/budgets").values()
+        return [budget["timePeriod"]["startDate"] for budget in budgets]
+
+    given = json.loads((AZURE / "main.parameters.json").read_text(encoding="utf-8"))["parameters"]
+    assert given["budgetStart"]["value"] == "${SONGLINE_BUDGET_START}"
+    begun = with_options.outputs["SONGLINE_BUDGET_START"]
+    later = Deployment(AZURE / "main.bicep", {**EVERY_OPTION, "month": "2027-01-01", "budgetStart": begun})
+    assert starts(with_options) == starts(later) == [EVERY_OPTION["month"]]
+    assert later.outputs["SONGLINE_BUDGET_START"] == begun
+    # A budget that comes later begins in its own month: one that is over is refused too.
+    assert deployed.outputs["SONGLINE_BUDGET_START"] == ""
 
 
 @pytest.mark.parametrize("name", ["", "nobody"])

@@ -49,6 +49,7 @@ EVERY_OPTION = {
     "cosmosCapacity": "serverless",
     "monthlyBudget": 100,
     "budgetContacts": ["owner@songline.example"],
+    "month": "2026-12-01",
     "pageClientId": "page",
     "pageClientSecret": "secret",
     "sessionKey": "key",
