@@ -119,6 +119,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     - `health`: by service, a worker's report, else "" if it is healthy, else the reason; None without an address.
     - `options`: the settings of the trending worker's Kafka clients.
     - `identity`: see IdentityFacts; None where it was not asked for.
+    - `sign_in`: whom Entra takes this process for, in words; None where keys open all services.
     - `skew`: the seconds by which this machine's clock is ahead of the service's.
     """
 
@@ -138,4 +139,5 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     health: Mapping[str, ProgressReport | str | None]
     options: Mapping[str, int | None] | FailedQuestion
     identity: IdentityFacts | None = None
+    sign_in: str | FailedQuestion | None = None
     skew: float | FailedQuestion

@@ -20,6 +20,7 @@ from songline.doctor.finding import Finding
 from songline.doctor.identity import identity_findings
 from songline.doctor.projections import version_findings
 from songline.doctor.shelves import shelf_findings
+from songline.doctor.sign_in import sign_in_findings
 from songline.doctor.versions import trending_group, version_state_findings
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
@@ -46,6 +47,7 @@ SINGLE = (channels.TRENDING_TOPS,)
 def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Finding]:
     """The findings, in the order in which to mend them."""
     return [
+        *sign_in_findings(facts.sign_in),
         *_eventhubs(facts),
         *_kafka(facts),
         *_cosmos(facts, containers),
@@ -153,7 +155,9 @@ def _cosmos(facts: DoctorFacts, containers: Sequence[Container]) -> Iterator[Fin
                 "fail",
                 reason,
                 "start it with `songline up`; on Azure see that AZURE_COSMOS_CONNECTIONSTRING or "
-                "AZURE_COSMOS_RESOURCEENDPOINT is the account's, and that its firewall lets this machine in",
+                "AZURE_COSMOS_RESOURCEENDPOINT is the account's, that its firewall lets this machine in, and that this "
+                "identity has the role Cosmos DB Built-in Data Contributor, which only "
+                "`az cosmosdb sql role assignment create` gives",
             )
         case MissingEntity():
             yield Finding("Cosmos DB", "ok", "reached with these credentials")

@@ -48,6 +48,7 @@ from songline.doctor.facts import (
 from songline.doctor.identity import ask_identity
 from songline.doctor.projections import ask_versions
 from songline.doctor.shelves import ask_shelves
+from songline.doctor.sign_in import ask_sign_in
 from songline.doctor.versions import ask_version_states, trending_group
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
@@ -108,6 +109,7 @@ async def gather(
         skew = start(_within(measure_skew_s(cloud.cosmos, clock, PATIENCE)))
         health = {name: start(_health(environ.get(variable))) for name, variable in addresses.items()}
         identity = start(ask_identity(environ, PATIENCE))
+        signed_in = start(_within(ask_sign_in())) if _has_no_key(settings) else None
     topics, behind = kafka.result()
     return DoctorFacts(
         hubs=hubs.result(),
@@ -126,6 +128,7 @@ async def gather(
         health={name: answer.result() for name, answer in health.items()},
         options=_options(cloud, environ),
         identity=identity.result(),
+        sign_in=None if signed_in is None else signed_in.result(),
         skew=skew.result(),
     )
 
@@ -141,6 +144,12 @@ async def _within(question: Awaitable[T], patience_s: float = PATIENCE) -> T | F
         *(HistoryError, MissingExtraError, SettingError),
     ) as error:
         return FailedQuestion(_words(error))
+
+
+def _has_no_key(settings: DoctorSettings) -> bool:
+    """Whether a service is opened by a token."""
+    hubs, store = settings.cloud.eventhubs, settings.cloud.cosmos
+    return None in (hubs.connection, store.key, settings.servicebus.connection, settings.blobs.connection)
 
 
 async def _hubs(settings: EventHubsSettings) -> dict[str, int | MissingEntity]:

@@ -42,14 +42,14 @@ SIMULATOR = "simulator"
 IDENTITIES_FILE = "managed-identities.json"
 
 _IDS = UUID("ddaa4eea-8b44-4d3c-92a6-736f6e676c69")
-_OPERATOR_ROLES = (
+OPERATOR_ROLES = (
     "Azure Event Hubs Data Owner",
     "Azure Service Bus Data Owner",
     "Cosmos DB Built-in Data Contributor",
     "EventGrid EventSubscription Contributor",
     "Storage Blob Data Contributor",
 )
-"""What an operator gives themselves on Azure to use the commands."""
+"""What an operator is given on Azure to use the commands: docs/deploy.md."""
 _STORE = {"reader": "Cosmos DB Built-in Data Reader", "contributor": "Cosmos DB Built-in Data Contributor"}
 _BLOBS = {"reader": "Storage Blob Data Reader", "contributor": "Storage Blob Data Contributor"}
 
@@ -88,7 +88,7 @@ def _identities() -> Iterator[dict[str, Any]]:
     roles = {name: list(_roles(access)) for name, access in PROCESSES.items()}
     roles["broadcast"].append("EventGrid Data Sender")
     roles[SIMULATOR] = list(_roles(ProcessAccess(hubs={MUSIC_EVENTS: ("sender",), NOW_PLAYING: ("sender",)})))
-    roles[COMMANDS] = list(_OPERATOR_ROLES)
+    roles[COMMANDS] = list(OPERATOR_ROLES)
     for name, client_id in client_ids().items():
         yield {"Name": f"songline-{name}", "ClientId": client_id, "Roles": roles[name]}
 

@@ -11,8 +11,9 @@ from songline.cloud.credentials import entra
 from songline.cloud.settings import SettingError
 from songline.deployment.declaration import declare
 from songline.doctor.azure.findings import azure_findings
-from songline.doctor.azure.resource_manager import ENDPOINT, SCOPE, SIGN_IN, ResourceManager, ResourceManagerError
+from songline.doctor.azure.resource_manager import ENDPOINT, SCOPE, ResourceManager, ResourceManagerError
 from songline.doctor.finding import Finding
+from songline.doctor.sign_in import SIGN_IN
 
 SUBSCRIPTION = "AZURE_SUBSCRIPTION_ID"
 RESOURCE_GROUP = "AZURE_RESOURCE_GROUP"

@@ -18,12 +18,12 @@ from songline.doctor.azure.resources import (
     RoleFacts,
     TopicFacts,
 )
+from songline.doctor.sign_in import SIGN_IN
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
 ENDPOINT = "https://management.azure.com"
 SCOPE = "https://management.azure.com/.default"
-SIGN_IN = "az login, and az account set --subscription …; or run it where an identity is"
 AGAIN = "songline doctor --azure, a minute later"
 PAGES = 100
 """Of a list, at most: a list that has no end would be read for ever."""

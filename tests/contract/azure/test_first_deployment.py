@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ import yaml
 from songline.deployment.access import PROCESSES
 from songline.deployment.start import MODULES, PROCESS, module_of
 from songline.doctor.azure.findings import PLACEHOLDER
+from songline.doctor.azure.rights import STORE_ROLES
+from songline.processes.managed_identity import OPERATOR_ROLES
 from tests.contract.azure.test_infrastructure import (
     AZURE,
     EVERY_OPTION,
@@ -93,6 +96,14 @@ def test_the_command_of_the_image_is_the_process_that_the_setting_names(name: st
     assert started.returncode == 1
     assert started.stderr.startswith(f"{name}: "), started.stderr
     assert "AZURE_EVENTHUB_CONNECTIONSTRING" in started.stderr or "AZURE_COSMOS_CONNECTIONSTRING" in started.stderr
+
+
+def test_an_operator_is_given_the_roles_by_which_commands_are_tested_here() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assigned = page.partition("for role in ")[2].partition("; do")[0]
+    stores = {name: role for name, role in STORE_ROLES.values() if role in page}
+    assert {*re.findall(r'"([^"]+)"', assigned), *stores} == set(OPERATOR_ROLES)
+    assert all(f"# {name}\n" in page for name in stores)
 
 
 def test_what_azd_knows_is_not_committed() -> None:

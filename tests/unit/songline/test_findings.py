@@ -71,6 +71,14 @@ def test_a_healthy_system_is_ok_in_every_line() -> None:
     assert any("1,234 events to read" in finding.seen for finding in found)
 
 
+def test_who_is_not_signed_in_is_told_so_first() -> None:
+    finding = only(structs.replace(WELL, sign_in=FailedQuestion("ClientAuthenticationError: no credential")))
+    assert (finding.check, finding.status) == ("sign-in to Azure", "fail")
+    assert finding.mend.startswith("az login")
+    assert findings(structs.replace(WELL, sign_in=FailedQuestion("none")), CONTAINERS)[0].seen == "none"
+    assert only(structs.replace(WELL, sign_in="ada@example.org")).status == "ok"
+
+
 def test_a_missing_hub_is_named_with_the_command_that_creates_it() -> None:
     finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_PARTIALS: MissingEntity()}))
     assert (finding.check, finding.status, finding.seen) == ("hub trending-partials", "fail", "is not there")
