@@ -16,13 +16,17 @@ param storageName string
 param blobEndpoint string
 param issuer string
 param audience string
+param subjectClaim string
 param open string
 param erasures string
 param pageClientId string
 @secure()
 param pageClientSecret string
+param pageScopes string
 @secure()
 param sessionKey string
+@secure()
+param tokenKey string
 param kafkaScalerClientId string
 @secure()
 param kafkaScalerClientSecret string
@@ -237,10 +241,10 @@ module api 'app.bicep' = {
     maxReplicas: apiMaximum
     rules: [{ name: 'requests', http: { metadata: { concurrentRequests: '50' } } }]
     readinessPath: '/health/ready'
-    secrets: signsIn ? {
+    secrets: union(signsIn ? {
       'page-client-secret': pageClientSecret
       'session-key': sessionKey
-    } : {}
+    } : {}, empty(tokenKey) ? {} : { 'token-key': tokenKey })
     env: concat(services, [
       { name: 'SONGLINE_PROCESS', value: 'api' }
       { name: 'SONGLINE_API_HOST', value: '0.0.0.0' }
@@ -260,7 +264,13 @@ module api 'app.bicep' = {
       { name: 'SONGLINE_LIBRARY', value: 'http://${names.library}' }
     ], empty(open) ? [] : [
       { name: 'SONGLINE_OPEN', value: open }
-    ], signsIn ? [
+    ], empty(subjectClaim) ? [] : [
+      { name: 'SONGLINE_SUBJECT_CLAIM', value: subjectClaim }
+    ], empty(tokenKey) ? [] : [
+      { name: 'SONGLINE_TOKEN_KEY', secretRef: 'token-key' }
+    ], signsIn && !empty(pageScopes) ? [
+      { name: 'SONGLINE_PAGE_SCOPES', value: pageScopes }
+    ] : [], signsIn ? [
       { name: 'SONGLINE_PAGE_CLIENT_ID', value: pageClientId }
       { name: 'SONGLINE_PAGE_URL', value: 'https://${apiHost}' }
       { name: 'SONGLINE_PAGE_CLIENT_SECRET', secretRef: 'page-client-secret' }

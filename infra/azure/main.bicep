@@ -48,6 +48,9 @@ param versions array = []
 param issuer string
 param audience string = 'songline'
 
+@description('The claim that says whom a token is about; empty: sub. Of Entra: oid.')
+param subjectClaim string = ''
+
 @description('What needs no token, some of charts, songs, page, docs, with commas between.')
 param open string = ''
 
@@ -59,9 +62,15 @@ param erasures string = 'off'
 param pageClientId string = ''
 @secure()
 param pageClientSecret string = ''
+@description('What the page asks users for, with spaces between; empty: the scopes of listeners by their bare names.')
+param pageScopes string = ''
 @description('32 random bytes in base64url that seal the page\'s cookies.')
 @secure()
 param sessionKey string = ''
+
+@description('32 random bytes in base64url that seal tokens of players which send salted digests; empty: none of these.')
+@secure()
+param tokenKey string = ''
 
 @description('A client of Entra by which KEDA asks for the lag over Kafka; empty: as many trending workers as trendingWorkers says.')
 param kafkaScalerClientId string = ''
@@ -132,11 +141,14 @@ module songline 'songline.bicep' = {
     versions: versions
     issuer: issuer
     audience: audience
+    subjectClaim: subjectClaim
     open: open
     erasures: erasures
     pageClientId: pageClientId
     pageClientSecret: pageClientSecret
+    pageScopes: pageScopes
     sessionKey: sessionKey
+    tokenKey: tokenKey
     kafkaScalerClientId: kafkaScalerClientId
     kafkaScalerClientSecret: kafkaScalerClientSecret
     trendingWorkers: trendingWorkers

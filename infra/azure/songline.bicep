@@ -12,13 +12,17 @@ param cosmosRequestUnits int
 param versions array
 param issuer string
 param audience string
+param subjectClaim string
 param open string
 param erasures string
 param pageClientId string
 @secure()
 param pageClientSecret string
+param pageScopes string
 @secure()
 param sessionKey string
+@secure()
+param tokenKey string
 param kafkaScalerClientId string
 @secure()
 param kafkaScalerClientSecret string
@@ -133,11 +137,14 @@ module apps 'apps.bicep' = {
     blobEndpoint: storage.outputs.endpoint
     issuer: issuer
     audience: audience
+    subjectClaim: subjectClaim
     open: open
     erasures: erasures
     pageClientId: pageClientId
     pageClientSecret: pageClientSecret
+    pageScopes: pageScopes
     sessionKey: sessionKey
+    tokenKey: tokenKey
     kafkaScalerClientId: kafkaScalerClientId
     kafkaScalerClientSecret: kafkaScalerClientSecret
     trendingWorkers: trendingWorkers

@@ -13,6 +13,15 @@ from songline.deployment.access import PROCESSES
 from songline.deployment.start import MODULES, PROCESS, module_of
 from songline.doctor.azure.findings import PLACEHOLDER
 from songline.doctor.azure.rights import STORE_ROLES
+from songline.identity.settings import (
+    AUDIENCE,
+    CLIENT_ID,
+    CLIENT_SECRET_FILE,
+    ISSUER,
+    SUBJECT_CLAIM,
+    TOKEN,
+    TOKEN_SCOPE,
+)
 from songline.processes.managed_identity import OPERATOR_ROLES
 from tests.contract.azure.test_infrastructure import (
     AZURE,
@@ -27,6 +36,10 @@ from tests.contract.azure.test_infrastructure import (
 from tests.support.bicep.evaluation import Deployment
 
 __all__ = ["deployed", "with_options"]
+
+
+OPTIONAL = ("SONGLINE_SESSION_KEY", "SONGLINE_OPEN", "SONGLINE_SUBJECT_CLAIM", "SONGLINE_TOKEN_KEY")
+"""What an app is told where an option says so."""
 
 
 def test_before_there_is_an_image_a_placeholder_runs_without_probes(deployed: Deployment) -> None:
@@ -47,7 +60,7 @@ def test_an_app_is_its_process_once_it_has_an_image(deployed: Deployment, with_o
         assert environment(app) == {
             name: value
             for name, value in environment(apps(with_options)[process]).items()
-            if "PAGE" not in name and name not in ("SONGLINE_SESSION_KEY", "SONGLINE_OPEN")
+            if "PAGE" not in name and name not in OPTIONAL
         }
 
 
@@ -104,6 +117,18 @@ def test_an_operator_is_given_the_roles_by_which_commands_are_tested_here() -> N
     stores = {name: role for name, role in STORE_ROLES.values() if role in page}
     assert {*re.findall(r'"([^"]+)"', assigned), *stores} == set(OPERATOR_ROLES)
     assert all(f"# {name}\n" in page for name in stores)
+
+
+def test_azd_hands_the_api_each_setting_that_entra_needs(with_options: Deployment) -> None:
+    page = (ROOT / "docs" / "identity.md").read_text(encoding="utf-8")
+    section = page.partition("## Microsoft Entra ID\n")[2].partition("\n## ")[0]
+    of_callers = {CLIENT_ID, CLIENT_SECRET_FILE, TOKEN, TOKEN_SCOPE}
+    told = set(re.findall(r"`(SONGLINE_\w+)`", section)) - of_callers
+    assert {ISSUER, AUDIENCE, SUBJECT_CLAIM} <= told <= environment(apps(with_options)["api"]).keys()
+    given = (AZURE / "main.parameters.json").read_text(encoding="utf-8")
+    begins = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").partition("\nazd up\n")[0]
+    assert {name for name in told if f"${{{name}" in given} == told
+    assert {name for name in told if f"azd env set {name} " in begins} == {ISSUER, AUDIENCE, SUBJECT_CLAIM}
 
 
 def test_what_azd_knows_is_not_committed() -> None:

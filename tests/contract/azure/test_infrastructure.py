@@ -52,7 +52,10 @@ EVERY_OPTION = {
     "month": "2026-12-01",
     "pageClientId": "page",
     "pageClientSecret": "secret",
+    "pageScopes": "openid api://songline/library:read",
     "sessionKey": "key",
+    "tokenKey": "key",
+    "subjectClaim": "oid",
     "kafkaScalerClientId": "keda",
     "kafkaScalerClientSecret": "secret",
     "trendingWorkers": 3,
@@ -359,7 +362,7 @@ def test_what_is_secret_is_no_plain_value(with_options: Deployment) -> None:
         (container,) = app.body["properties"]["template"]["containers"]
         plain = {one["name"] for one in container["env"] if "value" in one}
         assert not {name for name in plain if re.search(r"SECRET|_KEY$|PASSWORD|TOKEN", name)}
-    secret = {"pageClientSecret", "sessionKey", "kafkaScalerClientSecret", "secrets"}
+    secret = {"pageClientSecret", "sessionKey", "tokenKey", "kafkaScalerClientSecret", "secrets"}
     for file in AZURE.glob("*.bicep"):
         parameters = re.findall(r"(@secure\(\)\n)?^param (\w+) (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
         named = {name for _, name, _ in parameters if re.search(r"secrets?$|key$|password$", name, re.IGNORECASE)}
