@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import BlobClient
 
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.song_store import SongStore, StoredSong
@@ -16,7 +19,7 @@ from songline.processors.history.erasure.places.song_documents import SongDocume
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
 from songline.processors.history.rebuild.lease import RebuildLease
 from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
-from songline.schemas.channels import ARCHIVE_BLOBS, PROJECTIONS, SONGS
+from songline.schemas.channels import ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS, PROJECTIONS, SONGS
 from songline.schemas.erasures import SongsChoice
 from songline.schemas.projections import VersionDocument, version_id
 from tests.support import audio
@@ -163,6 +166,39 @@ async def test_the_hub_is_told_of_songs_that_were_renamed_before_a_kill(system: 
     assert topic.told == {f"{name}-of-{user_id[::-1]}" for name in ("kept", "gone")}
     assert not [fact async for fact in documents.held(user_id)]
     await undo_erasure(system.parts.store, erasure.id, system.now())
+
+
+async def test_the_index_is_emptied_though_each_file_was_replaced_just_before_a_kill(
+    system: ErasureSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes on finds nothing of theirs in a file that is replaced already; the index is of the file before."""
+    user_id = "kira-8"
+    index = system.app.blobs.get_container_client(ARCHIVE_INDEX_BLOBS)
+    with suppress(ResourceExistsError):
+        await index.create_container()
+    await index.upload_blob("song-events/0", user_id.encode(), overwrite=True)
+    await system.tell(*events_of(user_id))
+    erasure = await system.request(user_id, "keep")
+    upload, replaced = BlobClient.upload_blob, set[str]()
+
+    async def upload_and_die(client: BlobClient, *args: Any, **options: Any) -> Any:
+        found = await upload(client, *args, **options)
+        if client.container_name == ARCHIVE_BLOBS and client.blob_name not in replaced:
+            replaced.add(client.blob_name)
+            raise ConnectionError("killed")
+        return found
+
+    monkeypatch.setattr(BlobClient, "upload_blob", upload_and_die)
+
+    async def look(worker: str) -> None:
+        with suppress(ConnectionError):
+            await system.eraser(worker).round()
+
+    archived = (await finish(system, erasure.id, look)).step("archive")
+    assert replaced
+    assert archived is not None
+    assert archived.counts["archived events"] >= len(events_of(user_id))
+    assert [blob.name async for blob in index.list_blobs()] == []
 
 
 async def test_what_comes_after_they_were_forgotten_is_theirs_until_they_ask_again(system: ErasureSystem) -> None:

@@ -17,7 +17,7 @@ from songline.processors.history.erasure.capture_progress import EXTRA
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
 from songline.processors.history.erasure.rename import replaced_in
 from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
-from songline.schemas.erasures import joined
+from songline.schemas.erasures import StepProgress, joined
 from songline.schemas.forgotten import ForgottenNames
 
 SPOOL_BYTES = 8 * 1024 * 1024
@@ -67,9 +67,9 @@ class CapturedFiles:
         """Rewrite the files one after the other; after a crash it goes on behind the last that is recorded.
 
         A file is replaced in one step, under the ETag that it was read with: what reads it has it as it was or as it
-        is then. A blob that no Capture has written is left as it is, and named where it names the listener. Raises
-        NotYetError while Capture has not passed the bounds, and where a file of Capture can't be read, once all others
-        are done.
+        is then. One that was being replaced when a worker was killed may be counted twice. A blob that no Capture has
+        written is left as it is, and named where it names the listener. Raises NotYetError while Capture has not passed
+        the bounds, and where a file of Capture can't be read, once all others are done.
         """
         if not await self._exists():
             return StepResult({}, NO_ARCHIVE)
@@ -83,9 +83,16 @@ class CapturedFiles:
         async for blob in self._blobs():
             if blob.name <= progress.last and blob.name not in progress.unreadable:
                 continue
-            unreadable, counts = {*progress.unreadable} - {blob.name}, RewriteCounts(0, 0)
+            unreadable, before = {*progress.unreadable} - {blob.name}, progress
+
+            async def count(counts: RewriteCounts, before: StepProgress = before) -> None:
+                nonlocal progress
+                renamed = {FILES: 1, RENAMED: counts.renamed}
+                progress = structs.replace(before, counts=joined((before.counts, renamed)))
+                await job.record(progress)
+
             try:
-                counts = await self._rewrite(blob.name, rewrite, job)
+                await self._rewrite(blob.name, rewrite, job, count)
             except CaptureFileError as error:
                 damaged[blob.name] = str(error)
                 unreadable.add(blob.name)
@@ -96,7 +103,6 @@ class CapturedFiles:
             progress = structs.replace(
                 progress,
                 last=max(progress.last, blob.name),
-                counts=joined((progress.counts, {FILES: int(counts.renamed > 0), RENAMED: counts.renamed})),
                 unreadable=tuple(sorted(unreadable)),
             )
             await job.record(progress)
@@ -137,7 +143,12 @@ class CapturedFiles:
         bound, created_at = job.bounds.get(self._partition_of(name) or ""), job.erasure.hub_created_at
         return None if bound is None or created_at is None else ForgottenUpTo(bound, int(created_at.timestamp() // 1))
 
-    async def _rewrite(self, name: str, rewrite: Rewrite, job: ErasureJob) -> RewriteCounts:
+    async def _rewrite(
+        self, name: str, rewrite: Rewrite, job: ErasureJob, count: Callable[[RewriteCounts], Awaitable[None]]
+    ) -> None:
+        """Replace a file that has anything of the listener. `count` is awaited before: once it is replaced, a worker
+        that goes on after a crash finds nothing of theirs, and the index would stay as it was made of the former file.
+        """
         up_to = self._up_to(name, job)
         while True:
             with (
@@ -146,7 +157,7 @@ class CapturedFiles:
             ):
                 properties = await self._download(name, source)
                 if properties is None or not properties.size:
-                    return RewriteCounts(0, 0)
+                    return
                 # Its own thread: reading a large file takes seconds, and others' work goes on meanwhile.
                 try:
                     counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names, up_to)
@@ -156,7 +167,8 @@ class CapturedFiles:
                     named = await asyncio.to_thread(_names_in_clear, source, job.user_id)
                     raise _ForeignFileError(names_them=named) from None
                 if not counts.renamed:
-                    return counts
+                    return
+                await count(counts)
                 size = target.tell()
                 target.seek(0)
                 settings = properties.content_settings
@@ -172,7 +184,7 @@ class CapturedFiles:
                     )
                 except ResourceModifiedError:
                     continue
-                return counts
+                return
 
     async def _download(self, name: str, target: IO[bytes]) -> BlobProperties | None:
         """The properties of a file that is now in `target`, None where it has gone."""
