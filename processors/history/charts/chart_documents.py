@@ -38,6 +38,11 @@ class RebuiltDocuments:
         self._key = key
         self.retries = PersistentRetry(f"the rebuild of {container.id}")
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many documents wait to be written together as may."""
+        return False
+
     async def write(self, documents: Iterable[Document]) -> None:
         """Write documents, IN_FLIGHT requests at a time."""
         await self._write_groups([one] for one in documents)
@@ -85,13 +90,16 @@ class ChartDocuments(RebuiltDocuments):
         self._waiting: dict[str, list[Chart]] = {}
         self._waiting_count = 0
 
-    async def write_snapshots(self, charts: Mapping[str, Chart]) -> None:
-        """Write the snapshots of an hour: those of some hours together."""
+    @property
+    def is_full(self) -> bool:
+        """Whether so many snapshots wait that `flush` is to write them."""
+        return self._waiting_count >= WAITING_MAX
+
+    def hold_snapshots(self, charts: Mapping[str, Chart]) -> None:
+        """Hold the snapshots of an hour until `flush`: those of some hours are written together."""
         for key, chart in charts.items():
             self._waiting.setdefault(key, []).append(chart)
         self._waiting_count += len(charts)
-        if self._waiting_count >= WAITING_MAX:
-            await self.flush()
 
     async def write_current(self, charts: Mapping[str, Chart], empty: Chart) -> None:
         """Write the current charts, and how fresh they are; those that are there and not among `charts` are `empty`."""

@@ -3,6 +3,7 @@ trending worker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_eventhubs
@@ -10,7 +11,7 @@ from songline.processors.history.charts.chart_documents import ChartDocuments
 from songline.processors.history.charts.checkpoints import CheckpointBlobs, open_checkpoints
 from songline.processors.history.charts.rebuilding import ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
-from songline.processors.history.charts.trending_state import open_hours
+from songline.processors.history.charts.trending_state import open_hours, remove_charts_state
 from songline.processors.history.rebuild.lease import RebuildRefusedError
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.runtime import live_version
@@ -35,28 +36,39 @@ from songline.schemas.policy import ChartPolicy
 from songline.schemas.progress import Watermark
 
 HandOver = Callable[[ChartReplay, Mapping[int, Watermark]], Awaitable[None]]
+Remove = Callable[[], Awaitable[object]]
 
 
 class ChartsWriter:
     """Writes all hourly snapshots of a version of the charts and the current charts into `documents`, and its worker's
-    state by `hand_over`. `key` is that of the worker's sets."""
+    state by `hand_over`, which `remove` removes. `key` is that of the worker's sets."""
 
     def __init__(
-        self, documents: ChartDocuments, key: IdentityKey, checkpoints: CheckpointBlobs, hand_over: HandOver
+        self,
+        documents: ChartDocuments,
+        key: IdentityKey,
+        checkpoints: CheckpointBlobs,
+        hand_over: HandOver,
+        remove: Remove,
     ) -> None:
         self.documents = documents
         self.key = key
         self.checkpoints = checkpoints
         self._hand_over = hand_over
+        self._remove = remove
 
     async def hand_over(self, replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
         """Write what the version's worker needs to go on after these watermarks."""
         await self._hand_over(replay, sources)
 
+    async def remove_handed_over(self) -> None:
+        """Remove the worker's state: what is handed over is added to it."""
+        await self._remove()
+
     async def write_hour(self, replay: ChartReplay, hour: int) -> bool:
-        """Write the snapshot of an hour; return whether it has any chart."""
+        """Hold the snapshot of an hour to be written; return whether it has any chart."""
         charts = replay.snapshot(hour)
-        await self.documents.write_snapshots(charts)
+        self.documents.hold_snapshots(charts)
         return bool(charts)
 
     async def write_end(self, replay: ChartReplay, second: int) -> None:
@@ -108,7 +120,8 @@ def charts_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltPr
         async def hand_over(replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
             await _hand_over(parts, environ, replay, sources)
 
+        remove = partial(remove_charts_state, parts.version.version, parts.account, environ)
         async with open_checkpoints(environ, CHARTS, parts.version.version) as checkpoints:
-            yield ChartsWriter(ChartDocuments(parts.container), key, checkpoints, hand_over)
+            yield ChartsWriter(ChartDocuments(parts.container), key, checkpoints, hand_over, remove)
 
     return RebuiltProjection(CHARTS, CHARTS_CONTAINER, "chart", ReplayRebuild(policy, open_writer).rebuild)

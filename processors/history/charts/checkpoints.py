@@ -79,6 +79,13 @@ class ReplayCheckpoints:
             return None
         return merge_saved(parts[-1].state, [(part.values, part.chunks) for part in parts])
 
+    async def remove(self) -> None:
+        """Remove all: the rebuild begins anew. The last one goes first: what is left where that is cut off is an older
+        checkpoint, or none."""
+        for number in sorted(await self.stored.numbers(), reverse=True):
+            await self.stored.remove(number)
+        self._first = self._next = self._size_bytes = 0
+
     async def save(self, changes: SavedReplay, whole: Callable[[], SavedReplay], holds_bytes: int) -> None:
         """Save what has changed since the checkpoint before, or all (`whole`), which has so many bytes. May be called
         again where it fails."""
@@ -143,9 +150,7 @@ async def open_checkpoints(
 async def remove_checkpoints(environ: Mapping[str, str], projection: str, version: int) -> None:
     """Remove all that a rebuild of a version has left: it is not gone on with. Raises AzureError."""
     async with open_checkpoints(environ, projection, version) as stored:
-        # The last one first: what is left is no checkpoint.
-        for number in sorted(await stored.numbers(), reverse=True):
-            await stored.remove(number)
+        await ReplayCheckpoints(stored).remove()
 
 
 def _split(saved: SavedReplay) -> Iterator[tuple[dict[str, bytes | None], dict[str, bytes | None]]]:

@@ -32,6 +32,9 @@ class DaysWriter:
         self.key = key
         self.checkpoints = checkpoints
 
+    async def remove_handed_over(self) -> None:
+        """There is nothing."""
+
     async def write_hour(self, replay: ChartReplay, hour: int) -> bool:
         """Write the days that are over at an hour; hours without events make nothing."""
         await self._advance(replay, hour * HOUR_MS)

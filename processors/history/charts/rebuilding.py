@@ -5,6 +5,7 @@ was killed goes on from the last one.
 """
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -17,14 +18,17 @@ from songline.processors.history.charts.checkpoints import ReplayCheckpoints
 from songline.processors.history.charts.hub_hours import HOUR_S, HubHours
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.replay_writer import OpenWriter, ReplayWriter
-from songline.processors.history.charts.saved_replay import ReplayPlace
+from songline.processors.history.charts.saved_replay import ReplayPlace, SavedReplay
 from songline.processors.history.charts.song_events import SongEventStore
+from songline.processors.history.erasure.names_to_come import ForgottenMeanwhileError
 from songline.processors.history.rebuild.hub_life import AppliedPlace, HubLife
 from songline.processors.history.rebuild.passes import ask_ends, repeat_passes
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts
 from songline.schemas.moments import moment_at
 from songline.schemas.policy import ChartPolicy
+
+log = logging.getLogger(__name__)
 
 SETTLED_S = 2
 """What the hub takes in a second may be read so long after it."""
@@ -36,7 +40,7 @@ class ReplayRebuild:
     """The rebuild of a version by a replay under `policy`, written by what `open_writer` opens. `now_s` is the time of
     day in Unix seconds. What was folded is saved every SAVE_S seconds of the clock `steady`.
 
-    `rebuild` may be called again: what was folded before is still there.
+    `rebuild` may be called again: what was folded before is still there, unless somebody was forgotten since.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class ReplayRebuild:
     async def rebuild(self, parts: RebuildParts) -> None:
         """Fold the history behind what the version has, to the hub's end or to `until_s`, and write what comes of it.
 
-        Raises NoHistoryError, HubMadeAnewError, ItemRefusedError, what opening the writer raises, and what reading the
-        history raises.
+        Raises NoHistoryError, HubMadeAnewError, ForgottenMeanwhileError, ItemRefusedError, what opening the writer
+        raises, and what reading the history raises.
         """
         async with self._open_writer(parts) as writer:
-            found = self._replay = self._replay or await self._begin(parts, writer)
+            if self._replay is None or not self._replay.place.fits(parts.names):
+                self._replay = await self._begin(parts, writer)
+            found = self._replay
             found.use(writer)
             # What was folded behind the last checkpoint is folded again.
             parts.count.before = (found.replay.events, found.replay.unapplied)
@@ -84,13 +90,20 @@ class ReplayRebuild:
         # A name that no replay had before: what this one takes over is saved under that of the one before.
         owner = f"rebuild-{uuid.uuid4().hex}"
         saved = await checkpoints.read()
-        if saved is None or saved.state.key != writer.key.id:
-            begun = await begin_replay(history, SongEventStore(None), 0, self._policy, writer.key, owner)
-            found = SavedRebuild(begun.replay, checkpoints, ReplayPlace(0, False, None), writer, self._steady)
-        else:
-            replay = await resume_replay(history, saved, self._policy, writer.key, owner)
-            found = SavedRebuild(replay, checkpoints, saved.state.place, writer, self._steady)
-        return found
+        if saved is not None:
+            why_not = _why_not(saved, parts, writer)
+            if not why_not:
+                replay = await resume_replay(history, saved, self._policy, writer.key, owner)
+                return SavedRebuild(replay, checkpoints, saved.state.place, writer, self._steady)
+            log.warning("version %d begins anew with the first event: %s", parts.version.version, why_not)
+        if parts.version.positions:
+            # It may have reached its end before. What was handed over then is of the same events, perhaps under names
+            # that they had before.
+            await writer.remove_handed_over()
+        await checkpoints.remove()
+        begun = await begin_replay(history, SongEventStore(None), 0, self._policy, writer.key, owner)
+        place = ReplayPlace(0, False, None, {}, parts.names.erasures)
+        return SavedRebuild(begun.replay, checkpoints, place, writer, self._steady)
 
 
 class SavedRebuild:
@@ -106,11 +119,12 @@ class SavedRebuild:
     ) -> None:
         self.replay = replay
         self.writer = writer
+        self.place = place
         self._checkpoints = checkpoints
-        self._place = place
         self._steady = steady
         self._saved_s = steady()
         self._life: HubLife
+        self._parts: RebuildParts
 
     def use(self, writer: ReplayWriter) -> None:
         """Write by this writer from now on: that of the call before is closed."""
@@ -119,23 +133,26 @@ class SavedRebuild:
 
     async def enter(self, life: HubLife, parts: RebuildParts) -> None:
         """Begin a pass over the hub as it is now. Raises HubMadeAnewError."""
-        self._life = life
+        self._life, self._parts = life, parts
         await life.begin()
         for number, position in self.replay.positions.items():
-            place = AppliedPlace(position, self._place.created_at, self._place.generations.get(number))
+            place = AppliedPlace(position, self.place.created_at, self.place.generations.get(number))
             await life.enter(parts.history, str(number), place)
 
     async def fold(self, parts: RebuildParts, until_s: int) -> None:
-        """Fold what is behind the place, up to a second, and write what comes of it."""
-        replay, writer, place = self.replay, self.writer, self._place
+        """Fold what is behind the place, up to a second, and write what comes of it. Raises HubMadeAnewError and
+        ForgottenMeanwhileError."""
+        replay, writer, place = self.replay, self.writer, self.place
         async with events_after(SpannedHistory(parts.history), replay.positions, until_s) as events:
             hours = HubHours(replay, events, until_s, place.hour, self._save_if_due)
             goes_on = place.goes_on
             while (hour := await hours.next_hour(pass_over_quiet=not goes_on)) is not None:
                 goes_on = await writer.write_hour(replay, hour)
+                if writer.documents.is_full:
+                    await self._flush()
                 await self._save_if_due(hour + 1, goes_on=goes_on)
             await hours.apply_rest()
-        await self._life.check()
+        await self._check()
         await writer.write_end(replay, until_s)
         if parts.until_s is None:
             for number, position in replay.positions.items():
@@ -150,18 +167,37 @@ class SavedRebuild:
             await self._save(hour, goes_on=goes_on)
 
     async def _save(self, hour: int, *, goes_on: bool) -> None:
-        # Nothing of two hubs may be saved as of one.
-        await self._life.check()
-        documents = self.writer.documents
-        await documents.flush()
+        await self._flush()
         generations = {int(partition): number for partition, number in self._life.generations.items()}
-        self._place = ReplayPlace(hour, goes_on, self._life.created_at, generations)
-        changes = self.replay.take_changes(self._place)
-        save = partial(
-            self._checkpoints.save, changes, partial(self.replay.whole, self._place), self.replay.saved_bytes
-        )
-        await documents.retries.run(save)
+        self.place = ReplayPlace(hour, goes_on, self._life.created_at, generations, self.place.erasures)
+        changes = self.replay.take_changes(self.place)
+        save = partial(self._checkpoints.save, changes, partial(self.replay.whole, self.place), self.replay.saved_bytes)
+        await self.writer.documents.retries.run(save)
         self._saved_s = self._steady()
+
+    async def _flush(self) -> None:
+        await self._check()
+        await self.writer.documents.flush()
+
+    async def _check(self) -> None:
+        """Return where all that was read is of one hub, and has one name for each listener. Else nothing of it may be
+        written: raises HubMadeAnewError and ForgottenMeanwhileError."""
+        await self._life.check()
+
+        async def check_names() -> None:
+            if not self.place.fits(await self._parts.read_names()):
+                raise ForgottenMeanwhileError
+
+        await self.writer.documents.retries.run(check_names)
+
+
+def _why_not(saved: SavedReplay, parts: RebuildParts, writer: ReplayWriter) -> str:
+    """Why a rebuild does not go on with what was saved, as a sentence; empty where it does."""
+    if saved.state.key != writer.key.id:
+        return "the key of its sets was made anew"
+    if not saved.state.place.fits(parts.names):
+        return "a listener was forgotten since it was begun, whose events have other names now"
+    return ""
 
 
 @asynccontextmanager

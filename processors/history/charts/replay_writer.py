@@ -22,6 +22,9 @@ class ReplayWriter(Protocol):
     @property
     def checkpoints(self) -> CheckpointBlobs: ...
 
+    async def remove_handed_over(self) -> None:
+        """Remove what a live worker was given, which is not of the replay that begins."""
+
     async def write_hour(self, replay: ChartReplay, hour: int) -> bool:
         """Write what an hour makes, all before which is applied; return whether hours without events make anything."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from songline.processors.history.erasure.names_to_come import NamesToCome
 from songline.processors.trending.handover import Hour, SavedValues, hour_of
 
 CHECKPOINT, WORKER = "checkpoint", "worker"
@@ -15,12 +16,17 @@ READERS = (CHECKPOINT, WORKER)
 class ReplayPlace(Struct, frozen=True, array_like=True):
     """Where a rebuild goes on: at the `hour` (UTC, since 1970) that is made next, without `goes_on` only where more
     comes in before it. `created_at`: when the hub was created that was read last; `generations`, of its positions, by
-    partition."""
+    partition. `erasures`: the ids of those whose names all was read under that was applied."""
 
     hour: int
     goes_on: bool
     created_at: datetime | None
     generations: dict[int, int] = {}
+    erasures: frozenset[str] = frozenset()
+
+    def fits(self, names: NamesToCome) -> bool:
+        """Whether what is read under `names` has the names of what was applied."""
+        return names.erasures <= self.erasures
 
 
 class ReplayState(Struct, frozen=True, array_like=True):

@@ -40,16 +40,19 @@ from songline.processors.history.erasure.places.song_documents import SongDocume
 from songline.processors.history.erasure.places.stored_documents import StoredDocuments
 from songline.processors.history.erasure.places.undelivered_events import UndeliveredEvents
 from songline.processors.history.erasure.places.uploads import Uploads
+from songline.processors.history.erasure.places.versions import VersionContainers
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.schemas.channels import (
     ARCHIVE_INDEX_BLOBS,
+    CHARTS,
     DATABASE,
     ERASURES,
     IMPORTS,
     INGESTIONS,
     PLAYER_TOKENS,
+    PLAYS,
     UNDELIVERED_BLOBS,
 )
 from songline.schemas.erasures import Erasure, joined
@@ -92,6 +95,7 @@ class ErasureParts:
         self._imports = ListenerImports(database.get_container_client(IMPORTS), services.audio)
         self._tokens = PlayerTokens(database.get_container_client(PLAYER_TOKENS))
         self._records = StoredDocuments(database)
+        self._replayed = (VersionContainers(database, CHARTS, "chart"), VersionContainers(database, PLAYS, "songId"))
         self._undelivered = UndeliveredEvents(services.blobs.get_container_client(UNDELIVERED_BLOBS))
         self._archive = CapturedFiles(
             services.blobs.get_container_client(services.archive),
@@ -129,7 +133,7 @@ class ErasureParts:
             # From here on players report nothing more.
             self._tokens,
             _NamedStep("songs", self._uploads.withdraw),
-            HubBounds(producer, retention, self._uploads, patience_s),
+            HubBounds(producer, retention, self._uploads, self._replayed, patience_s),
             self._libraries,
             self._catalog,
             self._uploads,

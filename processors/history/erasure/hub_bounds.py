@@ -1,7 +1,7 @@
 """Up to where a listener is forgotten: the end of each partition of the hub, at the moment of forgetting."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -52,8 +52,18 @@ class ListenersSongs(Protocol):
         """Why it is not known yet which songs are theirs up to `bounds`, as a sentence; empty where it is."""
 
 
+class RebuiltVersions(Protocol):
+    """The versions of a projection whose rebuilds fold a listener's events under one name."""
+
+    async def under_way(self, now: datetime) -> str:
+        """Which version a rebuild writes at the moment, as a sentence; empty for none."""
+
+
 class HubBounds:
     """The step that fixes the bounds, once: what the listener does after it begins anew.
+
+    From then on readers of the history find other names. A rebuild of `rebuilt` would begin anew for that, so it is
+    waited for.
 
     A removal of a song has to come before the bounds, since it is their owner's. So the bounds hold only if everything
     up to them was withdrawn before; `patience_s` is how long the step waits to know that.
@@ -62,16 +72,25 @@ class HubBounds:
     name = "hub"
 
     def __init__(
-        self, producer: EventHubProducerClient, retention: timedelta, songs: ListenersSongs, patience_s: float = 10.0
+        self,
+        producer: EventHubProducerClient,
+        retention: timedelta,
+        songs: ListenersSongs,
+        rebuilt: Sequence[RebuiltVersions],
+        patience_s: float = 10.0,
     ) -> None:
         self._producer = producer
         self._retention = retention
         self._songs = songs
+        self._rebuilt = rebuilt
         self._patience_s = patience_s
 
     async def run(self, job: ErasureJob) -> StepResult:
         if job.erasure.hub_created_at is not None:
             return StepResult({})
+        for projection in self._rebuilt:
+            if building := await projection.under_way(job.now()):
+                raise NotYetError(building)
         before = await self._songs.settle(job)
         hub = await read_ends(self._producer)
         bounds = {partition: last for partition, (_, last) in hub.partitions.items()}

@@ -15,6 +15,14 @@ from songline.schemas.forgotten import ForgottenNames
 from songline.schemas.progress import split_position
 
 
+class ForgottenMeanwhileError(Exception):
+    """Somebody was forgotten while a history was read. Of one listener, what was read before has the id, and what is
+    read after has names: nothing that comes of both may be written."""
+
+    def __init__(self) -> None:
+        super().__init__("a listener was forgotten while the history was read, so it is read again under their names")
+
+
 class _Leaving(Struct, frozen=True):
     """A listener who is being forgotten, up to the `bounds` of the hub that was created at the second `created_s`."""
 
@@ -62,3 +70,8 @@ class NamesToCome:
 
 
 NOBODY_LEAVES = NamesToCome(())
+
+
+async def nobody_leaves() -> NamesToCome:
+    """The names where nobody is ever forgotten."""
+    return NOBODY_LEAVES

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from songline.cloud.cosmos import Container
 from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome, nobody_leaves
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.schemas.projections import VersionDocument
@@ -15,7 +16,8 @@ from songline.schemas.projections import VersionDocument
 class RebuildParts(Struct, frozen=True):
     """What a rebuild has: the `version` that it makes in `container` of `account`, the `history` that it folds, the
     `hub` behind that, and the `count` in which it says how far it is. `until_s`: only events of seconds before are
-    folded; None: all."""
+    folded; None: all. The history is read under the `names` of those whose erasure had begun to rename;
+    `read_names` reads whose that are by now."""
 
     version: VersionDocument
     account: CosmosClient
@@ -24,6 +26,8 @@ class RebuildParts(Struct, frozen=True):
     hub: HubMetadata
     count: RebuildCount
     until_s: int | None
+    names: NamesToCome = NOBODY_LEAVES
+    read_names: Callable[[], Awaitable[NamesToCome]] = nobody_leaves
 
 
 class RebuiltProjection(Struct, frozen=True):
@@ -31,8 +35,8 @@ class RebuiltProjection(Struct, frozen=True):
     key, under which `@progress` stands too.
 
     `rebuild` folds the history behind what the version has applied, saves as it goes, and returns once nothing is left;
-    it may be called again. `shelves` gives what a new version's document has as its shelves, of a hub with so many
-    partitions.
+    it may be called again, also where it raised ForgottenMeanwhileError. `shelves` gives what a new version's document
+    has as its shelves, of a hub with so many partitions.
     """
 
     name: str

@@ -15,7 +15,7 @@ from songline.cloud.http_transport import Guard
 from songline.processors.history.archive.errors import Hole
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.erasure.erasure_store import ErasureStore
-from songline.processors.history.erasure.names_to_come import NamesToCome
+from songline.processors.history.erasure.names_to_come import ForgottenMeanwhileError, NamesToCome
 from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefusedError, own_name
 from songline.processors.history.rebuild.missing import MissingEvents
 from songline.processors.history.rebuild.progress import RebuildCount, events_between
@@ -71,7 +71,10 @@ async def run_rebuild(
         async with services.open_account(lease.check) as account:
             name = container_of(projection.name, stored.document.version)
             await cosmos.ensure(account, DATABASE, (structs.replace(projection.container, name=name),))
-            return await _build(projection, services, account, lease, show, watermarks)
+            while True:
+                # What was folded before somebody was forgotten is folded again, under their names.
+                with suppress(ForgottenMeanwhileError):
+                    return await _build(projection, services, account, lease, show, watermarks)
     finally:
         # What another process reads; where this one is killed, the lease runs out.
         with suppress(AzureError, VersionOvertakenError, TimeoutError):
@@ -129,15 +132,22 @@ async def _build(
     # What names mean is taken as of the rebuild's own moment: one that goes on takes the same.
     known_at = before.until or before.started_at
     matches = (await read_matches(account)).as_of(int(known_at.timestamp()))
-    erasures = await ErasureStore(cosmos.container(account, DATABASE, ERASURES)).keyed()
+    erasures = ErasureStore(cosmos.container(account, DATABASE, ERASURES))
+
+    async def read_names() -> NamesToCome:
+        return NamesToCome(await erasures.keyed())
+
+    names = await read_names()
     parts = RebuildParts(
         version=before,
         account=account,
         container=cosmos.container(account, DATABASE, container_of(projection.name, before.version)),
-        history=services.history.with_names(matches, NamesToCome(erasures)),
+        history=services.history.with_names(matches, names),
         hub=services.hub,
         count=count,
         until_s=None if before.until is None else int(before.until.timestamp()) + 1,
+        names=names,
+        read_names=read_names,
     )
     began_s = time.monotonic()
     folding = asyncio.ensure_future(projection.rebuild(parts))

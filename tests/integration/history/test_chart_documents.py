@@ -52,7 +52,7 @@ async def test_charts_of_long_titles_are_written_one_by_one(shared_localcloud: L
                 position={},
                 entries=entries,
             )
-            await documents.write_snapshots({KEY: chart})
+            documents.hold_snapshots({KEY: chart})
         await documents.flush()
         stored = {item["id"] async for item in container.query_items("SELECT c.id FROM c", partition_key=KEY)}
         assert stored == {snapshot_id(moment) for moment in moments}

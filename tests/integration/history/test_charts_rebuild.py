@@ -20,12 +20,14 @@ from songline.audit.chart_reference import Line, Rules
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processors.history.charts.trending_state import open_hours
+from songline.processors.history.erasure import erasure_store
+from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.runtime.process import VERSION_CHANGED
 from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import remove_state
 from songline.producers.publishing.publisher import EventPublisher
-from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, PLAYS
+from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, ERASURES, PLAYS
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
 from songline.schemas.moments import moment_at
 from songline.schemas.plays import SongDay
@@ -40,7 +42,8 @@ from tests.support.versions import Operator, kill_midway
 from tests.support.waiting import wait_for_async
 from tests.support.worker import TrendingWorker, make_containers, read_hub, told_apart
 from tests.unit.history.test_chart_replay import act, expected
-from tests.unit.trending.test_pipeline import lines
+from tests.unit.history.test_names_to_come import erasure
+from tests.unit.trending.test_pipeline import PARTITIONS, USERS, lines
 
 HOUR_S = 3_600
 DAY_S = 86_400
@@ -115,6 +118,15 @@ async def test_rebuilt_charts_and_days_are_those_of_the_rules(
     assert {chart.policy for chart in charts.values()} == {"calm-v2"}
     for (key, name), wanted in snapshots(history, until_s, OTHER_RULES).items():
         assert lines({key: charts[key, name]})[key] == wanted, (key, name)
+
+    if not kills_s:
+        # Of what it saved, somebody's events have other names by now.
+        await cosmos.ensure(account, DATABASE, (erasure_store.CONTAINER,))
+        erasures = ErasureStore(cosmos.container(account, DATABASE, ERASURES))
+        await erasures.create(erasure(USERS[0], {str(number): len(history) for number in range(PARTITIONS)}))
+        assert "version 2 begins anew with the first event: a listener was forgotten" in await operator.done(*command)
+        assert await documents(cosmos.container(account, DATABASE, container_of(CHARTS, 2))) == charts
+        assert "begins anew" not in await operator.done(*command)
 
     said = await operator.done("rebuild", PLAYS, "--until", until)
     days = cosmos.container(account, DATABASE, container_of(PLAYS, 2))

@@ -19,7 +19,7 @@ from songline.processors.history.erasure.places.song_documents import SongDocume
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
 from songline.processors.history.rebuild.lease import RebuildLease
 from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
-from songline.schemas.channels import ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS, PROJECTIONS, SONGS
+from songline.schemas.channels import ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS, CHARTS, PLAYS, PROJECTIONS, SONGS
 from songline.schemas.erasures import SongsChoice
 from songline.schemas.projections import VersionDocument, version_id
 from tests.support import audio
@@ -294,6 +294,40 @@ async def test_a_rebuild_that_has_read_them_is_waited_for(system: ErasureSystem)
     with pytest.raises(VersionOvertakenError, match="version 3 of songs was taken from this process"):
         await lease.check()
     await documents.delete_item(built.id, built.id)
+
+
+@pytest.mark.parametrize("projection", [CHARTS, PLAYS])
+async def test_it_is_not_fixed_up_to_where_they_are_forgotten_while_charts_are_rebuilt(
+    system: ErasureSystem, projection: str
+) -> None:
+    """The rebuild would begin anew: it has read a part of their events under the id."""
+    user_id = f"lina-{projection}"
+    await system.tell(*events_of(user_id)[:1])
+    await system.apply()
+    erasure, now = await system.request(user_id, "keep"), system.now()
+    built = VersionDocument(
+        id=version_id(projection, 2),
+        projection=projection,
+        version=2,
+        state="building",
+        since=now,
+        started_at=now,
+        worker="elsewhere:1",
+        recorded_at=now,
+    )
+    documents = system.database.get_container_client(PROJECTIONS)
+    await documents.upsert_item(msgspec.to_builtins(built))
+    await system.eraser("first").round()
+    waiting = await system.read(erasure.id)
+    assert waiting.progress is not None
+    assert (waiting.progress.name, waiting.progress.waits_for) == ("hub", f"version 2 of {projection} is being built")
+    assert waiting.hub_created_at is None
+    # It was killed: nobody has heard of it for its lease.
+    system.ahead += timedelta(minutes=5)
+    await system.eraser("second").round()
+    assert (await system.read(erasure.id)).hub_created_at is not None
+    await documents.delete_item(built.id, built.id)
+    await finish(system, erasure.id)
 
 
 async def test_files_that_can_not_be_read_are_named_and_stop_no_other(system: ErasureSystem) -> None:

@@ -138,13 +138,17 @@ async def hand_over(replay: ChartReplay, sources: Mapping[int, Watermark]) -> No
     assert values
 
 
+async def remove() -> None:
+    """Nothing was handed over."""
+
+
 def charts(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
     """Charts into memory."""
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
         async with documents.blobs.opened() as blobs:
-            yield ChartsWriter(documents, KEY, blobs, hand_over)
+            yield ChartsWriter(documents, KEY, blobs, hand_over, remove)
 
     return ReplayRebuild(policy, open_writer, steady=documents.steady)
 
@@ -189,8 +193,8 @@ def parts_of(history: HistoryInFiles, until_s: int | None) -> RebuildParts:
         hub_generation=hub_generation,
     )
     hub = SimpleNamespace(describe=describe)
-    nothing = cast(Any, None)
-    return RebuildParts(nothing, nothing, nothing, cast(Any, read), cast(Any, hub), RebuildCount(), until_s)
+    version, nothing = cast(Any, SimpleNamespace(version=2, positions={"0": 1})), cast(Any, None)
+    return RebuildParts(version, nothing, nothing, cast(Any, read), cast(Any, hub), RebuildCount(), until_s)
 
 
 @effort(5)
@@ -311,7 +315,7 @@ def test_a_rebuild_to_the_hubs_end_ends_on_a_machine_on_which_no_pass_is_short(m
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
-        yield ChartsWriter(documents, KEY, documents.blobs, hand_over)
+        yield ChartsWriter(documents, KEY, documents.blobs, hand_over, remove)
 
     parts = parts_of(HistoryInFiles(random, events, PARTITIONS), None)
     rebuild = ReplayRebuild(V1, open_writer, now_s=lambda: until_s)

@@ -88,6 +88,13 @@ class VersionContainers:
                 return f"version {document.version} of {self._projection} is being built, and is at {place}"
         return ""
 
+    async def under_way(self, now: datetime) -> str:
+        """Which version a rebuild writes at the moment, as a sentence; empty for none."""
+        for document, _ in await self._documents():
+            if is_built(document, now):
+                return f"version {document.version} of {self._projection} is being built"
+        return ""
+
     async def lasting(self, container: ContainerProxy, bounds: Mapping[str, int]) -> dict[int, int]:
         """The bounds as lasting positions of a version: partitions by number."""
         try:
