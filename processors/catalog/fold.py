@@ -10,6 +10,7 @@ from songline.processors.runtime.song_events import MATCH_TYPES, SONG_TYPES, son
 from songline.schemas.envelope import Event
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import NameMatched, NameUnmatched, SongUploaded
+from songline.schemas.forgotten import is_forgotten
 from songline.schemas.name_matches import LEAD_S, MatchStatement
 from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from songline.schemas.search import FOLDING, folded, song_words
@@ -65,12 +66,21 @@ def apply_facts(
     facts: Iterable[Fact],
     resubmitted: Iterable[Fact] = (),
 ) -> SongDocument:
-    """The song's document with more facts of `partition`; the same document where none of them is new."""
+    """The song's document with more facts of `partition`; the same document where none of them is new.
+
+    What is no news to somebody who was forgotten is left out. A worker that was stopped with their upload, before they
+    were forgotten, has it under their id. As the events of a partition are applied in order, nothing else is lost.
+    """
     before: Mapping[Key, Fact] = {} if document is None else document.all_facts
+    forgotten = [said for (at, user), said in before.items() if at == int(partition) and is_forgotten(user)]
+
+    def is_news(fact: Fact) -> bool:
+        return all(merge(said, fact) != said for said in forgotten)
+
     after = before
-    for fact in facts:
+    for fact in filter(is_news, facts):
         after = learn(after, int(partition), fact)
-    for fact in resubmitted:
+    for fact in filter(is_news, resubmitted):
         after = learn(after, int(partition), fact, again=True)
     return document if document is not None and after is before else document_of(song_id, after)
 

@@ -32,13 +32,23 @@ class ForgettingFlush(Struct, frozen=True):
 
 
 def plan_forgetting(
-    root: RootDocument, nodes: Mapping[str, NodeDocument], user_id: str, bounds: Mapping[int, int]
+    root: RootDocument,
+    nodes: Mapping[str, NodeDocument],
+    user_id: str,
+    bounds: Mapping[int, int],
+    applied: Mapping[int, int],
 ) -> ForgettingFlush | MissingNodes | None:
-    """The flush that takes out the listener's actions up to `bounds`: partition to lasting position. None where there
-    are none. What is of a partition without a bound, and of no event (`carried` rows and the like), all goes.
+    """The flush that takes out the listener's actions up to `bounds`: partition to lasting position. None where nothing
+    changes. What is of a partition without a bound, and of no event (`carried` rows and the like), all goes.
+
+    All up to the positions `applied`, by partition, is on the shelf: nobody puts it there again. The worker that passed
+    over the listener, under their names, has written nothing of them; one that was stopped before may still have them.
 
     `nodes` are those that are known by id, as of `root`.
     """
+    known = root.applied
+    raised = {str(partition): at for partition, at in applied.items() if at > known.get(str(partition), -1)}
+    root = structs.replace(root, applied={**known, **raised})
     on_path, missing = _nodes_on_path(root, nodes, user_id)
     if missing:
         return MissingNodes(frozenset(missing))
@@ -55,7 +65,7 @@ def plan_forgetting(
             is_urgent = True
             break
         changed, removed = after, removed + count
-    if not removed and not is_urgent:
+    if not removed and not raised and not is_urgent:
         return None
     written = {node_id: _touched(node, changed, flush) for node_id, node in changed.items()}
     new_root = written.pop(ROOT)

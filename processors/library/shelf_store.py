@@ -76,9 +76,9 @@ class ShelfStore:
         """
         await self._apply(shelf, None, rows)
 
-    async def forget(self, shelf: str, user_id: str, bounds: Mapping[int, int]) -> int:
-        """Return once the shelf has none of the listener's actions up to `bounds` (see `plan_forgetting`), and how many
-        were taken out of it.
+    async def forget(self, shelf: str, user_id: str, bounds: Mapping[int, int], applied: Mapping[int, int]) -> int:
+        """Return once the shelf has none of the listener's actions up to `bounds`, and takes none up to `applied` (see
+        `plan_forgetting`); and how many were taken out of it.
 
         A worker that writes the shelf meanwhile is overtaken, or overtakes: each is written under the root's ETag.
         Raises AzureError, and may be called again.
@@ -86,7 +86,9 @@ class ShelfStore:
         removed = 0
         async with self._locks[shelf]:
             while True:
-                planned = await self._plan(shelf, lambda known: partial(_planned_forgetting, user_id, bounds, known))
+                planned = await self._plan(
+                    shelf, lambda known: partial(_planned_forgetting, user_id, bounds, applied, known)
+                )
                 if planned is None:
                     return removed
                 cached, found = planned
@@ -214,9 +216,9 @@ class ShelfStore:
 
 
 def _planned_forgetting(
-    user_id: str, bounds: Mapping[int, int], known: CachedShelf
+    user_id: str, bounds: Mapping[int, int], applied: Mapping[int, int], known: CachedShelf
 ) -> ForgettingFlush | MissingNodes | None:
-    return plan_forgetting(known.root, known.nodes, user_id, bounds)
+    return plan_forgetting(known.root, known.nodes, user_id, bounds, applied)
 
 
 def _unreadable(shelf: str, what: str) -> CosmosHttpResponseError:

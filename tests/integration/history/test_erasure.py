@@ -13,17 +13,31 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobClient
 
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
+from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
 from songline.processors.history.rebuild.lease import RebuildLease
 from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
-from songline.schemas.channels import ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS, CHARTS, PLAYS, PROJECTIONS, SONGS
+from songline.processors.library.processor import LibraryProcessor, ShelfLayout
+from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.runtime.partition_processor import PartitionProcessor
+from songline.processors.runtime.persistent_retry import PersistentRetry
+from songline.schemas.channels import (
+    ARCHIVE_BLOBS,
+    ARCHIVE_INDEX_BLOBS,
+    CHARTS,
+    LIBRARY_SHELVES,
+    PLAYS,
+    PROJECTIONS,
+    SONGS,
+)
 from songline.schemas.erasures import SongsChoice
+from songline.schemas.forgotten import is_forgotten
 from songline.schemas.projections import VersionDocument, version_id
 from tests.support import audio
-from tests.support.erasure import NOBODY, ErasureSystem, events_of, finish
+from tests.support.erasure import NOBODY, SHELVES, ErasureSystem, events_of, finish, read_hub
 from tests.support.waiting import wait_for_async
 
 STEPS = (
@@ -218,6 +232,39 @@ async def test_what_comes_after_they_were_forgotten_is_theirs_until_they_ask_aga
     assert len([one for one in await system.held(user_id) if one.place == "archive"]) == 2
     await finish(system, again.id)
     assert not await system.held(user_id)
+
+
+async def test_workers_that_were_stopped_do_not_bring_them_back(system: ErasureSystem) -> None:
+    """They have read events, and were stopped before they wrote them. Others have gone on in their place: the library's
+    has passed over the listener, who was forgotten by then."""
+    user_id = "mara-9"
+    await system.tell(*events_of(user_id))
+    shelves = ShelfStore(system.database.get_container_client(LIBRARY_SHELVES), 1_000)
+    libraries = LibraryProcessor(shelves, ShelfLayout(1, SHELVES), 4, 10_000)
+    songs = SongStore(system.database.get_container_client(SONGS))
+    told: list[StoredSong] = []
+
+    async def publish(stored: StoredSong) -> None:
+        told.append(stored)
+
+    stopped: list[PartitionProcessor] = []
+    for partition, records in (await read_hub(system.app)).items():
+        retries = PersistentRetry(partition)
+        stopped.append(libraries.open(partition, retries))
+        stopped.append(CatalogPartitionProcessor(partition, songs, publish, retries, None, lambda _: True))
+        for one in stopped[-2:]:
+            await one.process(records)
+    system.passed_over = user_id
+    await system.apply()
+    erasure = await system.request(user_id, "keep")
+    await finish(system, erasure.id)
+    assert not await system.held(user_id)
+    for one in stopped:
+        await one.flush()
+    assert not await system.held(user_id)
+    kept = {stored.id: stored for stored in told}[f"kept-of-{user_id[::-1]}"]
+    assert kept.song is not None, "it is not lost"
+    assert is_forgotten(kept.song.user_id)
 
 
 class Before:

@@ -17,6 +17,7 @@ from tests.support.library_tree import MemoryShelf, actions_of, tiny
 
 NOON_US = 1_764_000_000_000_000
 USER = "user-3"
+NOTHING: Mapping[int, int] = {}
 
 
 def listen(position: int, user: int, partition: int = 0, song: int | None = None) -> UserAction:
@@ -25,11 +26,18 @@ def listen(position: int, user: int, partition: int = 0, song: int | None = None
     return UserAction(f"user-{user}", song_id, at_us, event_mark(str(position)), "listen", partition, position)
 
 
-def forget(shelf: MemoryShelf, user_id: str, bounds: Mapping[int, int], *, is_cold: bool = False) -> tuple[int, int]:
+def forget(
+    shelf: MemoryShelf,
+    user_id: str,
+    bounds: Mapping[int, int],
+    applied: Mapping[int, int] = NOTHING,
+    *,
+    is_cold: bool = False,
+) -> tuple[int, int]:
     """Write flushes until nothing is left to forget; return how many actions went, in how many flushes."""
     removed = flushes = 0
     known: dict[str, NodeDocument] = {} if is_cold else shelf.nodes
-    while (planned := plan_forgetting(shelf.root, known, user_id, bounds)) is not None:
+    while (planned := plan_forgetting(shelf.root, known, user_id, bounds, applied)) is not None:
         if isinstance(planned, MissingNodes):
             assert planned.ids.isdisjoint(known), "it has these"
             known = {**known, **{node_id: shelf.nodes[node_id] for node_id in planned.ids}}
@@ -99,6 +107,17 @@ def test_all_of_a_listener_goes_up_to_the_bound_and_nothing_else(
         shelf.add(action.partition, [action])
     assert actions_of(shelf.documents.values()) == kept | set(more)
     assert reader.read(shelf) == fold_actions(one for one in kept | set(more) if one.user_id == USER)
+
+
+def test_what_was_passed_over_is_not_taken_any_more() -> None:
+    """A worker that was stopped before it knew who is forgotten goes on with what another one has passed over."""
+    shelf = MemoryShelf(TreeCapacity())
+    shelf.add(0, [listen(5, 4)])
+    stale, ahead = [listen(6, 3), listen(7, 4)], listen(9, 3)
+    assert forget(shelf, USER, {0: 7}, {0: 7, 1: -1}) == (0, 1)
+    assert forget(shelf, USER, {0: 7}, {0: 7, 1: -1}) == (0, 0)
+    shelf.add(0, [*stale, ahead])
+    assert actions_of(shelf.documents.values()) == {listen(5, 4), ahead}
 
 
 def test_what_is_of_no_event_goes_too() -> None:

@@ -14,7 +14,7 @@ from songline.schemas.channels import LIBRARY
 from songline.schemas.decoding import convert
 from songline.schemas.library.action_run import decode_run
 from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument
-from songline.schemas.library.shelf import ROOT, child_of, is_on_path
+from songline.schemas.library.shelf import ROOT, child_of, is_on_path, shelf_key, shelf_of
 
 ROOM_KB = 8 * 1024
 
@@ -32,15 +32,20 @@ class LibraryShelves:
         self._former = database.get_container_client(LIBRARY)
 
     async def run(self, job: ErasureJob) -> StepResult:
-        """Take the listener out of every version, once the live one has applied all of theirs up to the bounds."""
+        """Take the listener out of every version, once the live one has applied all of theirs up to the bounds. Their
+        shelf takes nothing any more of what the version has applied: a worker that was stopped may go on."""
         if behind := await self._versions.behind(job.bounds):
             raise NotYetError(behind)
         actions = 0
+        known = await self._versions.shelves()
         for container in await self._versions.all():
             bounds = await self._versions.lasting(container, job.bounds)
+            applied = await self._versions.applied(container)
             store = ShelfStore(container, ROOM_KB)
-            for shelf in await _shelves(container):
-                actions += await store.forget(shelf, job.user_id, bounds)
+            version, count = known.get(container.id, (0, 0))
+            own = shelf_key(version, shelf_of(job.user_id, count)) if count else ""
+            for shelf in sorted({*await _shelves(container), own} - {""}):
+                actions += await store.forget(shelf, job.user_id, bounds, applied if shelf == own else {})
         documents = 0
         async for item in self._former_documents(job.user_id):
             await self._former.delete_item(item["id"], job.user_id)

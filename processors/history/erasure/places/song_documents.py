@@ -19,7 +19,7 @@ from songline.processors.history.erasure.places.versions import VersionContainer
 from songline.schemas.channels import SONGS
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
-from songline.schemas.ownership import Key
+from songline.schemas.ownership import Key, merge
 from songline.schemas.progress import PROGRESS
 from songline.schemas.songs import Fact, SongDocument
 
@@ -90,13 +90,16 @@ class SongDocuments:
 
 
 def renamed_song(document: SongDocument, user_id: str, name: str, bounds: Mapping[int, int]) -> SongDocument:
-    """The document in which the listener's facts up to the bounds are of `name`; the same where there are none."""
+    """The document in which the listener's facts up to the bounds are of `name`; the same where there are none. It may
+    have facts of `name` already: a version was built while the listener was forgotten."""
     facts: dict[Key, Fact] = {}
     is_changed = False
     for (partition, user), fact in document.all_facts.items():
         is_theirs = user == user_id and fact.position <= bounds.get(partition, fact.position)
         is_changed = is_changed or is_theirs
-        facts[partition, name if is_theirs else user] = _renamed_fact(fact, name) if is_theirs else fact
+        key = (partition, name if is_theirs else user)
+        named = _renamed_fact(fact, name) if is_theirs else fact
+        facts[key] = merge(facts[key], named) if key in facts else named
     return document_of(document.id, facts) if is_changed else document
 
 

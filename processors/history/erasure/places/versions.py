@@ -22,7 +22,13 @@ from songline.schemas.decoding import convert
 from songline.schemas.erasures import Erasure
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress import Watermark, lasting_position
-from songline.schemas.projections import FIRST_VERSION, DamagedVersionError, VersionDocument, container_of
+from songline.schemas.projections import (
+    FIRST_VERSION,
+    DamagedVersionError,
+    LiveVersionDocument,
+    VersionDocument,
+    container_of,
+)
 
 _VERSIONS = "SELECT VALUE c.version FROM c WHERE c.projection = @projection"
 _DOCUMENTS = "SELECT * FROM c WHERE c.projection = @projection"
@@ -52,11 +58,17 @@ class VersionContainers:
 
     async def live(self) -> ContainerProxy:
         """That of the live version. Raises NotYetError where that is not known."""
-        documents = self._database.get_container_client(PROJECTIONS)
-        try:
-            return self._container((await live_version.read(documents, self._projection)).version)
-        except DamagedVersionError as error:
-            raise NotYetError(str(error)) from None
+        return self._container((await self._live()).version)
+
+    async def shelves(self) -> Mapping[str, tuple[int, int]]:
+        """The numbers of the versions, and over how many shelves each is spread, by the names of their containers, as
+        far as that is known. Raises NotYetError."""
+        live = await self._live()
+        known = {document.version: document.shelves for document, _ in await self._documents()}
+        return {
+            container_of(self._projection, version): (version, shelves)
+            for version, shelves in {**known, live.version: live.shelves}.items()
+        }
 
     async def behind(self, bounds: Mapping[str, int]) -> str:
         """Which partition the live version has not applied up to `bounds` yet, as a sentence; empty for none."""
@@ -77,10 +89,7 @@ class VersionContainers:
         for document, etag in await self._documents():
             if not document.worker:
                 continue
-            try:
-                reached = await WatermarkStore(self._container(document.version), self._key).read_all()
-            except CosmosResourceNotFoundError:
-                reached = {}
+            reached = await self._reached(self._container(document.version))
             # What it has of a former life of the hub is before all bounds.
             of_hub = {one: at for one, at in reached.items() if _is_of_hub(at, erasure)}
             place = _place_behind(of_hub, erasure.bounds)
@@ -97,15 +106,29 @@ class VersionContainers:
 
     async def lasting(self, container: ContainerProxy, bounds: Mapping[str, int]) -> dict[int, int]:
         """The bounds as lasting positions of a version: partitions by number."""
-        try:
-            reached = await WatermarkStore(container, self._key).read_all()
-        except CosmosResourceNotFoundError:
-            reached = {}
-        generations = {partition: watermark.generation for partition, watermark in reached.items()}
+        generations = {partition: one.generation for partition, one in (await self._reached(container)).items()}
         return {
             int(partition): lasting_position(generations.get(partition, 0), bound)
             for partition, bound in bounds.items()
         }
+
+    async def applied(self, container: ContainerProxy) -> dict[int, int]:
+        """The lasting position up to which a version has all of each partition: partitions by number."""
+        reached = await self._reached(container)
+        return {int(partition): lasting_position(one.generation, one.position) for partition, one in reached.items()}
+
+    async def _live(self) -> LiveVersionDocument:
+        documents = self._database.get_container_client(PROJECTIONS)
+        try:
+            return await live_version.read(documents, self._projection)
+        except DamagedVersionError as error:
+            raise NotYetError(str(error)) from None
+
+    async def _reached(self, container: ContainerProxy) -> Mapping[str, Watermark]:
+        try:
+            return await WatermarkStore(container, self._key).read_all()
+        except CosmosResourceNotFoundError:
+            return {}
 
     def _container(self, version: int) -> ContainerProxy:
         return self._database.get_container_client(container_of(self._projection, version))
