@@ -99,6 +99,7 @@ class PartitionReader:
             shared.bound,
             self._attempts,
             self.retries,
+            shared.renaming,
             shared.now,
         )
         self._pieces = PieceFold(

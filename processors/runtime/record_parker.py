@@ -11,6 +11,7 @@ from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import ParkingStoppedError
 from songline.processors.runtime.persistent_retry import PersistentRetry
+from songline.processors.runtime.record_renaming import RecordRenaming, renamed_parked
 from songline.schemas.errors import PoisonError
 from songline.schemas.parked import parked_event
 
@@ -21,7 +22,8 @@ IN_FLIGHT = 16
 
 
 class RecordParker:
-    """Parks records of `partition` of `hub` for `reader`."""
+    """Parks records of `partition` of `hub` for `reader`, under the names that `renaming` has for listeners who were
+    forgotten."""
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class RecordParker:
         bound: ParkingBound,
         attempts: AttemptLog,
         retries: PersistentRetry,
+        renaming: RecordRenaming,
         now: Callable[[], datetime],
     ) -> None:
         self._reader = reader
@@ -41,6 +44,7 @@ class RecordParker:
         self._bound = bound
         self._attempts = attempts
         self._retries = retries
+        self._renaming = renaming
         self._now = now
 
     async def park_poison(self, records: Sequence[HubRecord], poison: Mapping[int, PoisonError]) -> None:
@@ -84,6 +88,8 @@ class RecordParker:
         )
 
         async def write() -> None:
-            await self._store.park(document)
+            # Their listener may have been forgotten since they were read: this worker may have been stopped.
+            await self._renaming.refresh()
+            await self._store.park(await renamed_parked(document, self._reader, self._renaming))
 
         await self._retries.run(write)

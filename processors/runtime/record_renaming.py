@@ -9,6 +9,8 @@ from azure.cosmos.aio import CosmosClient
 
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.hub_record import HubRecord
+from songline.schemas.decoding import read_text
+from songline.schemas.parked import ParkedEvent, with_words
 
 
 class RecordRenaming(Protocol):
@@ -53,6 +55,17 @@ class RecordsAsWritten:
     async def renamed(self, partition: str, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
         """`records` itself."""
         return records
+
+
+async def renamed_parked(parked: ParkedEvent, reader: str, renaming: RecordRenaming) -> ParkedEvent:
+    """What a reader parks of a record of `music-events`, under the names that count."""
+    words = [parked.body_beginning, parked.readers[reader].detail.encode()]
+    records = [HubRecord(parked.position, parked.enqueued_at, one) for one in words]
+    found = await renaming.renamed(parked.partition, records)
+    if found is records:
+        return parked
+    body, detail = (one.body for one in found)
+    return with_words(parked, reader, body, read_text(detail))
 
 
 @asynccontextmanager

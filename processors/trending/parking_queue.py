@@ -13,16 +13,14 @@ from azure.eventhub.exceptions import EventHubError
 from msgspec import Struct
 
 from songline.cloud.concurrency import gather_or_cancel
-from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.parked_store import ParkedStore
-from songline.processors.runtime.record_renaming import RecordRenaming
+from songline.processors.runtime.record_renaming import RecordRenaming, renamed_parked
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.spans import READER
 from songline.schemas.channels import MUSIC_EVENTS
-from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
-from songline.schemas.parked import ParkedEvent, parked_event, with_words
+from songline.schemas.parked import ParkedEvent, parked_event
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +100,9 @@ class ParkingQueue:
                 await self._renaming.refresh()
             while waiting and monotonic() < end_s:
                 some = list(islice(waiting.values(), IN_FLIGHT))
-                named = [await self._named(parked) for parked in some] if hub == MUSIC_EVENTS else some
+                named = some
+                if hub == MUSIC_EVENTS:
+                    named = [await renamed_parked(one, READER, self._renaming) for one in some]
                 first = first or named[0]
                 results = await gather_or_cancel(self._write(parked) for parked in named)
                 for parked, error in zip(named, results, strict=True):
@@ -131,16 +131,6 @@ class ParkingQueue:
             if await self.park(hub, partition):
                 return
             await asyncio.sleep(PAUSE_S)
-
-    async def _named(self, parked: ParkedEvent) -> ParkedEvent:
-        """The record without listeners who were forgotten."""
-        words = [parked.body_beginning, parked.readers[READER].detail.encode()]
-        records = [HubRecord(parked.position, parked.enqueued_at, one) for one in words]
-        found = await self._renaming.renamed(parked.partition, records)
-        if found is records:
-            return parked
-        body, detail = (one.body for one in found)
-        return with_words(parked, READER, body, read_text(detail))
 
     async def _write(self, parked: ParkedEvent) -> AzureError | None:
         try:
