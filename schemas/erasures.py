@@ -56,8 +56,8 @@ class Erasure(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     `user_id` is there until the erasure is done or undone. `key` (hexadecimal digits) makes the names that the
     listener gets, and `listener` is their id hashed under it: both stay until the hub's tail has ended, so that a
     reader of the hub knows the listener's events there. `bounds`: partition of `music-events` to the sequence number
-    up to which the listener is forgotten, of the hub that was created at `hub_created_at`. `uploads`: the ids of their
-    uploads of the day before as they were then, until these are erased; None where that was not noted.
+    up to which the listener is forgotten, of the hub that was created at `hub_created_at`. `uploads` and `imports`: the
+    ids of those of the day before as they were then, until they are erased; None where that was not noted.
 
     `worker` carries it out until `lease_until`, unless it renews that. `tail_until` is when the hub's retention is over
     as far as the settings say; `charts_until`, when trending's sets of keyed hashes are gone.
@@ -78,6 +78,7 @@ class Erasure(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     bounds: dict[str, int] = {}
     hub_created_at: Moment | None = None
     uploads: tuple[str, ...] | None = None
+    imports: tuple[str, ...] | None = None
     steps: tuple[ErasureStep, ...] = ()
     progress: StepProgress | None = None
     done_at: Moment | None = None
@@ -153,6 +154,7 @@ def finished(erasure: Erasure, now: datetime) -> Erasure:
         worker="",
         lease_until=None,
         uploads=None,
+        imports=None,
         progress=None,
         done_at=now,
         charts_until=now + CHARTS_KEEP,

@@ -24,7 +24,7 @@ from songline.processors.history.erasure.assembly import ErasureParts, ErasureSe
 from songline.processors.history.erasure.capture_progress import CaptureProgress
 from songline.processors.history.erasure.eraser import Eraser
 from songline.processors.history.erasure.hub_bounds import read_ends
-from songline.processors.history.erasure.job import ErasureStepRunner, HeldRecord
+from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
 from songline.processors.history.erasure.requests import request_erasure
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
@@ -237,6 +237,19 @@ async def _add_versions(app: App) -> None:
         await documents.upsert_item(
             {"id": f"{projection}:2", "projection": projection, "version": 2, "state": state, "shelves": SHELVES}
         )
+
+
+class Before:
+    """A step before which something is done, the first time."""
+
+    def __init__(self, step: ErasureStepRunner, what: dict[str, Callable[[], Awaitable[None]]]) -> None:
+        self.name = step.name
+        self._step, self._what = step, what
+
+    async def run(self, job: ErasureJob) -> StepResult:
+        if what := self._what.pop(self.name, None):
+            await what()
+        return await self._step.run(job)
 
 
 async def finish(

@@ -83,16 +83,17 @@ class ErasureParts:
         ingestions = database.get_container_client(INGESTIONS)
         self._libraries = LibraryShelves(database)
         self._catalog = SongDocuments(database, partial(_open_topic, services.eventhubs))
+        self._imports = ListenerImports(database.get_container_client(IMPORTS), services.audio)
         self._uploads = Uploads(
             ingestions,
             IngestionStore(ingestions),
             services.bus,
             services.audio,
+            self._imports,
             services.runner,
             self._catalog,
             services.now,
         )
-        self._imports = ListenerImports(database.get_container_client(IMPORTS), services.audio)
         self._tokens = PlayerTokens(database.get_container_client(PLAYER_TOKENS))
         self._records = StoredDocuments(database)
         self._replayed = (VersionContainers(database, CHARTS, "chart"), VersionContainers(database, PLAYS, "songId"))

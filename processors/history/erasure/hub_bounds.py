@@ -23,6 +23,11 @@ class HubEndState(Struct, frozen=True):
     created_at: datetime
     partitions: dict[str, tuple[int, int]]
 
+    @property
+    def bounds(self) -> dict[str, int]:
+        """The last sequence number by partition."""
+        return {partition: last for partition, (_, last) in self.partitions.items()}
+
 
 async def read_ends(producer: EventHubProducerClient) -> HubEndState:
     """The hub as it is. Raises EventHubError."""
@@ -35,11 +40,13 @@ async def read_ends(producer: EventHubProducerClient) -> HubEndState:
 
 
 class SettledUploads(Struct, frozen=True):
-    """How much was withdrawn now, and what is left, by id; `recent` are the ids of the last day."""
+    """How much was withdrawn now, and what is left, by id; `recent` are the ids of the last day's uploads, `imports`
+    those of its imports."""
 
     withdrawn: int
     left: Mapping[str, str]
     recent: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
 
 class ListenersSongs(Protocol):
@@ -48,8 +55,8 @@ class ListenersSongs(Protocol):
     async def settle(self, job: ErasureJob) -> SettledUploads:
         """Withdraw what is to be withdrawn. Raises NotYetError."""
 
-    async def behind(self, bounds: Mapping[str, int]) -> str:
-        """Why it is not known yet which songs are theirs up to `bounds`, as a sentence; empty where it is."""
+    async def behind(self, hub: HubEndState) -> str:
+        """Why it is not known yet which songs are theirs up to the hub's end, as a sentence; empty where it is."""
 
 
 class RebuiltVersions(Protocol):
@@ -93,8 +100,7 @@ class HubBounds:
                 raise NotYetError(building)
         before = await self._songs.settle(job)
         hub = await read_ends(self._producer)
-        bounds = {partition: last for partition, (_, last) in hub.partitions.items()}
-        await self._wait(bounds)
+        await self._wait(hub)
         after = await self._songs.settle(job)
         if after.withdrawn or after.left != before.left:
             raise NotYetError("what they uploaded meanwhile is withdrawn first")
@@ -102,16 +108,21 @@ class HubBounds:
 
         def fixed(erasure: Erasure) -> Erasure:
             return structs.replace(
-                erasure, bounds=bounds, hub_created_at=hub.created_at, tail_until=until, uploads=after.recent
+                erasure,
+                bounds=hub.bounds,
+                hub_created_at=hub.created_at,
+                tail_until=until,
+                uploads=after.recent,
+                imports=after.imports,
             )
 
         await job.change(fixed)
         return StepResult({}, f"its tail ends by itself, at the latest at {until:%Y-%m-%d %H:%M:%S} UTC")
 
-    async def _wait(self, bounds: Mapping[str, int]) -> None:
-        """Wait until it is known which songs were theirs up to the bounds."""
+    async def _wait(self, hub: HubEndState) -> None:
+        """Wait until it is known which songs were theirs up to the hub's end."""
         pauses = round(self._patience_s / PAUSE_S)
-        while behind := await self._songs.behind(bounds):
+        while behind := await self._songs.behind(hub):
             if not pauses:
                 raise NotYetError(behind)
             pauses -= 1

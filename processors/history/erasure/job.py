@@ -1,7 +1,7 @@
 """An erasure in the hands of a worker: what its steps ask for, and where they record how far they are."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from msgspec import Struct, structs
@@ -9,6 +9,9 @@ from msgspec import Struct, structs
 from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.schemas.erasures import Erasure, SongsChoice, StepProgress
 from songline.schemas.forgotten import ForgottenNames
+
+CLOCKS = timedelta(days=1)
+"""Two machines' clocks differ by less. Which uploads of the last day came before the bounds is noted, not reckoned."""
 
 
 class HeldRecord(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -57,6 +60,17 @@ class ErasureJob:
     def bounds(self) -> Mapping[str, int]:
         """Partition of `music-events` to the sequence number up to which the listener is forgotten."""
         return self.erasure.bounds
+
+    def is_later(self, id_: str, received_at: datetime, noted: Collection[str] | None) -> bool:
+        """Whether an upload, or an import, came after the bounds were fixed, with which those of the last day were
+        `noted`. What received it and what fixed them have two clocks."""
+        fixed = self.erasure.step("hub")
+        if fixed is None:
+            return False
+        if noted is None:
+            # The bounds were fixed by a release that noted none.
+            return received_at > fixed.done_at
+        return received_at > fixed.done_at - CLOCKS and id_ not in noted
 
     def progress(self, name: str) -> StepProgress:
         """How far the step of this name is."""

@@ -1,7 +1,7 @@
 """A listener is erased in every place, by an eraser that is killed after each of its steps; another one stays whole."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -13,31 +13,16 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobClient
 
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
-from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
-from songline.processors.history.rebuild.lease import RebuildLease
-from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
-from songline.processors.library.processor import LibraryProcessor, ShelfLayout
-from songline.processors.library.shelf_store import ShelfStore
-from songline.processors.runtime.partition_processor import PartitionProcessor
-from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.channels import (
     ARCHIVE_BLOBS,
     ARCHIVE_INDEX_BLOBS,
-    CHARTS,
-    LIBRARY_SHELVES,
-    PLAYS,
-    PROJECTIONS,
-    SONGS,
 )
 from songline.schemas.erasures import SongsChoice
-from songline.schemas.forgotten import is_forgotten
-from songline.schemas.projections import VersionDocument, version_id
-from tests.support import audio
-from tests.support.erasure import NOBODY, SHELVES, ErasureSystem, events_of, finish, read_hub
+from tests.support.erasure import NOBODY, Before, ErasureSystem, events_of, finish
 from tests.support.waiting import wait_for_async
 
 STEPS = (
@@ -232,149 +217,6 @@ async def test_what_comes_after_they_were_forgotten_is_theirs_until_they_ask_aga
     assert len([one for one in await system.held(user_id) if one.place == "archive"]) == 2
     await finish(system, again.id)
     assert not await system.held(user_id)
-
-
-async def test_workers_that_were_stopped_do_not_bring_them_back(system: ErasureSystem) -> None:
-    """They have read events, and were stopped before they wrote them. Others have gone on in their place: the library's
-    has passed over the listener, who was forgotten by then."""
-    user_id = "mara-9"
-    await system.tell(*events_of(user_id))
-    shelves = ShelfStore(system.database.get_container_client(LIBRARY_SHELVES), 1_000)
-    libraries = LibraryProcessor(shelves, ShelfLayout(1, SHELVES), 4, 10_000)
-    songs = SongStore(system.database.get_container_client(SONGS))
-    told: list[StoredSong] = []
-
-    async def publish(stored: StoredSong) -> None:
-        told.append(stored)
-
-    stopped: list[PartitionProcessor] = []
-    for partition, records in (await read_hub(system.app)).items():
-        retries = PersistentRetry(partition)
-        stopped.append(libraries.open(partition, retries))
-        stopped.append(CatalogPartitionProcessor(partition, songs, publish, retries, None, lambda _: True))
-        for one in stopped[-2:]:
-            await one.process(records)
-    system.passed_over = user_id
-    await system.apply()
-    erasure = await system.request(user_id, "keep")
-    await finish(system, erasure.id)
-    assert not await system.held(user_id)
-    for one in stopped:
-        await one.flush()
-    assert not await system.held(user_id)
-    kept = {stored.id: stored for stored in told}[f"kept-of-{user_id[::-1]}"]
-    assert kept.song is not None, "it is not lost"
-    assert is_forgotten(kept.song.user_id)
-
-
-class Before:
-    """A step before which something is done, the first time."""
-
-    def __init__(self, step: ErasureStepRunner, what: dict[str, Callable[[], Awaitable[None]]]) -> None:
-        self.name = step.name
-        self._step, self._what = step, what
-
-    async def run(self, job: ErasureJob) -> StepResult:
-        if what := self._what.pop(self.name, None):
-            await what()
-        return await self._step.run(job)
-
-
-async def test_songs_uploaded_while_it_runs_are_withdrawn_up_to_the_bounds(system: ErasureSystem) -> None:
-    user_id = "gina-2"
-    await system.tell(*events_of(user_id)[:1])
-    erasure = await system.request(user_id, "remove")
-
-    async def ingest(step: str, skew: timedelta) -> None:
-        """Of a worker whose clock is another one."""
-        system.ahead += skew
-        await system.ingest(user_id, f"before-{step}", audio.song("wav", 0.2, pitch=500 + len(step)))
-        system.ahead -= skew
-
-    hour = timedelta(hours=1)
-    what: dict[str, Callable[[], Awaitable[None]]] = {
-        "hub": partial(ingest, "hub", hour),
-        "libraries": partial(ingest, "libraries", -hour),
-    }
-    await finish(system, erasure.id, lambda worker: system.eraser(worker, lambda step: Before(step, what)).round())
-    assert not what
-    await system.apply()
-    held = await system.held(user_id)
-    assert {one.id for one in held if one.kind == "ingestion"} == {"before-libraries"}
-    assert "before-hub" not in str(held)
-
-
-async def test_a_rebuild_that_has_read_them_is_waited_for(system: ErasureSystem) -> None:
-    """It may hold of the archive what it was before, and write that after all that is erased."""
-    user_id = "iris-5"
-    await system.tell(*events_of(user_id))
-    erasure = await system.request(user_id, "keep")
-    now = system.now()
-    built = VersionDocument(
-        id=version_id(SONGS, 3),
-        projection=SONGS,
-        version=3,
-        state="building",
-        since=now,
-        started_at=now,
-        worker="elsewhere:1",
-        recorded_at=now + timedelta(minutes=20),
-    )
-    documents = system.database.get_container_client(PROJECTIONS)
-    await documents.upsert_item(msgspec.to_builtins(built))
-
-    async def waits() -> bool:
-        await system.apply()
-        await system.eraser("first").round()
-        progress = (await system.read(erasure.id)).progress
-        return progress is not None and "version 3 of songs is being built, and is at -1 of" in progress.waits_for
-
-    await wait_for_async(waits, "the erasure to wait for the rebuild", 120)
-    assert (await system.read(erasure.id)).step("index") is not None
-    store = VersionStore(documents, system.now)
-    stored = await store.read(SONGS, 3)
-    assert stored is not None
-    lease = RebuildLease(store, stored, built.worker, system.now)
-    system.ahead += timedelta(hours=1)
-    await finish(system, erasure.id)
-    # Should it only have been stopped, it finds that it is not its own any more.
-    with pytest.raises(VersionOvertakenError, match="version 3 of songs was taken from this process"):
-        await lease.check()
-    await documents.delete_item(built.id, built.id)
-
-
-@pytest.mark.parametrize("projection", [CHARTS, PLAYS])
-async def test_it_is_not_fixed_up_to_where_they_are_forgotten_while_charts_are_rebuilt(
-    system: ErasureSystem, projection: str
-) -> None:
-    """The rebuild would begin anew: it has read a part of their events under the id."""
-    user_id = f"lina-{projection}"
-    await system.tell(*events_of(user_id)[:1])
-    await system.apply()
-    erasure, now = await system.request(user_id, "keep"), system.now()
-    built = VersionDocument(
-        id=version_id(projection, 2),
-        projection=projection,
-        version=2,
-        state="building",
-        since=now,
-        started_at=now,
-        worker="elsewhere:1",
-        recorded_at=now,
-    )
-    documents = system.database.get_container_client(PROJECTIONS)
-    await documents.upsert_item(msgspec.to_builtins(built))
-    await system.eraser("first").round()
-    waiting = await system.read(erasure.id)
-    assert waiting.progress is not None
-    assert (waiting.progress.name, waiting.progress.waits_for) == ("hub", f"version 2 of {projection} is being built")
-    assert waiting.hub_created_at is None
-    # It was killed: nobody has heard of it for its lease.
-    system.ahead += timedelta(minutes=5)
-    await system.eraser("second").round()
-    assert (await system.read(erasure.id)).hub_created_at is not None
-    await documents.delete_item(built.id, built.id)
-    await finish(system, erasure.id)
 
 
 async def test_files_that_can_not_be_read_are_named_and_stop_no_other(system: ErasureSystem) -> None:

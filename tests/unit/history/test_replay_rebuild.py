@@ -23,12 +23,9 @@ from songline.processors.history.charts.plays_rebuild import DaysWriter
 from songline.processors.history.charts.rebuilding import SAVE_S, ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.saved_replay import (
-    CHECKPOINT,
-    WORKER,
     ReplayPlace,
     ReplayState,
     SavedReplay,
-    SavedShard,
 )
 from songline.processors.history.rebuild import passes
 from songline.processors.history.rebuild.passes import is_near
@@ -383,21 +380,3 @@ def test_a_checkpoint_is_what_was_saved_last_wherever_the_process_was_killed(see
             if number:
                 assert found is not None
                 assert (found.state.place.hour, found.values) == (number, held)
-
-
-def test_what_was_deleted_before_a_reader_took_it_is_not_told_to_it() -> None:
-    """A rebuild of years saves minutes and drops them, of which the version's worker has to hear nothing."""
-    shard = SavedShard()
-    shard.add({"a": b"1", "b": b"1", "head": b"1"})
-    assert shard.take_new(CHECKPOINT) == {"a": b"1", "b": b"1", "head": b"1"}
-    shard.add({"a": None, "c": b"2", "head": b"2"})
-    assert shard.take_new(CHECKPOINT) == {"a": None, "c": b"2", "head": b"2"}
-    assert shard.take_new(WORKER) == {"b": b"1", "c": b"2", "head": b"2"}
-    shard.add({"c": None, "d": None, "head": b"3"})
-    assert list(shard.take_new(WORKER).items()) == [("c", None), ("head", b"3")]
-    assert shard.take_new(CHECKPOINT) == {"c": None, "head": b"3"}
-    restored = SavedShard()
-    restored.restore(shard.all())
-    restored.add({"b": None, "head": b"4"})
-    assert restored.take_new(CHECKPOINT) == {"b": None, "head": b"4"}
-    assert restored.take_new(WORKER) == {"head": b"4"}

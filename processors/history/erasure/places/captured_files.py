@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 from azure.core import MatchConditions
@@ -40,8 +40,9 @@ LONGEST_WORD = 512
 
 Rewrite = Callable[[IO[bytes], IO[bytes], str, ForgottenNames, ForgottenUpTo | None], RewriteCounts]
 
-Captured = Callable[[Mapping[str, int]], Awaitable[str]]
-"""Says which partition the archive has not passed a bound in yet, as a sentence; empty for none."""
+Captured = Callable[[Mapping[str, int], datetime | None], Awaitable[str]]
+"""Says in which partition of the hub that was created at a moment the archive has not passed a bound yet, as a
+sentence; empty for none."""
 
 
 class _ForeignFileError(Exception):
@@ -73,7 +74,7 @@ class CapturedFiles:
         """
         if not await self._exists():
             return StepResult({}, NO_ARCHIVE)
-        if sentence := await self._behind(job.bounds):
+        if sentence := await self._behind(job.bounds, job.erasure.hub_created_at):
             began = job.erasure.begun_at or job.now()
             if job.now() - began > LONGEST_WINDOW and not [blob async for blob in self._blobs()]:
                 return StepResult({}, NO_ARCHIVE)

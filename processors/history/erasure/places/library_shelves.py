@@ -34,12 +34,12 @@ class LibraryShelves:
     async def run(self, job: ErasureJob) -> StepResult:
         """Take the listener out of every version, once the live one has applied all of theirs up to the bounds. Their
         shelf takes nothing any more of what the version has applied: a worker that was stopped may go on."""
-        if behind := await self._versions.behind(job.bounds):
+        if behind := await self._versions.behind(job.bounds, job.erasure.hub_created_at):
             raise NotYetError(behind)
         actions = 0
         known = await self._versions.shelves()
         for container in await self._versions.all():
-            bounds = await self._versions.lasting(container, job.bounds)
+            bounds = await self._versions.lasting(container, job.erasure)
             applied = await self._versions.applied(container)
             store = ShelfStore(container, ROOM_KB)
             version, count = known.get(container.id, (0, 0))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -40,11 +41,11 @@ class SongDocuments:
 
     async def run(self, job: ErasureJob) -> StepResult:
         """Rename the listener in every version, once the live one has applied all of theirs up to the bounds."""
-        if behind := await self._versions.behind(job.bounds):
+        if behind := await self._versions.behind(job.bounds, job.erasure.hub_created_at):
             raise NotYetError(behind)
         live, songs = await self._versions.live(), 0
         for container in await self._versions.all():
-            bounds = await self._versions.lasting(container, job.bounds)
+            bounds = await self._versions.lasting(container, job.erasure)
             store = SongStore(container)
             is_live = container.id == live.id
             found = [
@@ -76,9 +77,10 @@ class SongDocuments:
                         value = {"container": container.id, "partition": partition, **msgspec.to_builtins(fact)}
                         yield HeldRecord(place=self.name, kind="fact", id=stored.id, value=value)
 
-    async def behind(self, bounds: Mapping[str, int]) -> str:
-        """Which partition the live version has not applied up to `bounds` yet, as a sentence; empty for none."""
-        return await self._versions.behind(bounds)
+    async def behind(self, bounds: Mapping[str, int], created_at: datetime) -> str:
+        """Which partition of the hub that was created at `created_at` the live version has not applied up to `bounds`
+        yet, as a sentence; empty for none."""
+        return await self._versions.behind(bounds, created_at)
 
     async def owned(self, user_id: str) -> list[str]:
         """The ids of the songs that are the listener's and available, in the live version."""

@@ -11,7 +11,11 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from songline.cloud.cosmos import OVERTAKEN
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, StepResult
 from songline.processors.history.erasure.rename import REDACTED, mentions, replaced_texts
-from songline.schemas.channels import ATTEMPTS, AUDIT, PARKED
+from songline.schemas.channels import ATTEMPTS, AUDIT, MUSIC_EVENTS, PARKED
+from songline.schemas.decoding import convert
+from songline.schemas.erasures import Erasure
+from songline.schemas.errors import PoisonError
+from songline.schemas.parked import ParkedEvent
 
 _REDACTED_FIELDS = {ATTEMPTS: ("error",), AUDIT: ("note",)}
 """What may name a listener in documents that stay: words of an error, and of an operator."""
@@ -20,8 +24,8 @@ _ALL = "SELECT * FROM c"
 
 
 class StoredDocuments:
-    """The containers `parked`, `attempts` and `audit`. A parked record of the listener is deleted; in what others
-    wrote about one, and in attempts, the listener's id becomes REDACTED."""
+    """The containers `parked`, `attempts` and `audit`. A parked record of the listener is deleted, unless the hub took
+    it behind the bounds; in what others wrote about one, and in attempts, the listener's id becomes REDACTED."""
 
     name = "records"
 
@@ -32,7 +36,7 @@ class StoredDocuments:
         counts: dict[str, int] = {}
         for name, container in self._containers.items():
             async for item in _documents(container):
-                if not _mentions(name, item, job.user_id):
+                if not _mentions(name, item, job.user_id) or (name == PARKED and _is_later(item, job.erasure)):
                     continue
                 if await _erased(name, container, item, job.user_id):
                     counts[name] = counts.get(name, 0) + 1
@@ -58,6 +62,18 @@ def _mentions(name: str, item: Mapping[str, Any], user_id: str) -> bool:
     if name == PARKED:
         return _is_body_of(item, user_id) or replaced_texts(item.get("readers"), user_id, "") != item.get("readers")
     return _redacted(name, item, user_id) != item
+
+
+def _is_later(item: dict[str, Any], erasure: Erasure) -> bool:
+    """Whether a parked record is of a listener who began anew: behind the bounds, of the hub that they are of."""
+    try:
+        record = convert(item, ParkedEvent)
+    except PoisonError:
+        return False
+    bound, created_at = erasure.bounds.get(record.partition), erasure.hub_created_at
+    if record.hub != MUSIC_EVENTS or bound is None or created_at is None or record.enqueued_at is None:
+        return False
+    return record.position > bound and record.enqueued_at >= created_at
 
 
 def _redacted(name: str, item: Mapping[str, Any], user_id: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Uploads: the listener's songs, their ingestions, the commands that wait or died, and staged files."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,8 +16,9 @@ from msgspec import structs
 
 from songline.cloud.cosmos import OVERTAKEN
 from songline.cloud.servicebus import peeked
-from songline.processors.history.erasure.hub_bounds import SettledUploads
-from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
+from songline.processors.history.erasure.hub_bounds import HubEndState, SettledUploads
+from songline.processors.history.erasure.job import CLOCKS, ErasureJob, HeldRecord, NotYetError, StepResult
+from songline.processors.history.erasure.places.listener_imports import ListenerImports
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import command_of
@@ -32,8 +33,6 @@ from songline.schemas.ingestions import Ingestion
 SOURCE = "/processors/history/erasure"
 PEEKED = 20
 
-CLOCKS = timedelta(days=1)
-"""Two machines' clocks differ by less. Which uploads of the last day came before the bounds is noted, not reckoned."""
 WAIT_S = 2.0
 
 _OF_USER = "SELECT * FROM c WHERE c.userId = @user"
@@ -50,12 +49,14 @@ class Uploads:
         ingestions: IngestionStore,
         bus: ServiceBusClient,
         audio: AudioStore,
+        imports: ListenerImports,
         runner: CommandRunner | None,
         catalog: SongDocuments,
         now: Callable[[], datetime],
     ) -> None:
         self._container, self._ingestions, self._bus = container, ingestions, bus
-        self._audio, self._runner, self._catalog, self._now = audio, runner, catalog, now
+        self._audio, self._imports, self._runner = audio, imports, runner
+        self._catalog, self._now = catalog, now
 
     async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
         """Ingestions, and commands in the queue and among the dead letters."""
@@ -99,19 +100,23 @@ class Uploads:
         return StepResult(counts)
 
     async def settle(self, job: ErasureJob) -> SettledUploads:
-        """Withdraw what came since. Raises NotYetError."""
+        """Withdraw what came since; imports are over, since no command of theirs waits. Raises NotYetError."""
         withdrawn = sum((await self.withdraw(job)).counts.values())
-        since, left, recent = job.now() - CLOCKS, dict[str, str](), list[str]()
+        since, left, recent, imports = job.now() - CLOCKS, dict[str, str](), list[str](), list[str]()
         async for item in self._documents(job.user_id):
             ingestion = msgspec.convert(item, Ingestion)
             left[ingestion.id] = f"{ingestion.state} {ingestion.removed_at} {len(ingestion.outbox)}"
             if ingestion.received_at > since:
                 recent.append(ingestion.id)
-        return SettledUploads(withdrawn, left, tuple(recent))
+        async for known in self._imports.imports(job.user_id):
+            left[known.id] = f"{known.state} {known.updated_at}"
+            if known.received_at > since:
+                imports.append(known.id)
+        return SettledUploads(withdrawn, left, tuple(recent), tuple(imports))
 
-    async def behind(self, bounds: Mapping[str, int]) -> str:
-        """Why it is not known yet which songs are theirs up to `bounds`, as a sentence; empty where it is."""
-        return await self._catalog.behind(bounds)
+    async def behind(self, hub: HubEndState) -> str:
+        """Why it is not known yet which songs are theirs up to the hub's end, as a sentence; empty where it is."""
+        return await self._catalog.behind(hub.bounds, hub.created_at)
 
     async def run(self, job: ErasureJob) -> StepResult:
         """Delete the listener's ingestions with what they stored; those of songs that stay become nobody's. What they
@@ -119,7 +124,7 @@ class Uploads:
         counts = {"ingestions": 0, "ingestions kept without an owner": 0, "songs' files": 0}
         async for item in self._documents(job.user_id):
             ingestion, etag = msgspec.convert(item, Ingestion), str(item["_etag"])
-            if _is_later(ingestion, job):
+            if job.is_later(ingestion.id, ingestion.received_at, job.erasure.uploads):
                 continue
             if not ingestion.settled and ingestion.state != "dead":
                 raise NotYetError(f"upload {ingestion.id} is {ingestion.state}")
@@ -198,17 +203,6 @@ class Uploads:
         if sub_queue is None:
             return self._bus.get_queue_receiver(SONG_COMMANDS)
         return self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=sub_queue)
-
-
-def _is_later(ingestion: Ingestion, job: ErasureJob) -> bool:
-    """Whether an upload came after the bounds were fixed. What received it and what fixed them have two clocks."""
-    fixed, noted = job.erasure.step("hub"), job.erasure.uploads
-    if fixed is None:
-        return False
-    if noted is None:
-        # The bounds were fixed by a release that noted none.
-        return ingestion.received_at > fixed.done_at
-    return ingestion.received_at > fixed.done_at - CLOCKS and ingestion.id not in noted
 
 
 def _command(message: ServiceBusReceivedMessage) -> Command | None:

@@ -70,13 +70,14 @@ class VersionContainers:
             for version, shelves in {**known, live.version: live.shelves}.items()
         }
 
-    async def behind(self, bounds: Mapping[str, int]) -> str:
-        """Which partition the live version has not applied up to `bounds` yet, as a sentence; empty for none."""
+    async def behind(self, bounds: Mapping[str, int], created_at: datetime | None) -> str:
+        """Which partition of the hub that was created at `created_at` the live version has not applied up to `bounds`
+        yet, as a sentence; empty for none."""
         try:
             reached = await WatermarkStore(await self.live(), self._key).read_all()
         except CosmosResourceNotFoundError:
             return ""
-        place = _place_behind(reached, bounds)
+        place = place_behind(reached, bounds, created_at)
         return f"the {self._projection} worker is at {place}" if place else ""
 
     async def being_built(self, erasure: Erasure, now: datetime) -> str:
@@ -90,9 +91,7 @@ class VersionContainers:
             if not document.worker:
                 continue
             reached = await self._reached(self._container(document.version))
-            # What it has of a former life of the hub is before all bounds.
-            of_hub = {one: at for one, at in reached.items() if _is_of_hub(at, erasure)}
-            place = _place_behind(of_hub, erasure.bounds)
+            place = place_behind(reached, erasure.bounds, erasure.hub_created_at)
             if place and (is_built(document, now) or not await self._has_ended(document, etag)):
                 return f"version {document.version} of {self._projection} is being built, and is at {place}"
         return ""
@@ -104,12 +103,12 @@ class VersionContainers:
                 return f"version {document.version} of {self._projection} is being built"
         return ""
 
-    async def lasting(self, container: ContainerProxy, bounds: Mapping[str, int]) -> dict[int, int]:
-        """The bounds as lasting positions of a version: partitions by number."""
-        generations = {partition: one.generation for partition, one in (await self._reached(container)).items()}
+    async def lasting(self, container: ContainerProxy, erasure: Erasure) -> dict[int, int]:
+        """The bounds of an erasure as lasting positions of a version: partitions by number."""
+        reached = await self._reached(container)
         return {
-            int(partition): lasting_position(generations.get(partition, 0), bound)
-            for partition, bound in bounds.items()
+            int(partition): lasting_bound(reached.get(partition), bound, erasure.hub_created_at)
+            for partition, bound in erasure.bounds.items()
         }
 
     async def applied(self, container: ContainerProxy) -> dict[int, int]:
@@ -170,17 +169,30 @@ class VersionContainers:
             return []
 
 
-def _is_of_hub(watermark: Watermark, erasure: Erasure) -> bool:
-    """Whether the position is of the hub that the erasure's bounds are of, or of a later one."""
-    bounds_of, at = erasure.hub_created_at, watermark.created_at
-    return bounds_of is None or at is None or at > bounds_of or same_hub(at, bounds_of)
-
-
-def _place_behind(reached: Mapping[str, Watermark], bounds: Mapping[str, int]) -> str:
+def place_behind(reached: Mapping[str, Watermark], bounds: Mapping[str, int], created_at: datetime | None) -> str:
     """Where the first partition is that has not applied all up to its bound; empty for none."""
     for partition, bound in sorted(bounds.items()):
         watermark = reached.get(partition)
-        position = -1 if watermark is None else watermark.position
-        if position < bound:
+        order = _order(watermark, created_at)
+        position = -1 if watermark is None or order < 0 else watermark.position
+        if order <= 0 and position < bound:
             return f"{position} of {bound} in partition {partition}"
     return ""
+
+
+def lasting_bound(watermark: Watermark | None, bound: int, created_at: datetime | None) -> int:
+    """The lasting position of a version up to which all is from before a bound."""
+    generation, order = 0 if watermark is None else watermark.generation, _order(watermark, created_at)
+    if order < 0:
+        return lasting_position(generation + 1, -1)
+    return lasting_position(generation, -1 if order else bound)
+
+
+def _order(watermark: Watermark | None, created_at: datetime | None) -> int:
+    """Whether a watermark is of a hub before the one that was created at `created_at` (-1), or of one after it (1). 0:
+    it is of that one, or that is not known. Positions of two hubs can't be compared."""
+    if watermark is None or watermark.created_at is None or created_at is None:
+        return 0
+    if same_hub(watermark.created_at, created_at):
+        return 0
+    return -1 if watermark.created_at < created_at else 1
