@@ -57,8 +57,9 @@ MENDS: dict[NotReadyCause, str] = {
 def widened(hub: str, partitions: int) -> str:
     """The command that grows a hub to so many partitions, on Azure and on one machine."""
     return (
-        f"`az eventhubs eventhub update --name {hub} --partition-count {partitions}` with your namespace (a tier whose "
-        f"hubs can grow); on this machine raise its PartitionCount in infra/emulators/eventhubs/Config.json"
+        f"`az eventhubs eventhub update -g GROUP --namespace-name NAMESPACE --name {hub} --partition-count "
+        f"{partitions}` (in a tier whose hubs can grow); on this machine raise its PartitionCount in "
+        "infra/emulators/eventhubs/Config.json"
     )
 
 

@@ -34,6 +34,8 @@ SKEW_WARN = 30.0
 SKEW_FAIL = 300.0
 """Seconds of clock skew. Cosmos DB refuses signatures that are 15 minutes old. Freshness is wrong by the skew."""
 SETTINGS_PAGE = "docs/operations.md"
+IN_NAMESPACE = "-g GROUP --namespace-name NAMESPACE"
+IN_ACCOUNT = "-g GROUP -a ACCOUNT"
 
 ALIKE = {
     channels.TRENDING_CELLS_CHANGELOG: channels.MUSIC_EVENTS,
@@ -83,7 +85,7 @@ def _hub(name: str, hubs: Mapping[str, int | MissingEntity]) -> Finding:
     found = hubs.get(name, MissingEntity())
     wanted = 1 if name in SINGLE else hubs.get(ALIKE.get(name, name), MissingEntity())
     count = wanted if isinstance(wanted, int) else 4
-    create = f"`az eventhubs eventhub create --name {name} --partition-count {count}` with your namespace"
+    create = f"`az eventhubs eventhub create {IN_NAMESPACE} --name {name} --partition-count {count}`"
     if isinstance(found, MissingEntity):
         return Finding(
             check,
@@ -161,7 +163,7 @@ def _cosmos(facts: DoctorFacts, containers: Sequence[Container]) -> Iterator[Fin
             )
         case MissingEntity():
             yield Finding("Cosmos DB", "ok", "reached with these credentials")
-            create = f"`az cosmosdb sql database create --name {channels.DATABASE}`"
+            create = f"`az cosmosdb sql database create {IN_ACCOUNT} --name {channels.DATABASE}`"
             mend = f"{create}; on this machine `songline up` creates it"
             yield Finding(f"database {channels.DATABASE}", "fail", "is not there, nor any container", mend)
         case found:
@@ -181,7 +183,7 @@ def _container(wanted: Container, found: StoredContainer | MissingEntity) -> Fin
             check,
             "fail",
             "is not there",
-            f"`az cosmosdb sql container create --database-name {channels.DATABASE} --name {wanted.name} "
+            f"`az cosmosdb sql container create {IN_ACCOUNT} --database-name {channels.DATABASE} --name {wanted.name} "
             f"--partition-key-path {wanted.partition_key}{_ttl(wanted.ttl)}`; on this machine `songline up` creates it",
         )
     if found.partition_key != wanted.partition_key:
@@ -203,7 +205,7 @@ def _container(wanted: Container, found: StoredContainer | MissingEntity) -> Fin
             check,
             "warn",
             f"keeps documents for {found.ttl} s and should for {wanted.ttl} s (None: for good)",
-            f"`az cosmosdb sql container update --database-name {channels.DATABASE} --name {wanted.name}"
+            f"`az cosmosdb sql container update {IN_ACCOUNT} --database-name {channels.DATABASE} --name {wanted.name}"
             f"{_ttl(-1 if wanted.ttl is None else wanted.ttl)}`",
         )
     return Finding(check, "ok", f"partitioned by {found.partition_key}, indexes {_named(found.indexed)}")
@@ -238,9 +240,8 @@ def _parked(facts: DoctorFacts) -> Iterator[Finding]:
 def _servicebus(facts: DoctorFacts) -> Iterator[Finding]:
     check = f"queue {channels.SONG_COMMANDS}"
     create = (
-        f"`az servicebus queue create --name {channels.SONG_COMMANDS} --enable-duplicate-detection true "
-        "--enable-dead-lettering-on-message-expiration true --lock-duration PT1M --max-delivery-count 10` with your "
-        "namespace"
+        f"`az servicebus queue create {IN_NAMESPACE} --name {channels.SONG_COMMANDS} --enable-duplicate-detection true "
+        "--enable-dead-lettering-on-message-expiration true --lock-duration PT1M --max-delivery-count 10`"
     )
     match facts.dead_letters:
         case FailedQuestion(reason):
@@ -271,7 +272,7 @@ def _queue(check: str, queue: QueueDeclaration | FailedQuestion | None, create: 
             yield Finding(check, "warn", f"is there, and its settings can't be read: {reason}", mend)
             return
     anew = f"this can't be changed: let the ingestion workers empty it, delete it, then {create}"
-    update = f"`az servicebus queue update --name {channels.SONG_COMMANDS}"
+    update = f"`az servicebus queue update {IN_NAMESPACE} --name {channels.SONG_COMMANDS}"
     wrong = list(_differences(check, queue, anew, update))
     yield from wrong
     if not wrong:
@@ -322,8 +323,8 @@ def _blobs(facts: DoctorFacts) -> Iterator[Finding]:
                 if found.get(name):
                     yield Finding(check, "ok", "is there")
                 else:
-                    mend = f"`az storage container create --name {name}`; on this machine `songline up` creates it"
-                    yield Finding(check, "fail", "is not there", mend)
+                    create = f"`az storage container create --auth-mode login --account-name ACCOUNT --name {name}`"
+                    yield Finding(check, "fail", "is not there", f"{create}; on this machine `songline up` creates it")
 
 
 def _archive(facts: DoctorFacts) -> Iterator[Finding]:

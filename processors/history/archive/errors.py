@@ -6,9 +6,10 @@ from songline.processors.history.archive.name_format import DEFAULT_FORMAT
 from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
 
 TURN_ON = (
-    f"turn Capture on: `az eventhubs eventhub update --name {MUSIC_EVENTS} --enable-capture true --capture-interval 60 "
-    f"--skip-empty-archives true --destination-name EventHubArchive.AzureBlockBlob --blob-container {ARCHIVE_BLOBS} "
-    f"--archive-name-format '{DEFAULT_FORMAT}'` with your namespace and storage account; localcloud captures by "
+    f"turn Capture on: `az eventhubs eventhub update -g GROUP --namespace-name NAMESPACE --name {MUSIC_EVENTS} "
+    "--enable-capture true --capture-interval 60 --skip-empty-archives true --destination-name "
+    f"EventHubArchive.AzureBlockBlob --storage-account ACCOUNT --blob-container {ARCHIVE_BLOBS} --archive-name-format "
+    f"'{DEFAULT_FORMAT}'`, with `--mi-user-assigned IDENTITY` where the account takes no keys; localcloud captures by "
     "infra/emulators/eventhubs/localcloud.json"
 )
 """What keeps every event from now on."""

@@ -189,18 +189,22 @@ def _service_bus(facts: AzureFacts, declared: AzureDeclaration) -> Iterator[Find
 
 def _keys(facts: AzureFacts) -> Iterator[Finding]:
     hubs, bus, group = facts.eventhubs, facts.servicebus, f"-g {facts.group}"
-    store = "--resource-type Microsoft.DocumentDB/databaseAccounts --set properties.disableLocalAuth=true"
+    off = "--set properties.disableLocalAuth=true"
     mends = {}
     if hubs is not None and hubs.takes_keys:
         mends["Event Hubs"] = f"az eventhubs namespace update {group} -n {hubs.name} --disable-local-auth true"
     if bus is not None and bus.takes_keys:
         mends["Service Bus"] = f"az servicebus namespace update {group} -n {bus.name} --disable-local-auth true"
     if facts.takes_cosmos_keys:
-        mends["Cosmos DB"] = f"az resource update {group} -n {facts.cosmos} {store}"
+        mends["Cosmos DB"] = (
+            f"az resource update {group} -n {facts.cosmos} --resource-type Microsoft.DocumentDB/databaseAccounts {off}"
+        )
     if facts.takes_storage_keys:
         mends["storage"] = f"az storage account update {group} -n {facts.storage} --allow-shared-key-access false"
     if facts.topic is not None and facts.topic.takes_keys:
-        mends["Event Grid"] = f"az eventgrid topic update {group} -n {facts.topic.name} --disable-local-auth true"
+        # The command of az for it has no option for that.
+        topic = f"{facts.topic.name} --resource-type Microsoft.EventGrid/topics"
+        mends["Event Grid"] = f"az resource update {group} -n {topic} {off}"
     for name, mend in mends.items():
         yield Finding(f"Azure: keys of {name}", "warn", "keys open it, beside identities with roles", mend)
     if not mends:

@@ -17,6 +17,7 @@ from songline.doctor.azure.resource_manager import ResourceManager, ResourceMana
 from songline.doctor.azure.resources import AzureFacts
 from songline.doctor.finding import Finding
 from tests.contract.azure.test_infrastructure import AZURE, GIVEN, IMAGES
+from tests.support import az_commands
 from tests.support.bicep.evaluation import Deployment
 from tests.support.resource_group import GROUP, SUBSCRIPTION, Documents, documents, serving
 
@@ -171,7 +172,7 @@ async def test_what_bicep_declares_has_no_fault(as_declared: Documents) -> None:
         ),
         (
             lambda d: named(d, "EventGrid/topics")[0]["properties"].update(disableLocalAuth=False),
-            *("Azure: keys of Event Grid", "warn", "keys open it", "az eventgrid topic update"),
+            *("Azure: keys of Event Grid", "warn", "keys open it", "az resource update"),
         ),
         (
             lambda d: drop_roles(d, "/containers/archive", "id-capture-"),
@@ -228,6 +229,7 @@ async def test_what_differs_is_named_with_its_mend(
     matching = [one for one in await findings(spoilt) if one.check == check and one.status == status]
     assert [one for one in matching if seen in one.seen and mend in one.mend], matching
     assert all(re.search(COMMAND, one.mend) for one in matching), "a line names the command that mends it"
+    assert [fault for one in matching for fault in az_commands.faults(one.mend)] == []
 
 
 async def test_a_role_above_is_enough(as_declared: Documents) -> None:

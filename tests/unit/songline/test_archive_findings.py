@@ -11,6 +11,7 @@ from songline.doctor.facts import ArchiveFacts, FailedQuestion
 from songline.doctor.finding import Finding
 from songline.doctor.known_files import LookedAtFiles
 from songline.processors.history.archive.history import HubHistory
+from tests.support import az_commands
 from tests.support.archive_files import MemoryFiles
 from tests.support.capture_files import NOON, capture_file, record
 
@@ -60,6 +61,7 @@ def test_events_that_wait_for_too_long_are_told_with_what_mends_it() -> None:
     never = ArchiveFacts("archive", True, True, waiting=2, oldest_s=9_000.0)
     assert finding(never).seen == "container archive holds no file, and 2 events of the hub wait, the oldest for 2.5 h"
     assert "az eventhubs eventhub update" in finding(never).mend
+    assert az_commands.faults(finding(never).mend) == []
 
 
 def test_size_and_growth_are_told() -> None:

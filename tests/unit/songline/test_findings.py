@@ -21,6 +21,7 @@ from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.schemas import channels
 from songline.schemas.progress_report import widened
 from songline.schemas.projections import LiveVersionDocument, MigrationDocument
+from tests.support import az_commands
 
 CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)
 HUBS = {
@@ -55,6 +56,7 @@ def changed(facts: DoctorFacts) -> list[Finding]:
     usual = findings(WELL, CONTAINERS)
     found = findings(facts, CONTAINERS)
     assert all(finding.mend for finding in found if finding.status != "ok")
+    assert [fault for finding in found for fault in az_commands.faults(finding.mend)] == []
     return [finding for finding in found if finding not in usual]
 
 
@@ -82,7 +84,7 @@ def test_who_is_not_signed_in_is_told_so_first() -> None:
 def test_a_missing_hub_is_named_with_the_command_that_creates_it() -> None:
     finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_PARTIALS: MissingEntity()}))
     assert (finding.check, finding.status, finding.seen) == ("hub trending-partials", "fail", "is not there")
-    assert "az eventhubs eventhub create --name trending-partials --partition-count 4" in finding.mend
+    assert " --name trending-partials --partition-count 4" in finding.mend
 
 
 def test_a_missing_changelog_is_to_be_made_as_wide_as_its_hub() -> None:
@@ -241,7 +243,7 @@ def test_a_queue_that_waits_longer_and_tries_more_often_is_well() -> None:
 def test_a_missing_queue_dead_letters_and_missing_blob_containers_are_named() -> None:
     missing = changed(structs.replace(WELL, dead_letters=MissingEntity()))
     assert [(finding.check, finding.status) for finding in missing] == [("queue song-commands", "fail")]
-    assert "az servicebus queue create --name song-commands" in missing[0].mend
+    assert "az servicebus queue create -g GROUP --namespace-name NAMESPACE --name song-commands" in missing[0].mend
     letters = only(structs.replace(WELL, dead_letters=DeadLetterFacts(50, more=True)))
     assert (letters.status, letters.seen) == ("warn", "50 or more")
     uploads = only(
