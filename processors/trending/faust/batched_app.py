@@ -71,7 +71,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         super().__post_init__()
         self._opened: dict[Any, FetchedRecords] = {}
         self._held_until: dict[Any, float] = {}
-        self._gathering = Gathering(self.app.gathered)
+        self._gathering = Gathering(self.app.gathered, self.app.batched)
 
     async def _fetch_records(
         self,

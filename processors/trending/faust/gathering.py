@@ -2,30 +2,35 @@
 
 A hub answers a waiting fetch with the first event that comes, so at fifty events a second each of them would be a fetch
 and a batch of its own. Other hubs are asked for meanwhile; their fetch waits no longer than the gathering does, since
-aiokafka has one fetch at a time under way.
+aiokafka has one fetch at a time under way. For the same reason a fetch waits for a moment only while something that was
+fetched of another partition is not taken yet: that one is left out, and what comes to it meanwhile would wait as long.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 MAX_WAIT_MS = 1_500
 """How long a fetch waits for the first event. Source: Faust's own."""
 LEAST_WAIT_MS = 10
+BUSY_WAIT_MS = 50
+"""How long a fetch waits that leaves partitions out."""
 
 FEW = 100
 """With fewer events in a fetch, what comes next is gathered for twice as long: each fetch costs as much as they do."""
 
 
 class Gathering:
-    """The partitions of one consumer. `pauses_s`: hub to the seconds for which its events are gathered.
+    """The partitions of one consumer. `pauses_s`: hub to the seconds for which its events are gathered. `hubs` are all
+    that are read on; of others, something that was fetched may never be taken.
 
     To be used in the consumer's own thread.
     """
 
-    def __init__(self, pauses_s: Mapping[str, float]) -> None:
+    def __init__(self, pauses_s: Mapping[str, float], hubs: Container[str]) -> None:
         self._pauses_s = pauses_s
+        self._hubs = hubs
         self._fetcher: Any = None
         self._ends_s = 0.0
 
@@ -38,7 +43,10 @@ class Gathering:
 
         def planned(assignment: Any) -> Any:
             left_ms = round((self._ends_s - monotonic()) * 1_000)
-            fetcher._fetch_max_wait_ms = max(LEAST_WAIT_MS, left_ms) if left_ms > 0 else MAX_WAIT_MS
+            wait_ms = max(LEAST_WAIT_MS, left_ms) if left_ms > 0 else MAX_WAIT_MS
+            if any(tp.topic in self._hubs for tp in fetcher._records):
+                wait_ms = min(wait_ms, BUSY_WAIT_MS)
+            fetcher._fetch_max_wait_ms = wait_ms
             return plan(assignment)
 
         fetcher._get_actions_per_node = planned

@@ -8,11 +8,13 @@ from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.structs import TopicPartition
 
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.gathering import FEW, MAX_WAIT_MS, Gathering
+from songline.processors.trending.faust.gathering import BUSY_WAIT_MS, FEW, MAX_WAIT_MS, Gathering
 from tests.support.waiting import wait_for_async
 
 EVENTS, OTHER = TopicPartition("music-events", 0), TopicPartition("music-events", 1)
 PARTIALS = TopicPartition("trending-partials", 0)
+CHANGELOG = TopicPartition("songline-trending-cells-changelog", 0)
+HUBS = {"music-events", "trending-partials"}
 PAUSE_S = 60.0
 """No test takes so long: what is gathered is gathered to its end, on a machine that is busy too."""
 
@@ -27,6 +29,7 @@ class OneFetcher:
 
     def __init__(self, ends: dict[TopicPartition, tuple[int, int]]) -> None:
         self._fetch_max_wait_ms = 500
+        self._records: dict[TopicPartition, object] = {}
         states = {tp: _state(position, end) for tp, (position, end) in ends.items()}
         self._assignment = SimpleNamespace(tps=list(states), state_value=states.__getitem__)
         self._subscriptions = SimpleNamespace(subscription=SimpleNamespace(assignment=self._assignment))
@@ -46,7 +49,7 @@ def _state(position: int, end: int) -> TopicPartitionState:
 
 async def test_partitions_at_their_end_are_left_out_for_a_while() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7), OTHER: (9, 9), PARTIALS: (3, 3)})
-    gathering = Gathering({"music-events": PAUSE_S})
+    gathering = Gathering({"music-events": PAUSE_S}, HUBS)
     gathering.attach(fetcher)
     assert fetcher.plan() == ({EVENTS, OTHER, PARTIALS}, MAX_WAIT_MS)
     gathering.begin(fetched(EVENTS))
@@ -57,7 +60,7 @@ async def test_partitions_at_their_end_are_left_out_for_a_while() -> None:
 
 async def test_after_the_pause_all_are_asked_for_again() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7), OTHER: (9, 9), PARTIALS: (3, 3)})
-    gathering = Gathering({"music-events": 0.05})
+    gathering = Gathering({"music-events": 0.05}, HUBS)
     gathering.attach(fetcher)
     began_s = asyncio.get_running_loop().time()
     gathering.begin(fetched(EVENTS))
@@ -71,7 +74,7 @@ async def test_after_the_pause_all_are_asked_for_again() -> None:
 
 async def test_a_partition_that_is_behind_is_asked_for_at_once() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7), OTHER: (9, 5_000)})
-    gathering = Gathering({"music-events": PAUSE_S})
+    gathering = Gathering({"music-events": PAUSE_S}, HUBS)
     gathering.attach(fetcher)
     gathering.begin(fetched(EVENTS, OTHER))
     assert fetcher.plan()[0] == {OTHER}
@@ -79,7 +82,7 @@ async def test_a_partition_that_is_behind_is_asked_for_at_once() -> None:
 
 async def test_other_hubs_are_not_gathered() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7), PARTIALS: (3, 3)})
-    gathering = Gathering({"music-events": PAUSE_S})
+    gathering = Gathering({"music-events": PAUSE_S}, HUBS)
     gathering.attach(fetcher)
     gathering.begin(fetched(PARTIALS))
     assert fetcher.plan() == ({EVENTS, PARTIALS}, MAX_WAIT_MS)
@@ -87,7 +90,19 @@ async def test_other_hubs_are_not_gathered() -> None:
 
 async def test_few_events_are_gathered_for_twice_as_long() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7)})
-    gathering = Gathering({"music-events": PAUSE_S})
+    gathering = Gathering({"music-events": PAUSE_S}, HUBS)
     gathering.attach(fetcher)
     gathering.begin(fetched(EVENTS, events=FEW - 1))
     assert fetcher.plan()[1] > PAUSE_S * 1_000
+
+
+async def test_a_fetch_that_leaves_out_a_partition_waits_for_a_moment_only() -> None:
+    fetcher = OneFetcher({EVENTS: (7, 7), PARTIALS: (3, 3)})
+    gathering = Gathering({"music-events": PAUSE_S}, HUBS)
+    gathering.attach(fetcher)
+    fetcher._records = {CHANGELOG: object()}
+    assert fetcher.plan()[1] == MAX_WAIT_MS, "of a changelog that is recovered nothing is taken"
+    fetcher._records = {CHANGELOG: object(), PARTIALS: object()}
+    assert fetcher.plan()[1] == BUSY_WAIT_MS
+    gathering.begin(fetched(EVENTS))
+    assert fetcher.plan()[1] == BUSY_WAIT_MS
