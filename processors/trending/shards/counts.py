@@ -110,10 +110,14 @@ class ShardCounts:
         self._tables[key] = CountTable.filled(pairs, counts)
         return counts
 
+    def is_newer(self, unit: Unit, bucket: int) -> bool:
+        """Whether the bucket is newer than the newest one of the unit."""
+        return unit not in self._newest or bucket > self._newest[unit]
+
     def advance(self, unit: Unit, newest: int) -> list[BucketKey] | None:
         """Make `newest` the newest bucket of the unit. Return the tables that are dropped, None where `newest` is not
         newer than before."""
-        if unit in self._newest and newest <= self._newest[unit]:
+        if not self.is_newer(unit, newest):
             return None
         self._newest[unit] = newest
         dropped = [key for key in self._tables if key.unit == unit and self.is_over(unit, key.bucket)]

@@ -94,6 +94,10 @@ class Shard:
         """A source partition has reported all up to a position and a moment."""
         self._watermarks.advance(source, position, watermark_ms)
 
+    def slides(self, now_ms: int) -> bool:
+        """Whether `advance` to the moment moves windows: that fills them anew, a tenth of a second of a large shard."""
+        return any(self._counts.is_newer(unit, now_ms // length_ms) for unit, length_ms in UNIT_MS.items())
+
     def advance(self, now_ms: int) -> None:
         """Slide the windows to the moment; time that stands still or goes back moves nothing."""
         for unit, length_ms in UNIT_MS.items():

@@ -1,6 +1,7 @@
 """The pump of the shards: partials to shards, and their reports to `trending-tops`."""
 
 import asyncio
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 from faust.types import TP
 from msgspec import structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.validation import check_partial
@@ -65,6 +67,8 @@ class ShardWorker:
         self._turns = turns
         self._gaps = GapDetector(app, TRENDING_PARTIALS)
         self._shards: dict[int, Shard] = {}
+        self._locks: dict[int, threading.Lock] = {}
+        """Of each shard, held while something is applied to it or its windows slide, which is done in a thread."""
         self._alignments: dict[int, HourAlignment] = {}
         self._hourly: list[bytes] = []
         """Reports of hours that are not sent."""
@@ -127,6 +131,10 @@ class ShardWorker:
             # It was given up meanwhile: its next owner applies the batch.
             return
         limits, alignment = self._limits(), self._alignments[shard.number]
+        with self._locks[shard.number]:
+            self._take_messages(shard, alignment, batch, limits)
+
+    def _take_messages(self, shard: Shard, alignment: HourAlignment, batch: Batch, limits: StageLimits) -> None:
         for index, message in enumerate(batch.bodies):
             if (body := self._version.unwrap(message)) is None:
                 continue
@@ -166,6 +174,7 @@ class ShardWorker:
         if self._owner == owner:
             self._alignments = {shard.number: self._align(shard) for shard in restored}
             self._shards = {shard.number: shard for shard in restored}
+            self._locks = {shard.number: threading.Lock() for shard in restored}
             self._saved.clear()
 
     def _restored(self, number: int, owner: str, saved: list[tuple[bytes, bytes]]) -> Shard:
@@ -197,6 +206,7 @@ class ShardWorker:
             now_ms = self._now_ms()
             for alignment in self._alignments.values():
                 alignment.advance(now_ms)
+            await self._slide(now_ms)
             hourly, self._hourly = self._hourly, []
             records = [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in hourly]
             for number, shard in self._shards.items():
@@ -211,6 +221,19 @@ class ShardWorker:
                 records += [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in bodies]
                 self._turns.reported(number, turn, now_ms, applied, len(tops))
             await send_records(self._app.producer, records)
+
+    async def _slide(self, now_ms: int) -> None:
+        """Slide windows beside the event loop: once a minute, of all shards at once."""
+
+        def slide(shard: Shard, lock: threading.Lock) -> None:
+            with lock:
+                shard.advance(now_ms)
+
+        await gather_or_cancel(
+            asyncio.to_thread(slide, shard, self._locks[number])
+            for number, shard in self._shards.items()
+            if shard.slides(now_ms)
+        )
 
     async def save(self, *, now: int | None = None) -> None:
         """Save what was applied, and then let its offsets be committed; `now`: of that shard alone, and all of it."""

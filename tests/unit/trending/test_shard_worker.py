@@ -1,6 +1,7 @@
 """What a shard's worker acknowledges, and what it does with batches whose shard was given up meanwhile."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,10 @@ from songline.processors.trending.faust.batched_app import FetchPosition
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.shards.hour_alignment import HOLD_MS
 from songline.processors.trending.shards.report_turns import ReportTurns
+from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.worker import ShardWorker
 from songline.processors.trending.song_index import SongIndex
-from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_PARTIALS
 from songline.schemas.policy import V1
@@ -172,6 +174,30 @@ async def test_a_clock_that_is_set_back_makes_nothing_wait_longer() -> None:
     await stage.worker.report()
     await stage.worker.save()
     assert stage.acknowledged == [0, 1]
+
+
+async def test_windows_slide_beside_the_event_loop_and_nothing_is_applied_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    await stage.worker.assigned({0: 0, 1: 0}, "me")
+    sliding, others = threading.Event(), threading.Event()
+    advance = Shard.advance
+
+    def slow(shard: Shard, now_ms: int) -> None:
+        sliding.set()
+        assert others.wait(60), "the event loop had no turn"
+        advance(shard, now_ms)
+
+    monkeypatch.setattr(Shard, "advance", slow)
+    stage.now_ms += MINUTE_MS
+    reporting = asyncio.create_task(stage.worker.report())
+    await asyncio.to_thread(sliding.wait, 60)
+    locks = [stage.worker._locks[number].locked() for number in range(2)]
+    others.set()
+    await reporting
+    assert any(locks)
+    assert not any(shard.slides(stage.now_ms) for shard in stage.worker.shards.values())
 
 
 async def test_a_report_waits_for_all_of_a_flush() -> None:
