@@ -32,9 +32,9 @@ class _Leaving(Struct, frozen=True):
     created_s: int
 
     def has(self, partition: str, position: int, enqueued_s: int) -> bool:
-        """Whether an event at a lasting position is up to the bounds, as the files are rewritten."""
-        bound = self.bounds.get(partition)
-        return bound is None or split_position(position)[1] <= bound or enqueued_s <= self.created_s
+        """Whether an event at a lasting position is up to the bounds, as the files are rewritten. A partition that the
+        hub got since has nothing up to there."""
+        return split_position(position)[1] <= self.bounds.get(partition, -1) or enqueued_s <= self.created_s
 
 
 class NamesToCome:

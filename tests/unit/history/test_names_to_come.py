@@ -116,5 +116,6 @@ async def test_files_are_read_as_they_will_be_rewritten() -> None:
         True,
     ]
     assert await listeners([structs.replace(running, hub_created_at=None, bounds={})]) == [True] * 6
+    assert await listeners([erasure("anna", {"1": 3})]) == [True] * 6, "the hub got the partition since"
     assert await listeners([finished(running, CREATED + timedelta(days=1))]) == [True] * 6
     assert await listeners([erasure("ann", {"0": 9})]) == [True] * 6

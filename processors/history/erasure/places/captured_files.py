@@ -140,9 +140,12 @@ class CapturedFiles:
                     yield HeldRecord(place=self.name, kind=kind, id=blob.name, value=value)
 
     def _up_to(self, name: str, job: ErasureJob) -> ForgottenUpTo | None:
-        """Up to where the listener is forgotten in a file; None for all of it."""
-        bound, created_at = job.bounds.get(self._partition_of(name) or ""), job.erasure.hub_created_at
-        return None if bound is None or created_at is None else ForgottenUpTo(bound, int(created_at.timestamp() // 1))
+        """Up to where the listener is forgotten in a file; None for all of it. Of a partition that the hub got since,
+        nothing is from before."""
+        partition, created_at = self._partition_of(name), job.erasure.hub_created_at
+        if partition is None or created_at is None:
+            return None
+        return ForgottenUpTo(job.bounds.get(partition, -1), int(created_at.timestamp() // 1))
 
     async def _rewrite(
         self, name: str, rewrite: Rewrite, job: ErasureJob, count: Callable[[RewriteCounts], Awaitable[None]]

@@ -105,11 +105,7 @@ class VersionContainers:
 
     async def lasting(self, container: ContainerProxy, erasure: Erasure) -> dict[int, int]:
         """The bounds of an erasure as lasting positions of a version: partitions by number."""
-        reached = await self._reached(container)
-        return {
-            int(partition): lasting_bound(reached.get(partition), bound, erasure.hub_created_at)
-            for partition, bound in erasure.bounds.items()
-        }
+        return lasting_bounds(await self._reached(container), erasure)
 
     async def applied(self, container: ContainerProxy) -> dict[int, int]:
         """The lasting position up to which a version has all of each partition: partitions by number."""
@@ -180,8 +176,20 @@ def place_behind(reached: Mapping[str, Watermark], bounds: Mapping[str, int], cr
     return ""
 
 
-def lasting_bound(watermark: Watermark | None, bound: int, created_at: datetime | None) -> int:
-    """The lasting position of a version up to which all is from before a bound."""
+def lasting_bounds(reached: Mapping[str, Watermark], erasure: Erasure) -> dict[int, int]:
+    """The lasting positions of a version, which has reached these watermarks, up to which all is from before the bounds
+    of an erasure. A partition that the hub got since has nothing from before; one that is not known to be of this hub
+    has no bound."""
+    if erasure.hub_created_at is None:
+        return {}
+    dated = {one for one, watermark in reached.items() if watermark.created_at is not None}
+    return {
+        int(one): _lasting_bound(reached.get(one), erasure.bounds.get(one, -1), erasure.hub_created_at)
+        for one in dated | erasure.bounds.keys()
+    }
+
+
+def _lasting_bound(watermark: Watermark | None, bound: int, created_at: datetime) -> int:
     generation, order = 0 if watermark is None else watermark.generation, _order(watermark, created_at)
     if order < 0:
         return lasting_position(generation + 1, -1)

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from songline.processors.history.erasure.places.versions import lasting_bound, place_behind
+from songline.processors.history.erasure.places.versions import lasting_bounds, place_behind
 from songline.schemas.progress import Watermark, lasting_position
+from tests.unit.history.test_names_to_come import erasure
 
 HUB = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BEFORE, AFTER = HUB - timedelta(days=9), HUB + timedelta(seconds=1)
@@ -46,4 +47,10 @@ def test_a_version_is_behind_in_the_hub_that_the_bounds_are_of(watermark: Waterm
     ],
 )
 def test_what_a_version_has_from_before_the_bounds(watermark: Watermark | None, theirs: int, anew: int) -> None:
-    assert theirs <= lasting_bound(watermark, 50, HUB) < anew
+    reached = {} if watermark is None else {"0": watermark}
+    assert theirs <= lasting_bounds(reached, erasure("anna", {"0": 50}, HUB))[0] < anew
+
+
+def test_a_partition_that_the_hub_got_since_has_nothing_from_before() -> None:
+    reached = {"0": at(90, HUB), "1": at(70, HUB), "2": at(8, None)}
+    assert lasting_bounds(reached, erasure("anna", {"0": 50}, HUB)) == {0: 50, 1: -1}
