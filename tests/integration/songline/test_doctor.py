@@ -99,7 +99,7 @@ def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
     made = {f"database {DATABASE}", *(f"blob container {name}" for name in BLOB_CONTAINERS)}
     assert failed.keys() == declared | made
     assert "drops expired messages" in failed[f"queue {SONG_COMMANDS}"]["seen"]
-    assert "az eventhubs eventhub create --name now-playing" in failed["hub now-playing"]["mend"]
+    assert "eventhub create -g GROUP --namespace-name NAMESPACE --name now-playing" in failed["hub now-playing"]["mend"]
     assert "has 4 partitions and needs 2" in failed["hub songline-trending-shards-changelog"]["seen"]
     ensure(cloud, containers=())
     assert failing(cloud.environment).keys() == declared | {f"container {one.name}" for one in CONTAINERS}
