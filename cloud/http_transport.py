@@ -13,6 +13,11 @@ Guard = Callable[[], Awaitable[None]]
 """Is awaited before a request is sent, and raises where it must not be."""
 
 
+BLOCK_BYTES = 256 * 1024
+"""The bodies of answers are taken in pieces of so much at most, as by azure-storage-blob's own transport. By that of
+azure-core they are of 4 KiB."""
+
+
 class EnvironmentProxies:
     """The proxies that the environment names now, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY (either case).
 
@@ -52,7 +57,7 @@ class HttpTransport(AioHttpTransport):  # type: ignore[misc] # azure-core import
     def __init__(
         self, proxies: EnvironmentProxies | None = None, tls: SSLContext | None = None, guard: Guard | None = None
     ) -> None:
-        super().__init__(use_env_settings=False)
+        super().__init__(use_env_settings=False, connection_data_block_size=BLOCK_BYTES)
         self._proxies = proxies or EnvironmentProxies()
         self._tls = tls
         self._guard = guard

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from azure.core.exceptions import AzureError
+from azure.storage.blob._shared.constants import DATA_BLOCK_SIZE
 
 from localcloud.tls import authority
 from localcloud.tls.context import server_context
 from songline.cloud import blobs, checkpoints, cosmos, servicebus
-from songline.cloud.http_transport import EnvironmentProxies
+from songline.cloud.http_transport import EnvironmentProxies, HttpTransport
 from songline.cloud.settings import BlobSettings, CosmosSettings, Secret, ServiceBusSettings
 from tests.support.recording_server import RecordingServer
 
@@ -192,3 +193,8 @@ async def test_nothing_is_sent_that_the_guard_refuses(server: RecordingServer) -
         with pytest.raises(LookupError, match="no longer"):
             await database.read()
     assert len(server.targets) == sent > 0
+
+
+async def test_bodies_are_taken_in_pieces_as_large_as_those_of_blob_storages_own_transport() -> None:
+    async with HttpTransport() as transport:
+        assert transport.connection_config.data_block_size == DATA_BLOCK_SIZE
