@@ -50,6 +50,8 @@ partition's hour in the changelog, and merging takes as much memory as several t
 LOADS = 8
 """So many hours of a partition are loaded at once: each waits for two answers, and after a start late events of a few
 seconds want dozens of hours."""
+LARGE_BYTES = 1_000_000
+"""Hours of which so much is sealed are loaded one by one: each takes as much memory meanwhile as LOAD_ROWS do."""
 
 LOAD_WAIT_S = 0.5
 """A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
@@ -130,12 +132,12 @@ class HourStore:
                 cells.add(cell)
 
     async def _load_all(self, number: int, cells: PartitionCells) -> None:
-        turns = asyncio.Semaphore(LOADS)
+        turns, alone = asyncio.Semaphore(LOADS), asyncio.Semaphore(1)
 
         async def load(hour: int) -> None:
             cell = cells.new_cell(hour)
             try:
-                async with turns:
+                async with alone if self._sealed_bytes(number, hour) >= LARGE_BYTES else turns:
                     await self._load(number, cell)
             except (AzureError, UnsealedHourError) as error:
                 if number not in self._load_errors:
@@ -147,6 +149,15 @@ class HourStore:
         with suppress(AzureError, UnsealedHourError):
             await gather_or_cancel(load(hour) for hour in cells.missing())
             self._load_errors.pop(number, None)
+
+    def _sealed_bytes(self, number: int, hour: int) -> int:
+        """How much of the hour is in its blob at least, as its mark says."""
+        mark = self._saved.value(mark_key(number, hour))
+        try:
+            return decode_mark(mark).size_bytes if mark else 0
+        except PoisonError:
+            # It is parked where the hour is loaded.
+            return 0
 
     def last_error(self, partitions: Container[int]) -> Exception | None:
         """Why an hour of these partitions could not be loaded or sealed at the last try, None where that went well."""

@@ -178,11 +178,13 @@ async def test_a_sealed_hour_is_not_waited_for_for_ever(monkeypatch: pytest.Monk
         assert not hours._loads
 
 
-async def test_sealed_hours_are_asked_for_beside_one_another() -> None:
+@pytest.mark.parametrize(("size_bytes", "at_once"), [(5, hour_store.LOADS), (hour_store.LARGE_BYTES, 1)])
+async def test_small_sealed_hours_are_asked_for_beside_one_another(size_bytes: int, at_once: int) -> None:
     source = listened(*[NOW - timedelta(hours=one) for one in range(hour_store.LOADS + 2)])
-    saved = {mark_key(0, hour).encode(): encode_mark(5) for hour in source.cells.missing()}
+    saved = {mark_key(0, hour).encode(): encode_mark(size_bytes) for hour in source.cells.missing()}
     async with silent() as storage, away(saved, storage.port) as hours:
+        # For as long as a flush waits for hours.
         await hours.load_missing({0: source.cells}, NOW_MS)
-        await wait_for_async(lambda: storage.has_been_asked(hour_store.LOADS), "as many requests as may be", 60)
+        await wait_for_async(lambda: storage.has_been_asked(at_once), "as many requests as may be", 60)
         await hours.load_missing({}, NOW_MS)
-        assert len(set(storage.requests)) == hour_store.LOADS
+        assert len(set(storage.requests)) == at_once
