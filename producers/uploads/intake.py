@@ -123,12 +123,12 @@ class UploadIntake:
         # The document binds an id to its bytes, so it is written before they are committed.
         record = await self._records.open(received)
         known = record.ingestion
-        if (known.upload.sha256, known.metadata) != (upload.sha256, metadata):
+        if (known.user_id, known.upload.sha256, known.metadata) != (uploading.user_id, upload.sha256, metadata):
             raise RequestDeclinedError(
                 422,
                 "Idempotency-Key used before",
-                "Another file, or the same with other metadata, was sent with this Idempotency-Key: expected a new "
-                "key, or the same upload again.",
+                "Another file, or the same with other metadata, was sent with this Idempotency-Key, or its uploader "
+                "was forgotten since: expected a new key, or the same upload again.",
             )
         if not awaits_command(known):
             return known

@@ -22,6 +22,7 @@ from songline.schemas.channels import (
     ARCHIVE_INDEX_BLOBS,
 )
 from songline.schemas.erasures import SongsChoice
+from songline.schemas.errors import PoisonError
 from tests.support.erasure import NOBODY, Before, ErasureSystem, events_of, finish
 from tests.support.waiting import wait_for_async
 
@@ -112,6 +113,9 @@ async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
     assert written(await system.held(other)) == kept
     assert len([one for one in await system.held(NOBODY) if one.kind == "undelivered event"]) >= 2
     assert user_id not in msgspec.json.encode(found).decode()
+    # Taken anew, it would be no song that anybody finds: its owner is one who has gone.
+    with pytest.raises(PoisonError, match="was begun by another user"):
+        await system.ingest(user_id, f"ready-{user_id[::-1]}", b"the same id")
     # A subscriber who took nothing for a day, until the topic gave up.
     await system.leave_undelivered(user_id)
     await system.parts.end(found)

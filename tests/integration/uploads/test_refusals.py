@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from msgspec import structs
 
 from songline.processes.ports import settle
 from songline.schemas.channels import SONG_COMMANDS
@@ -134,6 +135,12 @@ async def test_the_same_key_is_the_same_upload(app: App, http: httpx.AsyncClient
     ingestion = await app.ingestions.read(ingestion_id)
     assert ingestion is not None
     assert ingestion.upload.sha256 == hashlib.sha256(content).hexdigest()
+    # Its uploader is forgotten, and what they upload from now on is another's.
+    name = f"forgotten:{'0' * 32}"
+    await app.ingestions.change(ingestion_id, lambda known: structs.replace(known or ingestion, user_id=name))
+    anew = await http.post("/v1/songs", headers=headers, content=content)
+    assert anew.status_code == 422
+    assert "its uploader was forgotten since: expected a new key" in anew.json()["detail"]
 
 
 async def test_another_file_under_a_used_key_leaves_the_staged_one_as_it_is(app: App, http: httpx.AsyncClient) -> None:

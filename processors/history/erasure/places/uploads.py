@@ -26,7 +26,7 @@ from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.transitions import CommandRefusedError
 from songline.schemas.channels import SONG_COMMANDS
-from songline.schemas.commands import Command, ImportHistory, IngestSong, RemoveSong
+from songline.schemas.commands import Command, ImportHistory, IngestSong, RemoveSong, Upload
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion
 
@@ -34,6 +34,8 @@ SOURCE = "/processors/history/erasure"
 PEEKED = 20
 
 WAIT_S = 2.0
+
+_NO_FILE = Upload(sha256="0" * 64, size=1, content_type="application/octet-stream")
 
 _OF_USER = "SELECT * FROM c WHERE c.userId = @user"
 
@@ -119,8 +121,9 @@ class Uploads:
         return await self._catalog.behind(hub.bounds, hub.created_at)
 
     async def run(self, job: ErasureJob) -> StepResult:
-        """Delete the listener's ingestions with what they stored; those of songs that stay become nobody's. What they
-        uploaded after the bounds were fixed is of a listener who began anew."""
+        """Delete the listener's ingestions with what they stored; those of songs that stay become nobody's, and of
+        songs that were removed the id is left. What they uploaded after the bounds were fixed is of a listener who
+        began anew."""
         counts = {"ingestions": 0, "ingestions kept without an owner": 0, "songs' files": 0}
         async for item in self._documents(job.user_id):
             ingestion, etag = msgspec.convert(item, Ingestion), str(item["_etag"])
@@ -138,7 +141,11 @@ class Uploads:
                 await self._audio.unstage(ingestion.id)
                 if ingestion.state == "ready" and not await self._ingestions.is_shared(ingestion.upload.sha256):
                     counts["songs' files"] += await self._audio.erase(ingestion.upload.sha256, self._now())
-                await self._container.delete_item(ingestion.id, ingestion.id, **options)
+                if ingestion.removed_at is None:
+                    await self._container.delete_item(ingestion.id, ingestion.id, **options)
+                else:
+                    emptied = emptied_ingestion(ingestion, job.names.of_song(ingestion.id), self._now())
+                    await self._container.replace_item(ingestion.id, msgspec.to_builtins(emptied), **options)
                 counts["ingestions"] += 1
             except OVERTAKEN:
                 raise NotYetError(f"upload {ingestion.id} is being changed") from None
@@ -203,6 +210,26 @@ class Uploads:
         if sub_queue is None:
             return self._bus.get_queue_receiver(SONG_COMMANDS)
         return self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=sub_queue)
+
+
+def emptied_ingestion(ingestion: Ingestion, name: str, now: datetime) -> Ingestion:
+    """What is left of the ingestion of a song that was removed, whose uploader becomes `name`.
+
+    Its id can't be used again. In the catalog the song has an owner, who is gone: whoever uploaded it anew, by the same
+    Idempotency-Key, would be told that it is there, and nobody would find it.
+    """
+    return Ingestion(
+        id=ingestion.id,
+        user_id=name,
+        state=ingestion.state,
+        received_at=ingestion.received_at,
+        updated_at=now,
+        upload=_NO_FILE,
+        reason=ingestion.reason,
+        song_id=ingestion.song_id,
+        removed_at=ingestion.removed_at,
+        erased_at=now,
+    )
 
 
 def _command(message: ServiceBusReceivedMessage) -> Command | None:
