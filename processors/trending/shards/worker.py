@@ -97,6 +97,10 @@ class ShardWorker:
         shard = self._shards.get(message.partition)
         if shard is None:
             return
+        if shard.slides(self._now_ms()):
+            # What is applied may complete an hour, whose lists are made at once and need windows of its first moment.
+            async with self._busy:
+                await self._slide(self._now_ms())
         await self._fold(shard, batch)
         if self._shards.get(message.partition) is shard:
             logged = batch.logged_ms

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -176,8 +176,17 @@ async def test_a_clock_that_is_set_back_makes_nothing_wait_longer() -> None:
     assert stage.acknowledged == [0, 1]
 
 
+async def report(stage: Stage) -> None:
+    await stage.worker.report()
+
+
+async def take(stage: Stage) -> None:
+    await stage.consume(0, 0)
+
+
+@pytest.mark.parametrize("work", [report, take])
 async def test_windows_slide_beside_the_event_loop_and_nothing_is_applied_meanwhile(
-    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[Stage], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage()
     await stage.worker.assigned({0: 0, 1: 0}, "me")
@@ -191,11 +200,11 @@ async def test_windows_slide_beside_the_event_loop_and_nothing_is_applied_meanwh
 
     monkeypatch.setattr(Shard, "advance", slow)
     stage.now_ms += MINUTE_MS
-    reporting = asyncio.create_task(stage.worker.report())
+    working = asyncio.create_task(work(stage))
     await asyncio.to_thread(sliding.wait, 60)
     locks = [stage.worker._locks[number].locked() for number in range(2)]
     others.set()
-    await reporting
+    await working
     assert any(locks)
     assert not any(shard.slides(stage.now_ms) for shard in stage.worker.shards.values())
 
