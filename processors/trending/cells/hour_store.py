@@ -9,7 +9,8 @@ place at least. An hour without a mark is in the changelog as a whole.
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Iterator, Mapping
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -60,6 +61,9 @@ LOAD_ROWS = 500_000
 """Actions of an hour that is loaded are counted so many at once, by sorting them: 24 bytes each meanwhile."""
 
 
+_MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
+
+
 class HourLoad(NamedTuple):
     """The loading of what the cells of a partition miss."""
 
@@ -92,6 +96,10 @@ class HourStore:
         """Why the hours that a partition misses can't be loaded."""
         self._seal_errors: dict[tuple[int, int], Exception] = {}
         """Why an hour of a partition can't be sealed."""
+
+    def restore_marks(self, removed: Iterable[bytes]) -> None:
+        """Hold a mark in the place of each that was removed for being broken: something of its hour may be sealed."""
+        self._saved.update({read_text(key): encode_mark(0) for key in removed if _MARK_KEY.fullmatch(key)})
 
     async def load_missing(self, held: Mapping[int, PartitionCells], now_ms: int) -> None:
         """Load the hours that the cells of these partitions miss, and no longer those of others.

@@ -174,8 +174,9 @@ class CellWorker:
         self._flushed = {number: -1 if offset is None else offset - 1 for number, offset in committed.items()}
         self._gaps.start({})
         self._sources, self._void, self._awaited = {}, {}, {}
-        await self._saved.prune(set(committed))
+        removed = await self._saved.prune(set(committed))
         if self._owner == owner:
+            self._hours.restore_marks(removed)
             for number in committed:
                 cells = self._awaited[number] = PartitionCells(self._songs, self._hours.key, count())
                 self._hours.preload(number, cells, self._now_ms())

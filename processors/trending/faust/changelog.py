@@ -79,8 +79,9 @@ class Changelog:
         """Park a record batch that can't be read at all."""
         self._parking.add(self.hub, partition, UnappliedRecord(position, -1, raw, "not-an-event", why))
 
-    async def prune(self, partitions: set[int]) -> None:
-        """Remove what these partitions of the changelog hold that the table did not write."""
+    async def prune(self, partitions: set[int]) -> list[bytes]:
+        """Remove what these partitions of the changelog hold that the table did not write; return its keys."""
+        removed: list[bytes] = []
         held: dict[int, list[tuple[bytes, bytes]]] = {}
         for key, value in list(self._table.data.items()):
             place = self._places.get(key)
@@ -95,6 +96,8 @@ class Changelog:
                 # Partitions that were assigned meanwhile bring records of their own.
                 if self._table.data.get(key) is value:
                     self.remove(key, value, why)
+                    removed.append(key)
+        return removed
 
     def _broken(self, number: int, records: list[tuple[bytes, bytes]]) -> list[BrokenRecord]:
         return list(self._check(records, number))

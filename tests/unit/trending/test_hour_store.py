@@ -188,3 +188,15 @@ async def test_small_sealed_hours_are_asked_for_beside_one_another(size_bytes: i
         await wait_for_async(lambda: storage.has_been_asked(at_once), "as many requests as may be", 60)
         await hours.load_missing({}, NOW_MS)
         assert len(set(storage.requests)) == at_once
+
+
+MARK = mark_key(0, HOUR).encode()
+
+
+@pytest.mark.parametrize("key", [MARK, b"0/no/key/0", b"0/x/sealed/0", b"0/sealed", b"0/\xff/sealed/0", b"0/\xff"])
+async def test_an_hour_whose_mark_is_broken_counts_as_sealed(key: bytes) -> None:
+    source, saved = listened(), {key: b"no mark"}
+    async with away(saved) as hours:
+        hours.restore_marks(await hours._saved.prune({0}))
+        await hours.load_missing({0: source.cells}, NOW_MS)
+        assert bool(source.cells.missing()) == (key == MARK), "its blob is asked for"
