@@ -10,7 +10,6 @@ from typing import Any
 from faust.types import TP
 from msgspec import structs
 
-from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.validation import check_partial
@@ -227,17 +226,15 @@ class ShardWorker:
             await send_records(self._app.producer, records)
 
     async def _slide(self, now_ms: int) -> None:
-        """Slide windows beside the event loop: once a minute, of all shards at once."""
+        """Slide windows beside the event loop, once a minute; one shard after the other, for their memory."""
 
         def slide(shard: Shard, lock: threading.Lock) -> None:
             with lock:
                 shard.advance(now_ms)
 
-        await gather_or_cancel(
-            asyncio.to_thread(slide, shard, self._locks[number])
-            for number, shard in self._shards.items()
-            if shard.slides(now_ms)
-        )
+        for shard, lock in [(shard, self._locks[number]) for number, shard in self._shards.items()]:
+            if shard.slides(now_ms):
+                await asyncio.to_thread(slide, shard, lock)
 
     async def save(self, *, now: int | None = None) -> None:
         """Save what was applied, and then let its offsets be committed; `now`: of that shard alone, and all of it."""
