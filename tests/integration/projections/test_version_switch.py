@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
-from msgspec import structs
+from msgspec import Struct, structs
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
@@ -22,9 +23,12 @@ from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.watermark_store import WatermarkStore
-from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS, SONGS
+from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, PLAYS, PROJECTIONS, SONGS
+from songline.schemas.documents import CURRENT, Chart, ChartEntry
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongPlayed, SongUploaded
+from songline.schemas.plays import HOURS, ShardProgressDocument, SongDay, day_id
+from songline.schemas.progress import PROGRESS, Freshness
 from songline.schemas.projections import LiveVersionDocument, VersionDocument, container_of, version_id
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
@@ -56,8 +60,70 @@ def history(version: int) -> list[bytes]:
     return bodies
 
 
+def moment(version: int) -> datetime:
+    """Up to when the charts of a version count."""
+    return NOW + timedelta(minutes=version)
+
+
+def chart_documents(version: int) -> list[Struct | dict[str, Any]]:
+    """A chart of whose entries each is as many times there as its version says, and how fresh all charts are."""
+    entries = [
+        ChartEntry(
+            rank=number + 1,
+            song_id=f"song-{number}",
+            title=f"Title {number} of {version}",
+            artist="Nova",
+            genre=None,
+            listens=version,
+            likes=0,
+            score=float(version),
+            previous_rank=None,
+        )
+        for number in range(SONGS_EACH)
+    ]
+    fresh = Freshness(as_of=moment(version), complete_through=moment(version), position={})
+    chart = Chart(kind="top", window="24h", scope="global", policy="v1", entries=entries, **structs.asdict(fresh))
+    stored: list[dict[str, Any]] = [msgspec.to_builtins(one) for one in (chart, fresh)]
+    return [{**stored[0], "id": CURRENT, "chart": "top:24h:global"}, {**stored[1], "id": PROGRESS, "chart": PROGRESS}]
+
+
+def day_documents(version: int) -> list[Struct | dict[str, Any]]:
+    """Two days of each song, with as many listens in every hour as the version says; and that all is there."""
+    days: list[Struct | dict[str, Any]] = [
+        SongDay(
+            id=day_id(NOW - timedelta(days=day)),
+            song_id=f"song-{number}",
+            total=HOURS * version,
+            listens=(version,) * HOURS,
+            likes=(0,) * HOURS,
+            unlikes=(0,) * HOURS,
+        )
+        for number in range(SONGS_EACH)
+        for day in (1, 2)
+    ]
+    return [*days, ShardProgressDocument(id="0", shards=1, partitions={})]
+
+
+async def make_documents(services: VersionServices, version: int) -> None:
+    """Charts and songs' days in a version, which is ready."""
+    for name, documents in ((CHARTS, chart_documents(version)), (PLAYS, day_documents(version))):
+        projection, now = VERSIONED[name], datetime.now(UTC)
+        container = structs.replace(projection.container, name=container_of(name, version))
+        await cosmos.ensure(services.account, DATABASE, (container,))
+        stored = cosmos.container(services.account, DATABASE, container.name)
+        for document in documents:
+            await stored.upsert_item(msgspec.to_builtins(document))
+        if version == 1:
+            await services.store.ensure(LiveVersionDocument(id=name, version=1))
+        else:
+            ready = VersionDocument(
+                id=version_id(name, version), projection=name, version=version, state="ready", since=now, started_at=now
+            )
+            await services.store.create(ready)
+
+
 async def make_version(services: VersionServices, version: int) -> None:
-    """Both projections in a version, which is ready."""
+    """Libraries and songs in a version, which is ready."""
     now = datetime.now(UTC)
     for projection, opens in ((LIBRARIES, open_libraries), (CATALOG_SONGS, open_songs)):
         name = container_of(projection.name, version)
@@ -96,26 +162,28 @@ async def services(cloud: LocalCloud) -> AsyncIterator[VersionServices]:
     async with open_versions(cloud.environment) as found:
         for version in (1, 2):
             await make_version(found, version)
+            await make_documents(found, version)
         yield found
 
 
 class Reader:
     """Reads without end, and holds every answer to be of one version. `answers` counts them, `lists` those lists that
-    were read to their ends."""
+    were read to their ends. `read_versions` has what was read of each projection."""
 
     def __init__(self, client: httpx.AsyncClient, seed: int) -> None:
         self._client = client
         self._chance = random.Random(seed)
         self.answers = 0
         self.lists = 0
-        self.versions: set[tuple[int, int]] = set()
+        self.read_versions: set[tuple[str, int]] = set()
 
     async def run(self, until: asyncio.Event, pause_s: float) -> None:
         async with self._client:
             while not until.is_set():
                 began_s = time.monotonic()
                 before = self.answers
-                await self._chance.choice([self._library, self._recent, self._songs, self._song])()
+                reads = [self._library, self._recent, self._songs, self._song, self._chart, self._plays]
+                await self._chance.choice(reads)()
                 await asyncio.sleep(max(0.0, pause_s * (self.answers - before) - (time.monotonic() - began_s)))
 
     async def _get(self, path: str, **params: str | int) -> dict[str, Any]:
@@ -138,7 +206,7 @@ class Reader:
             cursor = {"cursor": body["next"]}
         assert len(set(seen)) == 1, f"a list of several versions: {seen}"
         assert count == SONGS_EACH
-        self.versions.add(seen[0])
+        self.read_versions.add((LIBRARY, seen[0][0]))
         self.lists += 1
 
     async def _recent(self) -> None:
@@ -158,11 +226,26 @@ class Reader:
             cursor = {"cursor": body["next"]}
         assert len(titles) == SONGS_EACH
         assert len(set(titles)) == 1, f"a list of several versions: {titles}"
+        self.read_versions.add((SONGS, titles[0]))
         self.lists += 1
 
     async def _song(self) -> None:
         body = await self._get(f"/v1/songs/song-{self._chance.randrange(SONGS_EACH)}")
         assert of_title(body["song"]["title"]) in (1, 2)
+
+    async def _chart(self) -> None:
+        body = await self._get("/v1/charts/top/24h")
+        assert len(body["entries"]) == SONGS_EACH
+        (version,) = {of_title(entry["title"]) for entry in body["entries"]}
+        assert {datetime.fromisoformat(body[field]) for field in ("asOf", "completeThrough")} == {moment(version)}
+        self.read_versions.add((CHARTS, version))
+
+    async def _plays(self) -> None:
+        song, until = self._chance.randrange(SONGS_EACH), NOW.replace(hour=0).isoformat()
+        body = await self._get(f"/v1/songs/song-{song}/plays", until=until, hours=2 * HOURS)
+        assert len(body["hours"]) == 2 * HOURS
+        (version,) = {hour["listens"] for hour in body["hours"]}
+        self.read_versions.add((PLAYS, version))
 
 
 def of_title(title: str) -> int:
@@ -183,21 +266,22 @@ async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServic
     try:
         for turn in range(SWITCHES):
             await asyncio.sleep(1.2)
-            for projection in (LIBRARY, SONGS):
+            for projection in VERSIONED:
                 switcher = services.switcher(VERSIONED[projection])
                 if turn % 2:
                     await switcher.roll_back(force=False)
                 else:
                     await switcher.switch(2, force=False)
-            live = [(await services.store.live(projection)).version for projection in (LIBRARY, SONGS)]
-            assert live == [1 if turn % 2 else 2] * 2
+            live = [(await services.store.live(projection)).version for projection in VERSIONED]
+            assert live == [1 if turn % 2 else 2] * len(VERSIONED)
             assert not [one for one in reading if one.done()]
     finally:
         until.set()
         results = await asyncio.gather(*reading, return_exceptions=True)
     assert results == [None] * len(readers)
     assert sum(one.answers for one in readers) > 100
-    assert {versions for one in readers for versions in one.versions} >= {(1, 1), (2, 2)}
+    seen = {version for one in readers for version in one.read_versions}
+    assert seen == {(projection, version) for projection in VERSIONED for version in (1, 2)}
 
     # A list whose version is dropped says so; the live one goes on.
     async with api.client() as client:
