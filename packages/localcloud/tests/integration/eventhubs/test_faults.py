@@ -51,7 +51,7 @@ async def test_a_producer_and_a_consumer_come_back(hub: Hub, kind: str) -> None:
         async def on_event(context: object, event: EventData | None) -> None:
             if event is not None:
                 received.append(event.body_as_str())
-            if len(received) >= len(sent):
+            if set(received) == set(sent):
                 done.set()
 
         async with hub.consumer(retry_backoff_factor=0.01) as consumer:
@@ -60,7 +60,8 @@ async def test_a_producer_and_a_consumer_come_back(hub: Hub, kind: str) -> None:
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
         assert fired() == [1, 1]
-    assert received == sent
+    # The SDK reads on behind what it has handed over. What had come and waited when the link was cut comes twice.
+    assert list(dict.fromkeys(received)) == sent
 
 
 async def test_a_lost_answer_makes_the_producer_send_again(hub: Hub) -> None:
