@@ -11,8 +11,15 @@ from songline.broadcasting.azure_control import ENDPOINT, SCOPE, AzureSubscripti
 from songline.broadcasting.local_control import LocalSubscriptions
 from songline.broadcasting.subscriptions import SubscriptionControl
 from songline.cloud.credentials import entra
-from songline.cloud.settings import EVENTGRID_KEY, EventGridSettings, SettingError, read_eventgrid
+from songline.cloud.settings import (
+    EVENTGRID_ENDPOINT,
+    EVENTGRID_KEY,
+    EventGridSettings,
+    SettingError,
+    read_eventgrid,
+)
 from songline.cloud.tls import client_context
+from songline.processes.local_eventgrid import EVENTGRID_PORT
 
 TOPIC = "AZURE_EVENTGRID_TOPIC_RESOURCEID"
 STORAGE = "AZURE_STORAGE_RESOURCEID"
@@ -24,6 +31,12 @@ TIMEOUT_S = 60.0
 @asynccontextmanager
 async def open_subscriptions(environ: Mapping[str, str]) -> AsyncIterator[SubscriptionControl]:
     """localcloud's, where the topic is on this machine; else Resource Manager's. Raises SettingError."""
+    if not environ.get(EVENTGRID_ENDPOINT):
+        expected = (
+            f"the address of a topic: `{EVENTGRID_PORT}=5304 songline up` starts one on this machine, on Azure "
+            "`azd env get-values` prints it"
+        )
+        raise SettingError(EVENTGRID_ENDPOINT, "nothing", expected)
     settings = read_eventgrid(environ)
     address = urlsplit(settings.endpoint)
     if address.hostname in LOCAL:
