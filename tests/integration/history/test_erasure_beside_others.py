@@ -1,7 +1,7 @@
 """A listener is erased while others are at work: the listener themself, workers that were stopped, rebuilds."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -134,22 +134,27 @@ async def test_workers_that_were_stopped_do_not_bring_them_back(system: ErasureS
     assert is_forgotten(kept.song.user_id)
 
 
+def being_built(projection: str, version: int, begun: datetime, heard_of: datetime) -> VersionDocument:
+    """A version that a rebuild elsewhere writes."""
+    return VersionDocument(
+        id=version_id(projection, version),
+        projection=projection,
+        version=version,
+        state="building",
+        since=begun,
+        started_at=begun,
+        worker="elsewhere:1",
+        recorded_at=heard_of,
+    )
+
+
 async def test_a_rebuild_that_has_read_them_is_waited_for(system: ErasureSystem) -> None:
     """It may hold of the archive what it was before, and write that after all that is erased."""
     user_id = "iris-5"
     await system.tell(*events_of(user_id))
     erasure = await system.request(user_id, "keep")
     now = system.now()
-    built = VersionDocument(
-        id=version_id(SONGS, 3),
-        projection=SONGS,
-        version=3,
-        state="building",
-        since=now,
-        started_at=now,
-        worker="elsewhere:1",
-        recorded_at=now + timedelta(minutes=20),
-    )
+    built = being_built(SONGS, 3, now, now + timedelta(minutes=20))
     documents = system.database.get_container_client(PROJECTIONS)
     await documents.upsert_item(msgspec.to_builtins(built))
 
@@ -182,16 +187,7 @@ async def test_it_is_not_fixed_up_to_where_they_are_forgotten_while_charts_are_r
     await system.tell(*events_of(user_id)[:1])
     await system.apply()
     erasure, now = await system.request(user_id, "keep"), system.now()
-    built = VersionDocument(
-        id=version_id(projection, 2),
-        projection=projection,
-        version=2,
-        state="building",
-        since=now,
-        started_at=now,
-        worker="elsewhere:1",
-        recorded_at=now,
-    )
+    built = being_built(projection, 2, now, now)
     documents = system.database.get_container_client(PROJECTIONS)
     await documents.upsert_item(msgspec.to_builtins(built))
     await system.eraser("first").round()
