@@ -1,4 +1,4 @@
-"""The counts of a shard: a table for each bucket and source partition, by song and region.
+"""The counts of a shard: a table for each bucket and source partition, by row (a song in a region).
 
 A source reports absolute counts, and a table keeps the greater of two reports (see `CountTable.raise_to`). So reports
 may come twice, late or in any order between sources.
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from songline.processors.trending.cells.wire import ROWS, CountRows
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable
+from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.song_index import Ints
 from songline.processors.trending.sorted_columns import Column
 from songline.processors.trending.spans import HOUR_MS, SPANS, Unit, first_counted_hour
@@ -55,18 +56,22 @@ class _Changes:
 
 
 class BucketIncrease(NamedTuple):
-    """What a report added to a bucket: `more` (row, kind) for each of `pairs`; `rose` marks the rows that rose."""
+    """What a report added to a bucket: `more` (row, kind) for each of `rows`, whose `pairs` say song and region; `rose`
+    marks those that rose."""
 
     bucket: int
+    rows: Ints
     pairs: Ints
     more: Ints
     rose: npt.NDArray[np.bool_]
 
 
 class ShardCounts:
-    """The tables of one shard, and which of their pieces have changed since they were last saved."""
+    """The tables of one shard, whose keys are numbers of `rows`, and which of their pieces have changed since they were
+    last saved."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: RowIndex) -> None:
+        self._rows = rows
         self._tables: dict[BucketKey, CountTable] = {}
         self._newest: dict[Unit, int] = {}
         self._changed: dict[BucketKey, _Changes] = {}
@@ -95,19 +100,21 @@ class ShardCounts:
             key = BucketKey(unit, bucket, source)
             pairs = rows.pair[start:end]
             table = self._tables.setdefault(key, CountTable())
-            slots, more = table.raise_to(pairs, rows.counts[start:end])
+            numbers = self._rows.of(pairs)
+            slots, more = table.raise_to(numbers, rows.counts[start:end])
             # Columns are faster to look at than rows of three.
             rose: npt.NDArray[np.bool_] = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
             if rose.any():
                 self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
-            yield BucketIncrease(bucket, pairs, more, rose)
+            yield BucketIncrease(bucket, numbers, pairs, more, rose)
 
     def restore(self, key: BucketKey, pairs: Ints, counts: Column) -> Column:
-        """Raise the counts of a table to what was saved of it; return by how much each rose. The pairs rise."""
-        table = self._tables.get(key)
+        """Raise the counts of a table to what was saved of it; return by how much each rose. The pairs are distinct."""
+        rows, table = self._rows.of(pairs), self._tables.get(key)
         if table is not None:
-            return table.raise_to(pairs, counts)[1]
-        self._tables[key] = CountTable.filled(pairs, counts)
+            return table.raise_to(rows, counts)[1]
+        order = np.argsort(rows)
+        self._tables[key] = CountTable.filled(rows[order], counts[order])
         return counts
 
     def is_newer(self, unit: Unit, bucket: int) -> bool:
@@ -153,9 +160,8 @@ class ShardCounts:
                 changes.rows = changes.records = 0
                 changes.pieces.clear()
             for number, at in zip(numbers, found, strict=True):
-                yield SavedRows(
-                    bucket, number, CountRows(keys[at], np.full(len(at), bucket.bucket, np.int64), counts[at])
-                )
+                pairs = self._rows.pairs(keys[at])
+                yield SavedRows(bucket, number, CountRows(pairs, np.full(len(at), bucket.bucket, np.int64), counts[at]))
 
     def forget_changes(self) -> None:
         """Everything is as it was saved."""

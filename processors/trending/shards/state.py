@@ -15,6 +15,7 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows, Partial, SongFact
 from songline.processors.trending.plays.state import SongDays
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
+from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.saved_tables import merged_tables
 from songline.processors.trending.shards.shard_report import ReportedLists
@@ -65,8 +66,9 @@ class Shard:
         """The songs that the shard counts, or knows facts of."""
         self._keys = SavedKeys(number, owner)
         self._watermarks = SourceWatermarks()
-        self._counts = ShardCounts()
-        self._windows = ShardWindows(policy)
+        self._rows = RowIndex()
+        self._counts = ShardCounts(self._rows)
+        self._windows = ShardWindows(policy, self._rows)
         self._facts = SongFacts(key)
         self._former_facts: list[str] = []
         self._genres = SongGenres()
@@ -118,7 +120,7 @@ class Shard:
     def report(self, *, whole: bool, scoped: bool = True) -> tuple[list[SongLabel], dict[str, TopK]]:
         """The songs and top lists that differ from what was reported last; `whole`: all of them. Without `scoped` the
         lists of regions and genres are left for a later report."""
-        lists = changed_lists(self._windows, self.songs, self._genres, whole=whole, scoped=scoped)
+        lists = changed_lists(self._windows, self._rows, self.songs, self._genres, whole=whole, scoped=scoped)
         song_ids, changed = self._reported.report(lists, whole=whole)
         return [self._label(song_id) for song_id in song_ids], changed
 
@@ -127,7 +129,7 @@ class Shard:
         reported next has to be whole."""
         now_ms = hour * UNIT_MS["hour"]
         self.advance(now_ms)
-        lists = changed_lists(self._windows, self.songs, self._genres, whole=True, scoped=True)
+        lists = changed_lists(self._windows, self._rows, self.songs, self._genres, whole=True, scoped=True)
         tops = {key: top for key, top in lists if top.song}
         labels = [self._label(song_id) for song_id in sorted({song for top in tops.values() for song in top.song})]
         found = self.watermark(now_ms)
@@ -216,11 +218,11 @@ class Shard:
             log.error("shard %d: passed over what was saved under %s: %s", self.number, key, error)
 
     def _raise(self, unit: Unit, source: int, rows: CountRows) -> None:
-        for bucket, pairs, more, rose in self._counts.raise_to(unit, source, rows):
+        for bucket, numbers, pairs, more, rose in self._counts.raise_to(unit, source, rows):
             if unit == "hour":
                 self.days.add(bucket, pairs >> REGION_BITS, more)
             if rose.any():
-                self._windows.add(unit, bucket, pairs[rose], more[rose])
+                self._windows.add(unit, bucket, numbers[rose], more[rose])
         self._genres.cover(len(self.songs))
 
     def _place(self, song_id: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from songline.processors.trending.count_table import LIKES, LISTENS
+from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.shards.song_genres import SongGenres
 from songline.processors.trending.shards.windows import SHOWN_KINDS, ShardWindows, WindowSums, region_scope
 from songline.processors.trending.shards.wire import TopK
@@ -13,7 +14,7 @@ from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_ke
 
 
 def changed_lists(
-    windows: ShardWindows, songs: SongIndex, genres: SongGenres, *, whole: bool, scoped: bool
+    windows: ShardWindows, rows: RowIndex, songs: SongIndex, genres: SongGenres, *, whole: bool, scoped: bool
 ) -> Iterator[tuple[str, TopK]]:
     """Key and list of each chart in which anything has changed; `whole`: of every chart. Those of regions and genres
     are left out unless `scoped`."""
@@ -23,15 +24,15 @@ def changed_lists(
         yield from _lists(name, GLOBAL, window.songs, some, some, songs, shown)
     if not (whole or scoped):
         return
-    rows_by_region = windows.rows_by_region()
+    rows_by_region = rows.by_region()
     for name, window in windows.changed(whole=whole):
         everything = whole or window.all_changed
         known = len(window.songs.scores)
         for region in rows_by_region if everything else window.changed_regions:
             if (scope := region_scope(region)) is not None:
-                rows = rows_by_region[region]
-                rows = rows[rows < len(window.rows.scores)]
-                yield from _lists(name, scope, window.rows, rows, windows.songs_of(rows), songs, shown)
+                some = rows_by_region[region]
+                some = some[some < len(window.rows.scores)]
+                yield from _lists(name, scope, window.rows, some, rows.songs(some), songs, shown)
         for genre in genres.all() if everything else genres.of(window.changed_songs):
             some = genres.songs(genre)
             some = some[some < known]

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable, add_rows
+from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
-from songline.processors.trending.sorted_columns import Column, KeyIndex
+from songline.processors.trending.sorted_columns import Column
 from songline.processors.trending.spans import SPANS, Span, Unit
 from songline.schemas.policy import ChartPolicy
 
-SMALL = 2_000
-"""A table of fewer rows is added to the windows with others: a call costs as much as some thousand rows."""
-TOGETHER = 20_000
-"""Rows of small tables that are added at once."""
+TOGETHER = 4_000
+"""Tables of fewer rows are added to the windows together, so many rows at once: a call costs as much as some thousand
+rows, and more of them leave the processor's cache meanwhile."""
 
 SHOWN_KINDS = 2
 """Charts show listens and likes; what was taken back is in the score."""
@@ -121,22 +121,21 @@ class SlidingWindow:
 
 
 class ShardWindows:
-    """All windows of one shard, over the rows that it has seen."""
+    """All windows of one shard, over the rows that it has seen (`rows`)."""
 
-    def __init__(self, policy: ChartPolicy) -> None:
+    def __init__(self, policy: ChartPolicy, rows: RowIndex) -> None:
         self._windows = {name: SlidingWindow(name, span, policy) for name, span in SPANS.items()}
         self._weights = policy.weights
-        self._rows = KeyIndex()
-        self._row_song = np.zeros(0, np.int32)
-        self._row_region = np.zeros(0, np.int16)
+        self._rows = rows
 
-    def add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
-        """Add counts of a bucket to the windows of its unit."""
+    def add(self, unit: Unit, bucket: int, rows: Ints, more: Column) -> None:
+        """Add counts of distinct rows in a bucket to the windows of its unit."""
         if self._covers(unit, bucket):
-            self._add(unit, bucket, pairs, more)
+            self._add(unit, np.full(len(rows), bucket, np.int64), rows, more)
 
     def slide(self, unit: Unit, newest: int, tables: Iterable[tuple[int, CountTable]]) -> None:
-        """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit."""
+        """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit, whose
+        keys are rows."""
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.place(newest)
@@ -150,17 +149,17 @@ class ShardWindows:
         self._fill(unit, tables)
 
     def _fill(self, unit: Unit, tables: Iterable[tuple[int, CountTable]]) -> None:
-        small: list[tuple[int, Ints, Ints]] = []
+        small: list[tuple[int, Ints, Column]] = []
         size = 0
         for bucket, table in tables:
             if not self._covers(unit, bucket):
                 continue
-            pairs, counts = table.by_key()
-            if len(pairs) >= SMALL:
-                self._add(unit, bucket, pairs, counts)
+            rows, counts = table.by_key()
+            if len(rows) >= TOGETHER:
+                self.add(unit, bucket, rows, counts)
                 continue
-            small.append((bucket, pairs, counts))
-            size += len(pairs)
+            small.append((bucket, rows, counts))
+            size += len(rows)
             if size >= TOGETHER:
                 self._add_together(unit, small)
                 small, size = [], 0
@@ -192,56 +191,28 @@ class ShardWindows:
                 yield name, window
                 window.clear_changes()
 
-    def rows_by_region(self) -> dict[int, Ints]:
-        """The rows of each region, by its number."""
-        used = len(self._rows)
-        if not used:
-            return {}
-        by_region = np.argsort(self._row_region[:used], kind="stable")
-        regions, starts = np.unique(self._row_region[:used][by_region], return_index=True)
-        return dict(zip(regions.tolist(), np.split(by_region, starts.tolist()[1:]), strict=True))
-
-    def songs_of(self, rows: Ints) -> Ints:
-        """The song of each row."""
-        return self._row_song[rows].astype(np.int64)
-
     def _covers(self, unit: Unit, bucket: int) -> bool:
-        """Whether a window has the bucket. A replay counts an hour before its windows get there: looking up its rows
-        would be for nothing."""
+        """Whether a window has the bucket. A replay counts an hour before its windows get there."""
         return any(one.span.unit == unit and one.covers(bucket) for one in self._windows.values())
 
-    def _add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
-        """Add counts of a bucket to the windows of its unit. The pairs are distinct."""
-        self._add_to_rows(unit, np.full(len(pairs), bucket, np.int64), self._rows_of(pairs), more)
+    def _add_together(self, unit: Unit, tables: Sequence[tuple[int, Ints, Column]]) -> None:
+        """Add counts of several buckets, each with its rows, to the windows of their unit."""
+        buckets, rows, more = zip(*tables, strict=True)
+        self._add(
+            unit,
+            np.repeat(np.array(buckets, np.int64), [len(one) for one in rows]),
+            np.concatenate(rows),
+            np.concatenate(more),
+        )
 
-    def _add_together(self, unit: Unit, tables: Sequence[tuple[int, Ints, Ints]]) -> None:
-        """Add counts of several buckets, each with pairs that are distinct, to the windows of their unit."""
-        buckets, pairs, more = zip(*tables, strict=True)
-        distinct, place = np.unique(np.concatenate(pairs), return_inverse=True)
-        of_rows = np.repeat(np.array(buckets, np.int64), [len(one) for one in pairs])
-        self._add_to_rows(unit, of_rows, self._rows_of(distinct)[place], np.concatenate(more))
-
-    def _add_to_rows(self, unit: Unit, buckets: Ints, rows: Ints, more: Ints) -> None:
-        songs, regions = self.songs_of(rows), self._row_region[rows]
+    def _add(self, unit: Unit, buckets: Ints, rows: Ints, more: Column) -> None:
+        songs, regions = self._rows.songs(rows), self._rows.regions(rows)
         shown = more[:, :SHOWN_KINDS].astype(np.int32)
-        listen, like = self._weights.listen, self._weights.like
-        points = listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])
+        counts = more.astype(np.int64).T
+        points = self._weights.listen * counts[LISTENS] + self._weights.like * (counts[LIKES] - counts[UNLIKES])
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.add(buckets, rows, songs, regions, shown, points)
-
-    def _rows_of(self, pairs: Ints) -> Ints:
-        known = len(self._rows)
-        rows = self._rows.of(pairs)
-        if len(self._rows) > known:
-            if len(self._rows) > len(self._row_song):
-                room = max(len(self._rows) - len(self._row_song), len(self._row_song) // 8)
-                self._row_song = np.concatenate([self._row_song, np.zeros(room, np.int32)])
-                self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int16)])
-            new = rows >= known
-            self._row_song[rows[new]] = pairs[new] >> REGION_BITS
-            self._row_region[rows[new]] = pairs[new] & (1 << REGION_BITS) - 1
-        return rows
 
 
 def region_scope(region: int) -> str | None:

@@ -14,6 +14,7 @@ from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
 from songline.processors.trending.shards import counts as counting
 from songline.processors.trending.shards import saved_tables
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
+from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_genres import SongGenres
@@ -21,7 +22,7 @@ from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.top_k import top_k
 from songline.processors.trending.shards.windows import ShardWindows, WindowSums
 from songline.processors.trending.shards.wire import SongLabel, TopK
-from songline.processors.trending.song_index import REGION_BITS, SongIndex
+from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
 from songline.processors.trending.spans import MINUTE_MS
 from songline.processors.trending.watermark import SourceWatermarks
 from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
@@ -43,7 +44,7 @@ def rows(*found: tuple[int, int, int]) -> CountRows:
 
 @given(reports)
 def test_increases_add_up_to_the_greatest_report_of_each_source(found: list[tuple[int, int, int, int]]) -> None:
-    counts = ShardCounts()
+    counts = ShardCounts(RowIndex())
     sums: dict[tuple[int, int, int], int] = {}
     greatest: dict[tuple[int, int, int], int] = {}
     for pair, source, bucket, listens in found:
@@ -64,8 +65,27 @@ def test_increases_add_up_to_the_greatest_report_of_each_source(found: list[tupl
     assert list(counts.unsaved()) == []
 
 
+def pairs_of(found: list[tuple[int, int]]) -> Ints:
+    """The integers of songs and regions."""
+    return np.array([song << REGION_BITS | region for song, region in found], np.int64)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), unique=True), max_size=6))
+def test_rows_keep_their_numbers_and_tell_what_they_are_of(found: list[list[tuple[int, int]]]) -> None:
+    index, known = RowIndex(), dict[tuple[int, int], int]()
+    for some in found:
+        numbers = index.of(pairs_of(some))
+        for one, number in zip(some, numbers.tolist(), strict=True):
+            assert known.setdefault(one, len(known)) == number
+    numbers = np.arange(len(index))
+    assert list(zip(index.songs(numbers).tolist(), index.regions(numbers).tolist(), strict=True)) == list(known)
+    assert index.pairs(numbers).tolist() == pairs_of(list(known)).tolist()
+    by_region = {region: [known[one] for one in known if one[1] == region] for _, region in known}
+    assert {region: rows.tolist() for region, rows in index.by_region().items()} == by_region
+
+
 def test_a_bucket_that_is_over_is_dropped_once_and_takes_nothing_more() -> None:
-    counts = ShardCounts()
+    counts = ShardCounts(RowIndex())
     assert counts.advance("minute", 100) == []
     assert len(list(counts.raise_to("minute", 0, rows((1, 100, 2))))) == 1
     assert counts.advance("minute", 100) is None, "no newer bucket"
@@ -76,7 +96,7 @@ def test_a_bucket_that_is_over_is_dropped_once_and_takes_nothing_more() -> None:
 
 
 def test_pieces_are_of_so_many_rows_and_only_changed_ones_are_saved() -> None:
-    counts = ShardCounts()
+    counts = ShardCounts(RowIndex())
     list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
     assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(0, ROWS), (1, 1)]
     list(counts.raise_to("hour", 0, rows((7, 5, 2), (8, 5, 2))))
@@ -86,7 +106,7 @@ def test_pieces_are_of_so_many_rows_and_only_changed_ones_are_saved() -> None:
 
 
 def test_a_small_piece_is_written_as_a_whole() -> None:
-    counts = ShardCounts()
+    counts = ShardCounts(RowIndex())
     list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
     assert len(list(counts.unsaved())) == 2
     list(counts.raise_to("hour", 0, rows((ROWS, 5, 2))))
@@ -108,7 +128,7 @@ def test_keys_of_a_bucket_are_deleted_with_those_of_earlier_owners() -> None:
 
 @given(st.lists(st.dictionaries(st.integers(0, 20), st.integers(1, 9), max_size=8), max_size=20))
 def test_what_is_saved_holds_all_counts_and_each_change_is_written_twice_at_most(saves: list[dict[int, int]]) -> None:
-    counts, keys, saved = ShardCounts(), SavedKeys(3, "me"), dict[str, dict[int, int]]()
+    counts, keys, saved = ShardCounts(RowIndex()), SavedKeys(3, "me"), dict[str, dict[int, int]]()
     greatest, changed, written = dict[int, int](), 0, 0
     with patch.object(counting, "ROWS", 4):
         for report in saves:
@@ -171,7 +191,7 @@ def rows_of_songs(songs: SongIndex, bucket: int, listens: dict[tuple[str, int], 
 
 
 def test_a_table_leaves_few_records_of_changes() -> None:
-    counts, keys, held = ShardCounts(), SavedKeys(3, "me"), set[str]()
+    counts, keys, held = ShardCounts(RowIndex()), SavedKeys(3, "me"), set[str]()
     list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(2 * ROWS)))))
     pieces = 0
     for save in range(100):
