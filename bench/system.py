@@ -42,7 +42,9 @@ REGION = (
     "half minutes, beside that of the first quarter's end, of which nothing is wanted: the library's cache of nodes "
     "grows up to its bound of 15 MB. Files: the median of open descriptors of the last tenth less that after minute 5. "
     "Disk: what the data folder takes, by the line through its samples after minute 5; of hubs whose retention is set, "
-    "the median of the last tenth beside that of the time in which the first segments were deleted."
+    "the median of the last tenth beside that of the time in which the first segments were deleted, which says of "
+    "music-events whether it is level: what trending writes to the other hubs takes more while its lists fill, and at "
+    "each hour. That all of them delete what is past its retention is measured by the age of what they keep."
 )
 
 SETTLED_S = 300.0
@@ -85,7 +87,7 @@ class Seen(Struct):
     asks_per_s: float
     use: dict[str, ProcessUse]
     disk: dict[str, list[tuple[float, float]]]
-    """What the data folder holds, by moment."""
+    """What the data folder holds, by part and moment."""
     api_unprobed_s: float
     """CPU seconds that the API uses in as long a time while it is not probed, as far as the first minute tells."""
     recoveries: list[Recovery]
@@ -132,7 +134,7 @@ async def _watch(system: RunningSystem, load: Load) -> Seen:
             cores=cores,
             asks_per_s=asks_per_s,
             use=use,
-            disk=disk.bytes,
+            disk=disk.samples,
             api_unprobed_s=api_unprobed_s,
             recoveries=[],
         )

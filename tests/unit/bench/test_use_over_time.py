@@ -8,7 +8,19 @@ import pytest
 from bench.declared_retention import declared_with
 from bench.measurement import Measurement
 from bench.running_system import ProcessUse
-from bench.use_over_time import ARCHIVE, COMPACTED, DOCUMENTS, HUBS, MUSIC, REST, disk_rows, file_rows, folder_bytes
+from bench.use_over_time import (
+    ARCHIVE,
+    COMPACTED,
+    DOCUMENTS,
+    HUBS,
+    KEPT,
+    MUSIC,
+    REST,
+    disk_rows,
+    file_rows,
+    folder_bytes,
+    kept_s,
+)
 from localcloud.config import read_hubs
 from songline.commands.up import DECLARED, PORTS, environment
 from songline.processes.cloud_keys import PUBLISHED
@@ -44,6 +56,7 @@ def test_a_disk_that_holds_what_was_accepted_is_level_for_all_else() -> None:
     disk = {
         MUSIC: grows(450.0, most_s=640),
         HUBS: grows(150.0, most_s=640),
+        KEPT: [(at, min(at, 640.0)) for at in HALF_HOUR],
         COMPACTED: grows(25.0),
         ARCHIVE: grows(430.0),
         DOCUMENTS: grows(30.0, 50e6),
@@ -58,7 +71,8 @@ def test_a_disk_that_holds_what_was_accepted_is_level_for_all_else() -> None:
 def test_logs_that_grow_with_events_and_hubs_that_are_not_level_are_told() -> None:
     disk = {
         MUSIC: grows(450.0),
-        HUBS: grows(150.0, most_s=640),
+        HUBS: grows(150.0),
+        KEPT: [(at, at) for at in HALF_HOUR],
         COMPACTED: grows(25.0),
         ARCHIVE: grows(430.0),
         DOCUMENTS: grows(1_500.0),
@@ -66,7 +80,8 @@ def test_logs_that_grow_with_events_and_hubs_that_are_not_level_are_told() -> No
     }
     wrong = [what for what, holds in met(list(disk_rows("soak", disk, RATE, 300.0, 600.0))).items() if holds is False]
     assert [what.partition(" (")[0] for what in wrong] == [
-        f"soak: disk, {MUSIC}", f"soak: disk, {REST}", "soak: disk, all, without the hubs that are level",
+        f"soak: disk, {MUSIC}", f"soak: disk, {REST}", "soak: disk, hubs keep a segment after its last event",
+        "soak: disk, all, without the hubs that are level",
     ]  # fmt: skip
 
 
@@ -89,6 +104,20 @@ def test_a_folder_is_counted_by_what_it_holds(tmp_path: Path) -> None:
     found = folder_bytes(tmp_path)
     assert list(found) == [MUSIC, HUBS, COMPACTED, ARCHIVE, DOCUMENTS, REST]
     assert all(40_000 <= held < 80_000 for held in found.values())
+
+
+def test_the_age_of_what_hubs_keep_is_that_of_the_oldest_segment_that_could_go(tmp_path: Path) -> None:
+    assert kept_s(tmp_path, 1_000.0) == 0
+    for path, at_s in {
+        "music-events/0/00.log": 400, "music-events/0/10.log": 900, "music-events/1/00.log": 500,
+        "music-events/1/10.log": 950, "now-playing/0/00.log": 100, "cells-changelog/0/00.log": 10,
+        "cells-changelog/0/10.log": 20,
+    }.items():  # fmt: skip
+        file = tmp_path / "hubs" / "hubs" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (at_s, at_s))
+    assert kept_s(tmp_path, 1_000.0) == 600
 
 
 def test_hubs_are_declared_with_another_retention(tmp_path: Path) -> None:
