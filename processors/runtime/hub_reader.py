@@ -41,9 +41,9 @@ CHECKPOINT_S = 5.0
 CHECKPOINT_EVENTS = 1_000
 LONGEST_CHECKPOINT_S = 7.0
 """A partition gets a checkpoint after CHECKPOINT_S seconds in which so many events were applied, or after
-LONGEST_CHECKPOINT_S. It says where to begin reading, so that few events are read again, and scalers take what is behind
-it for a backlog: with the longest pause between commits it is ten seconds old at most. What is applied is in the
-watermark, which every commit writes."""
+LONGEST_CHECKPOINT_S. Scalers take what is behind it for a backlog: with the longest pause between commits it is ten
+seconds old at most. What is applied is in the watermark, which every commit writes: the next reader goes on from that.
+"""
 
 CLOSING_S = 8.0
 """How long the end of a partition may take: a worker that is told to stop has ten seconds."""
@@ -150,11 +150,15 @@ class HubReader:
                 yield not_ready(worker, NotReadyCause.PARTITIONS_MOVING, sentence)
 
     async def _on_open(self, context: PartitionContext) -> None:
-        """Go on from the watermark: the checkpoint may be behind it."""
+        """Begin to resume. The SDK opens its link once this returns, which takes as long and needs none of it."""
         partition = context.partition_id
-        reader = PartitionReader(partition, self._new_id(), self._shared)
-        self._owned[partition] = OwnedPartition(reader)
-        if partition in self._watch.partitions:
+        owned = self._owned[partition] = OwnedPartition(PartitionReader(partition, self._new_id(), self._shared))
+        owned.resuming = asyncio.create_task(self._resume(owned), name=f"resume partition {partition}")
+
+    async def _resume(self, owned: OwnedPartition) -> None:
+        """Go on from the watermark: the checkpoint may be behind it."""
+        reader = owned.reader
+        if reader.partition in self._watch.partitions:
             await reader.retries.run(reader.resume)
         else:
             # The SDK also claims partitions that were owned once.
@@ -163,10 +167,9 @@ class HubReader:
         if reader.mismatch is not None:
             log.error("%s: nothing of it is folded", reader.mismatch.sentence)
         else:
-            log.info("partition %s is ours, applied up to %d", partition, reader.watermark.position)
+            log.info("partition %s is ours, applied up to %d", reader.partition, reader.watermark.position)
             # An operator may have set the watermark back after the SDK had been told where to begin.
-            begun = self._begun.get(partition, BEGINNING)
-            self._owned[partition].is_misplaced = begun > reader.watermark.position
+            owned.is_misplaced = self._begun.get(reader.partition, BEGINNING) > reader.watermark.position
         self._observe(reader)
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
@@ -177,6 +180,7 @@ class HubReader:
         reader = owned.reader
         try:
             async with asyncio.timeout(CLOSING_S):
+                await owned.end_resuming()
                 if reason is CloseReason.SHUTDOWN and reader.can_commit:
                     await self._commit(context, owned, checkpoints=True)
                 await reader.retries.run(reader.close)
@@ -202,6 +206,7 @@ class HubReader:
         if owned is None:
             return
         try:
+            await owned.resumed()
             await self._process(context, owned, events)
         except (ReadAgainError, PositionResetError):
             raise

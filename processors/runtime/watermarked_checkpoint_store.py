@@ -1,7 +1,8 @@
-"""A checkpoint store that lets the SDK begin where a version's own watermark is, if the group's checkpoint is beyond.
+"""A checkpoint store that lets the SDK begin to read behind a version's own watermarks.
 
-The versions of a projection share a consumer group, and so its checkpoints. One that goes on, or comes back, may be far
-behind the checkpoint of the one before: events between would never come.
+A group's checkpoint is not where its reader is. It is written once in some seconds, so what was applied since would be
+read again; and the versions of a projection share it, so for one that goes on, or comes back, it may be beyond events
+that are not applied.
 """
 
 import logging
@@ -18,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class WatermarkedCheckpointStore(CheckpointStoreWrapper):
-    """`store`, whose checkpoints are never given as beyond `watermarks`. `given` has the position behind which the SDK
-    begins to read, by partition, -1 for the beginning.
+    """`store`, whose checkpoints are given as `watermarks` are. `given` has the position behind which the SDK begins to
+    read, by partition, -1 for the beginning.
 
-    A position that is given in place of a checkpoint is a sequence number: the SDK takes a number as its `offset` for
-    that, and a text for an offset.
+    A position that is given is a sequence number: the SDK takes a number as a checkpoint's `offset` for that, and a
+    text for an offset.
     """
 
     def __init__(self, store: CheckpointStore, watermarks: WatermarkStore) -> None:
@@ -34,25 +35,24 @@ class WatermarkedCheckpointStore(CheckpointStoreWrapper):
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
     ) -> Iterable[dict[str, Any]]:
         names = (fully_qualified_namespace, eventhub_name, consumer_group)
-        found = {one["partition_id"]: one for one in await super().list_checkpoints(*names, **kwargs)}
-        watermarks = await self._watermarks.read_all()
-        for partition in found.keys() | watermarks.keys():
-            applied = watermarks[partition].position if partition in watermarks else BEGINNING
-            checkpoint = int(found[partition]["sequence_number"]) if partition in found else None
-            if checkpoint is not None and checkpoint <= applied:
-                self.given[partition] = checkpoint
-                continue
-            if checkpoint is not None:
+        stored = {
+            one["partition_id"]: int(one["sequence_number"]) for one in await super().list_checkpoints(*names, **kwargs)
+        }
+        applied = {partition: one.position for partition, one in (await self._watermarks.read_all()).items()}
+        for partition, checkpoint in stored.items():
+            if checkpoint > applied.setdefault(partition, BEGINNING):
                 message = "partition %s: the checkpoint, %d, is beyond what is applied: it is read from behind %d on"
-                log.warning(message, partition, checkpoint, applied)
-            self.given[partition] = applied
-            found[partition] = {
+                log.warning(message, partition, checkpoint, applied[partition])
+        self.given |= applied
+        return [
+            {
                 "fully_qualified_namespace": fully_qualified_namespace,
                 "eventhub_name": eventhub_name,
                 "consumer_group": consumer_group,
                 "partition_id": partition,
                 # The SDK takes an offset of 0 for none, and then begins at the beginning.
-                "offset": applied if applied > 0 else str(BEGINNING),
-                "sequence_number": applied,
+                "offset": position if position > 0 else str(BEGINNING),
+                "sequence_number": position,
             }
-        return list(found.values())
+            for partition, position in applied.items()
+        ]

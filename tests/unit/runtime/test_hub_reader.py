@@ -1,10 +1,12 @@
 """When a reader of a hub commits, and how much it gives to a partition's reader at a time."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.eventhub import CloseReason
 
 from localcloud.amqp.message import section
 from localcloud.amqp.types import Symbol, Timestamp
@@ -78,3 +80,58 @@ async def test_pieces_are_given_the_whole_batch_to_grow_in(in_pieces: bool, give
     context: Any = SimpleNamespace(partition_id="0")
     await reader._process(context, owned, [event_at(position) for position in range(450)])
     assert partition_reader.given == given
+
+
+class _Store:
+    """Watermarks that are read when `there` is set."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.there = asyncio.Event()
+        self.asked = 0
+        self._error = error
+
+    async def read(self, partition: str) -> Any:
+        self.asked += 1
+        await self.there.wait()
+        raise self._error or AssertionError("more than these tests need")
+
+
+def opening_reader(store: _Store) -> HubReader:
+    shared: Any = SimpleNamespace(
+        reader="library", hub="music-events", steady=lambda: _Clock.now_s, now=lambda: NOW, watermarks=store,
+        bound=SimpleNamespace(reason="", in_a_row=lambda partition: 0), attempts=None, parked=None, renaming=None,
+        piece_gate=None,
+    )  # fmt: skip
+    reader = HubReader(SimpleNamespace(), shared, ProjectionConfig(), {}, str)  # type: ignore[arg-type]
+    reader._watch.partitions = frozenset({"0"})
+    reader._crashed = asyncio.get_running_loop().create_future()
+    return reader
+
+
+async def test_a_link_is_opened_while_its_reader_resumes_and_what_comes_over_it_waits() -> None:
+    reader = opening_reader(store := _Store(ValueError("no document")))
+    context: Any = SimpleNamespace(partition_id="0")
+    await reader._on_open(context)
+    assert store.asked == 0
+    received = asyncio.create_task(reader._on_events(context, [event_at(0)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert store.asked == 1
+    assert not received.done()
+    store.there.set()
+    with pytest.raises(ValueError, match="no document"):
+        await reader._crashed  # type: ignore[misc]
+    received.cancel()
+    await asyncio.wait((received,))
+
+
+async def test_a_partition_that_is_lost_before_its_reader_has_resumed_leaves_no_task() -> None:
+    reader = opening_reader(store := _Store())
+    context: Any = SimpleNamespace(partition_id="0")
+    before = asyncio.all_tasks()
+    await reader._on_open(context)
+    await asyncio.sleep(0)
+    assert store.asked == 1
+    await reader._on_close(context, CloseReason.OWNERSHIP_LOST)
+    assert asyncio.all_tasks() == before
+    assert reader.report().partitions == ()
