@@ -6,9 +6,10 @@ from msgspec import structs
 
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import (
+    LARGEST_PIECE,
     Attempt,
     Dissection,
-    attempt_piece,
+    attempt_before,
     begin_attempt,
     is_culprit,
     plan_dissection,
@@ -47,9 +48,15 @@ class AttemptLog:
             self._before = await self._store.read(self._key)
             # Not read again after an answer that got lost: that would be the stay's own attempt.
             self._is_read = True
+        plan = plan_dissection(self._before, position, hub_last, LARGEST_PIECE)
         self._attempt = begin_attempt(self._before, self._key, self._owner, position)
+        if plan is not None and not plan.is_suspect(position):
+            # The first piece in the same write, beside what is known of the stay before.
+            last = position + plan.next_size(position) - 1
+            first_piece = attempt_before(self._attempt, plan, position, last) or self._attempt
+            self._attempt = structs.replace(first_piece, error=self._attempt.error)
         await self._store.write(self._attempt)
-        return plan_dissection(self._before, position, hub_last)
+        return plan
 
     @property
     def earlier_parked_in_a_row(self) -> int:
@@ -65,9 +72,12 @@ class AttemptLog:
         """Whether the record at `position` alone has ended so many stays that it is parked without another try."""
         return is_culprit(self._before, position)
 
-    async def begin_piece(self, first: int, last: int, *, alone: bool) -> None:
-        """Return once the piece of records from `first` to `last`, which is folded `alone` or not, is in the store."""
-        self._attempt = attempt_piece(self._attempt, first, last, alone=alone)
+    async def begin_piece(self, plan: Dissection, first: int, last: int) -> None:
+        """Return once an attempt that covers the records from `first` to `last`, a piece of `plan`, is in the store."""
+        attempt = attempt_before(self._attempt, plan, first, last)
+        if attempt is None and self._attempt.parked_in_a_row == self._parked_in_a_row():
+            return
+        self._attempt = attempt or self._attempt
         await self.write()
 
     def end_piece(self) -> None:

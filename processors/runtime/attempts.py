@@ -1,10 +1,11 @@
 """Attempts: what a reader is about to fold, written before it does. Its next life learns from them what ended it.
 
 A stay is the time for which one reader holds a partition. It writes an attempt when it begins and closes it when it
-ends well. A reader that finds an open attempt folds the records after it in pieces, and writes each piece before it
-folds it. Pieces of several partitions are folded beside one another. Those that a stay has ended in are suspects: the
-next stay divides them, and folds each part alone, until one record alone has ended SINGLE_TRIES stays: that record is
-the culprit. Everything here is pure; `AttemptStore` keeps the documents.
+ends well. A reader that finds an open attempt folds the records after it in pieces. It writes the first piece before it
+folds it, and then all that follow at once: each is committed before the next, so the position says in which one a stay
+has ended. Pieces of several partitions are folded beside one another. Those that a stay has ended in are suspects: the
+next stay divides them, writes each part and folds it alone, until one record alone has ended SINGLE_TRIES stays: that
+record is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
 """
 
 from msgspec import Struct, structs
@@ -13,7 +14,7 @@ PIECE = 32
 """Records of the first piece."""
 
 GROWTH, LARGEST_PIECE = 8, 2_048
-"""After each piece that is folded the next one is so much larger: a piece costs some writes, whatever its size."""
+"""After each piece that is folded the next one is so much larger: a piece costs two writes, whatever its size."""
 
 REACH = 20_000
 """A stay holds at most so many unwritten records: the record that ended it is among so many after its position."""
@@ -25,10 +26,11 @@ SINGLE_TRIES = 2
 class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
     """The document of a reader's partition; `id` is made by `attempt_id`.
 
-    `owner` names the stay. `first` is the position that is folded next, `piece_last` the last position of the piece,
-    None where the stay folds without pieces. `tries`: how many stays began exactly this piece alone. `error`: the last
-    line of the error that ended the stay, empty where none was seen. `parked_in_a_row`: records that crashed the fold
-    or were refused, with none applied between. `open` until the stay ends well.
+    `owner` names the stay. `first` is the position that is folded next, `piece_last` the last position of the piece, or
+    of several pieces, each committed before the next; None where the stay folds without pieces. `tries`: how many stays
+    began exactly this piece alone. `error`: the last line of the error that ended the stay, empty where none was seen.
+    `parked_in_a_row`: records that crashed the fold or were refused, with none applied between. `open` until the stay
+    ends well.
     """
 
     id: str
@@ -39,6 +41,10 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
     tries: int = 0
     error: str = ""
     parked_in_a_row: int = 0
+
+    def covers(self, position: int) -> bool:
+        """Whether the record at `position` is of the piece, or of the pieces."""
+        return self.piece_last is not None and self.first <= position <= self.piece_last
 
 
 class Dissection(Struct):
@@ -60,6 +66,10 @@ class Dissection(Struct):
         """Whether a stay has ended in a piece with the record at `position`, so that it is folded with no other piece
         beside it."""
         return position <= self.close_until
+
+    def written_until(self, last: int) -> int:
+        """Up to where an attempt is written before the piece that ends at `last`: the first piece by itself."""
+        return last if self.size <= PIECE else max(last, self.until)
 
     def advance(self, position: int) -> None:
         """Record that the piece that ends at `position` is folded, or its culprits are parked."""
@@ -85,21 +95,28 @@ def begin_attempt(before: Attempt | None, key: str, owner: str, position: int) -
         return Attempt(id=key, owner=owner, first=position)
     if before.open and before.first == position:
         return structs.replace(before, owner=owner)
+    if before.open and before.covers(position):
+        return structs.replace(before, owner=owner, first=position, tries=0)
     row = before.parked_in_a_row
     return Attempt(id=key, owner=owner, first=position, parked_in_a_row=row, error=before.error if before.open else "")
 
 
-def plan_dissection(before: Attempt | None, position: int, hub_last: int) -> Dissection | None:
+def plan_dissection(
+    before: Attempt | None, position: int, hub_last: int, largest: int | None = None
+) -> Dissection | None:
     """How to fold from `position` on after the attempt `before`; None where no pieces are needed. `hub_last` is the
-    hub's last position."""
+    hub's last position, `largest` how many records a piece has at most, where that is known."""
     if before is None or not before.open:
         return None
     found = Dissection(until=min(hub_last, position + REACH - 1))
-    if before.first == position and before.piece_last is not None:
+    if before.covers(position):
+        assert before.piece_last is not None
         records = before.piece_last - position + 1
-        found.close_until = before.piece_last
+        if largest is not None:
+            records = min(records, largest)
+        found.close_until = position + records - 1
         found.close = 1 if records <= PIECE else PIECE
-        found.until = max(found.until, before.piece_last)
+        found.until = max(found.until, found.close_until)
     return found if found.until >= position else None
 
 
@@ -126,3 +143,13 @@ def attempt_piece(before: Attempt, first: int, last: int, *, alone: bool = True)
         tries=(before.tries if again else 0) + int(alone),
         error=before.error if again else "",
     )
+
+
+def attempt_before(written: Attempt, plan: Dissection, first: int, last: int) -> Attempt | None:
+    """The attempt to be written before the piece from `first` to `last` is folded by `plan`; None where `written`,
+    which is in the store, covers it."""
+    if plan.is_suspect(first):
+        return attempt_piece(written, first, last)
+    if not written.tries and written.covers(first) and written.covers(last):
+        return None
+    return attempt_piece(written, first, plan.written_until(last), alone=False)

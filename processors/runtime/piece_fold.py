@@ -1,4 +1,4 @@
-"""Folding in pieces: each piece is noted before it is folded, so that a record that ends the reader is found."""
+"""Folding in pieces: a piece is noted before it is folded, so that a record that ends the reader is found."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -54,13 +54,12 @@ class PieceFold:
                 break
             size = 1 if self._attempts.is_culprit(first) else plan.next_size(first)
             piece, records = records[:size], records[size:]
-            alone = plan.is_suspect(first)
-            async with self._gate.alone() if alone else self._gate.beside():
-                await self._fold_piece(piece, parks_crashes, alone)
+            async with self._gate.alone() if plan.is_suspect(first) else self._gate.beside():
+                await self._fold_piece(piece, plan, parks_crashes)
             plan.advance(piece[-1].position)
         return records
 
-    async def _fold_piece(self, piece: Sequence[HubRecord], parks_crashes: bool, alone: bool) -> None:
+    async def _fold_piece(self, piece: Sequence[HubRecord], plan: Dissection, parks_crashes: bool) -> None:
         async def park(record: HubRecord, error: Exception) -> None:
             refused = is_item_refusal(error)
             if not refused and not parks_crashes:
@@ -72,7 +71,7 @@ class PieceFold:
         if self._attempts.is_culprit(piece[0].position):
             await self._parker.park_failure(piece[0], CRASHES_THE_FOLD, self._attempts.error or ENDED)
         else:
-            await self._attempts.begin_piece(piece[0].position, piece[-1].position, alone=alone)
+            await self._attempts.begin_piece(plan, piece[0].position, piece[-1].position)
             await bisect(piece, self._fold, park)
         self._attempts.end_piece()
         await self._commit(piece[-1])

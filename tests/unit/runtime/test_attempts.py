@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from localcloud_tests.support.fuzzing import effort
 from songline.processors.runtime.attempts import (
+    LARGEST_PIECE,
     PIECE,
     REACH,
     Attempt,
     Dissection,
+    attempt_before,
     attempt_id,
     attempt_piece,
     begin_attempt,
@@ -48,7 +50,7 @@ class Reader:
 
     def begin(self, batch: int) -> None:
         self.before, self.batch = self.attempt, batch
-        self.careful = plan_dissection(self.before, self.position + 1, self.length - 1)
+        self.careful = plan_dissection(self.before, self.position + 1, self.length - 1, LARGEST_PIECE)
         self.piece = range(0)
         self.note(begin_attempt(self.before, KEY, "me", self.position + 1))
 
@@ -71,7 +73,8 @@ class Reader:
         self.piece = range(first, min(first + size, self.length))
         if self.careful:
             assert self.attempt is not None
-            self.note(attempt_piece(self.attempt, first, self.piece[-1], alone=self.is_alone))
+            if (attempt := attempt_before(self.attempt, self.careful, first, self.piece[-1])) is not None:
+                self.note(attempt)
 
     def fold(self) -> None:
         for record in self.piece:
@@ -168,6 +171,27 @@ def test_a_stay_that_ends_well_notes_once() -> None:
     reader = Reader(100_000, set())
     reader.live()
     assert reader.notes == 1
+
+
+def test_a_stay_after_a_kill_notes_its_first_piece_and_then_all_others_at_once() -> None:
+    reader = Reader(15_000, set())
+    reader.attempt = Attempt(id=KEY, owner="killed", first=0)
+    reader.live()
+    assert reader.notes == 3
+
+
+@pytest.mark.parametrize("deadly", [33, 400, 3_500, 9_700])
+def test_a_deadly_record_among_pieces_that_were_noted_at_once_is_found_as_soon(deadly: int) -> None:
+    reader, lives, most = Reader(15_000, {deadly}), 0, 0
+    while not reader.parked:
+        lives, reader.notes = lives + 1, 0
+        try:
+            reader.live()
+        except Killed:
+            most = max(most, reader.notes)
+    # As usual; in a piece; in a part of it, alone; by itself, twice; then it is known.
+    assert (reader.parked, lives) == ([deadly], 6)
+    assert most <= 3 + LARGEST_PIECE // PIECE
 
 
 def test_after_a_kill_pieces_grow_so_that_few_are_noted() -> None:
