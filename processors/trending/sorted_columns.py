@@ -25,12 +25,11 @@ WIDE_KEY = 2**32 - 1
 
 
 class Run:
-    """Sorted `keys` and their `values`."""
+    """Sorted `keys` and their `values`: arrays of their own, which a merge resizes in their place."""
 
     def __init__(self, keys: Words, values: Column) -> None:
-        # Copies, since a merge resizes them in their place.
-        self.keys: Column = keys.astype(np.uint32 if keys[-1] < WIDE_KEY else np.uint64)
-        self.values = values.copy()
+        self.keys: Column = keys.astype(np.uint32 if keys[-1] < WIDE_KEY else np.uint64, copy=False)
+        self.values = values
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -67,7 +66,7 @@ class SortedColumns:
         return sum(map(len, self.runs))
 
     def insert(self, keys: Words, values: Column) -> None:
-        """Add rows that are not there yet, sorted by key."""
+        """Add rows that are not there yet, sorted by key, in arrays that are used by nobody else."""
         if not len(keys):
             return
         self.runs.append(Run(keys, values))
@@ -96,6 +95,9 @@ class HashSet:
         np.logical_or(keys[1:] != keys[:-1], values[1:] != values[:-1], out=new[1:])
         for run in self._rows.runs:
             new &= ~_contains(run, keys, values)
+        if new.all():
+            self._rows.insert(keys, values)
+            return new
         self._rows.insert(keys[new], values[new])
         found = np.zeros(len(keys), np.bool_)
         found[order[new]] = True

@@ -71,18 +71,32 @@ def saved_key(key: bytes | None, partition: int) -> list[str]:
 
 def check_songs(songs: Collection[str], shard: int | None, limits: StageLimits) -> None:
     """Song ids, all of the shard where one is given."""
+    if shard is None:
+        check_ids(songs)
+        return
+    for song in songs:
+        check_song(song, shard, limits)
+
+
+def check_ids(songs: Collection[str]) -> None:
+    """Song ids."""
     lines = "\n".join([*songs, ""])
-    if shard is not None or lines.count("\n") != len(songs) or _IDS.match(lines) is None:
+    if lines.count("\n") != len(songs) or _IDS.match(lines) is None:
         for song in songs:
-            check_song(song, shard, limits)
+            check_id(song)
 
 
 def check_song(song: str, shard: int | None, limits: StageLimits) -> None:
     """A song id, of the shard where one is given."""
-    if ID.match(song) is None:
-        raise broken(f"{song[:80]!r} is no song id")
+    check_id(song)
     if shard is not None and shard_of(song, limits.shards) != shard:
         raise broken(f"song {song} is of shard {shard_of(song, limits.shards)}, not of {shard}")
+
+
+def check_id(song: str) -> None:
+    """A song id."""
+    if ID.match(song) is None:
+        raise broken(f"{song[:80]!r} is no song id")
 
 
 def check_column(name: str, column: "np.typing.NDArray[np.generic]", least: int, most: int) -> None:

@@ -4,8 +4,9 @@ A chunk names its songs, since their numbers are those of one process. Chunks of
 text, from which its identity is made when they are read.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from songline.processors.trending.action_hashes import Hashes, hashes_of
 from songline.processors.trending.cells.action_codes import KIND_BITS, MINUTE_BITS, code
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
+from songline.processors.trending.sorted_columns import Column
 from songline.schemas.decoding import MsgpackDecoder
 
 CHUNK_ROWS = 4_000
@@ -52,6 +54,20 @@ class TextSection(Struct, frozen=True, array_like=True):
 
 
 SavedChunk: TypeAlias = ActionChunk | list[TextSection]
+
+
+class ChunkColumns(NamedTuple):
+    """The columns of chunks, those of each behind those of the one before. `rows` and `names`: how many of each chunk.
+    `song` points into `songs`."""
+
+    rows: Ints
+    names: Ints
+    songs: list[str]
+    song: Ints
+    region: Column
+    minute: Column
+    kind: Column
+    identities: Hashes
 
 
 class SealedMark(Struct, frozen=True, array_like=True, tag=3):
@@ -99,19 +115,37 @@ def decode_chunk(value: bytes) -> SavedChunk:
     return _decode(value) if value[:2] == _COLUMNS else _decode_text(value)
 
 
-def chunk_actions(chunk: SavedChunk, songs: SongIndex, key: IdentityKey) -> Actions:
-    """The actions of a chunk that was checked (`validation.check_chunk`), by the numbers that songs have here."""
-    if not isinstance(chunk, ActionChunk):
+def join_chunks(chunks: Sequence[ActionChunk]) -> ChunkColumns:
+    """The columns of chunks."""
+    rows = np.array([len(chunk.minute) for chunk in chunks], np.int64)
+    names = np.array([len(chunk.songs) for chunk in chunks], np.int64)
+    begins = np.repeat(np.cumsum(names) - names, rows)
+    return ChunkColumns(
+        rows,
+        names,
+        list(chain.from_iterable(chunk.songs for chunk in chunks)),
+        np.frombuffer(b"".join([chunk.song for chunk in chunks]), "<u2") + begins,
+        np.frombuffer(b"".join([chunk.region for chunk in chunks]), "<u2"),
+        np.frombuffer(b"".join([chunk.minute for chunk in chunks]), np.uint8),
+        np.frombuffer(b"".join([chunk.kind for chunk in chunks]), np.uint8),
+        np.frombuffer(b"".join([chunk.identities for chunk in chunks]), "<u8").reshape(-1, 2),
+    )
+
+
+def chunk_actions(chunk: SavedChunk | ChunkColumns, songs: SongIndex, key: IdentityKey) -> Actions:
+    """The actions of a chunk or of joined chunks, all of which were checked (`validation.check_chunk`), by the numbers
+    that songs have here."""
+    if isinstance(chunk, list):
         return join_actions([_text_actions(section, songs, key) for section in chunk] or [_no_actions()])
-    numbers = songs.numbers(chunk.songs)
-    song = np.frombuffer(chunk.song, "<u2")
+    columns = join_chunks([chunk]) if isinstance(chunk, ActionChunk) else chunk
+    numbers = songs.numbers(columns.songs)
     return Actions(
-        np.frombuffer(chunk.identities, "<u8").astype(np.uint64).reshape(-1, 2),
+        columns.identities.astype(np.uint64, copy=False),
         code(
-            numbers[song] if len(numbers) else numbers,
-            np.frombuffer(chunk.region, "<u2").astype(np.int64),
-            np.frombuffer(chunk.minute, np.uint8).astype(np.int64),
-            np.frombuffer(chunk.kind, np.uint8).astype(np.int64),
+            numbers[columns.song] if len(numbers) else numbers,
+            columns.region.astype(np.int64),
+            columns.minute.astype(np.int64),
+            columns.kind.astype(np.int64),
         ),
     )
 

@@ -30,7 +30,7 @@ from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_bloc
 from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import Cell, PartitionCells
-from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
+from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk, check_chunks
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
 from songline.processors.trending.spans import HOUR_MS, first_counted_hour
@@ -57,8 +57,11 @@ LARGE_BYTES = 1_000_000
 LOAD_WAIT_S = 0.5
 """A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
 
-LOAD_ROWS = 500_000
-"""Actions of an hour that is loaded are counted so many at once, by sorting them: 24 bytes each meanwhile."""
+LOAD_ROWS = 1_000_000
+"""Actions of an hour that is loaded are counted so many at once, by sorting them: some 50 bytes each meanwhile. Those
+behind them are looked up among those before and merged with them, which takes longer than sorting."""
+LOAD_CHUNKS = 100
+"""Saved chunks are checked so many at once: 9 MB of actions at most."""
 
 
 _MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
@@ -269,16 +272,20 @@ class HourStore:
     async def _load(self, number: int, cell: Cell) -> None:
         mark: SealedMark | None = None
         is_sealed = False
-        loaded = _LoadedActions(cell)
+        chunks: dict[bytes, bytes] = {}
         for key, value in self._saved.records(hour_prefix(number, cell.hour)):
             try:
                 if cell_key(key, number)[2] == SEALED:
                     is_sealed = True
                     mark = decode_mark(value)
                 else:
-                    loaded.add(check_chunk(value, self.key.id, cell.songs))
+                    chunks[key] = value
             except PoisonError as why:
                 self._saved.remove(key, value, why)
+        loaded = _LoadedActions(cell, self.key)
+        keys = list(chunks)
+        for place, why in await loaded.add(list(chunks.values())):
+            self._saved.remove(keys[place], chunks[keys[place]], why)
         size_bytes = 0
         if is_sealed:
             if self._hours is None:
@@ -287,11 +294,8 @@ class HourStore:
                     "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
                 )
             async for block in self._hours.read(number, cell.hour):
-                for chunk in self._chunks_of(number, cell, block, size_bytes):
-                    loaded.add(chunk)
+                await self._add_block(number, loaded, block, size_bytes)
                 size_bytes += len(block)
-                if loaded.rows >= LOAD_ROWS:
-                    await loaded.count()
         await loaded.count()
         if mark is not None and size_bytes < mark.size_bytes:
             log.error(
@@ -299,32 +303,42 @@ class HourStore:
                 *(cell.hour, number, size_bytes, mark.size_bytes),
             )
 
-    def _chunks_of(self, number: int, cell: Cell, block: bytes, start: int) -> Iterator[SavedChunk]:
-        for found in unpack_block(block):
-            try:
-                if isinstance(found, BadFrame):
-                    raise PoisonError("broken-contract", f"at byte {start + found.at}: {found.why}")
-                yield check_chunk(found, self.key.id, cell.songs)
-            except PoisonError as why:
-                log.error("passed over a part of the sealed hour %d of partition %d: %s", cell.hour, number, why.detail)
+    async def _add_block(self, number: int, loaded: "_LoadedActions", block: bytes, start: int) -> None:
+        frames = await asyncio.to_thread(list, unpack_block(block))
+        broken = [f"at byte {start + one.at}: {one.why}" for one in frames if isinstance(one, BadFrame)]
+        found = await loaded.add([one for one in frames if not isinstance(one, BadFrame)])
+        for why in (*broken, *(why.detail for _, why in found)):
+            log.error("passed over a part of the sealed hour %d of partition %d: %s", loaded.hour, number, why)
 
 
 class _LoadedActions:
-    """The actions of an hour that is loaded, which are counted beside the event loop."""
+    """The actions of an hour that is loaded. They are checked and counted beside the event loop; their songs get
+    numbers in it, which all cells share."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, key: IdentityKey) -> None:
         self._cell = cell
+        self._key = key
         self._parts: list[Actions] = []
-        self.rows = 0
+        self.hour = cell.hour
+        self._rows = 0
 
-    def add(self, chunk: SavedChunk) -> None:
-        """Have the actions of a chunk that was checked wait to be counted."""
-        self._parts.append(self._cell.saved_actions(chunk))
-        self.rows += len(self._parts[-1])
+    async def add(self, values: list[bytes]) -> list[tuple[int, PoisonError]]:
+        """Have the actions of saved chunks wait to be counted. Returns the places of those that break a rule."""
+        broken: list[tuple[int, PoisonError]] = []
+        for start in range(0, len(values), LOAD_CHUNKS):
+            group = values[start : start + LOAD_CHUNKS]
+            chunks, poison = await asyncio.to_thread(check_chunks, group, self._key.id, self._cell.songs)
+            broken += [(start + place, why) for place, why in poison]
+            for chunk in chunks:
+                self._parts.append(self._cell.saved_actions(chunk))
+                self._rows += len(self._parts[-1])
+            if self._rows >= LOAD_ROWS:
+                await self.count()
+        return broken
 
     async def count(self) -> None:
         """Count what waits."""
-        parts, self._parts, self.rows = self._parts, [], 0
+        parts, self._parts, self._rows = self._parts, [], 0
         if parts:
             await asyncio.to_thread(self._cell.count_saved, parts)
 

@@ -18,6 +18,7 @@ from songline.processors.trending.cells.action_codes import KIND_BITS, MINUTE_BI
 from songline.processors.trending.cells.chunks import (
     CHUNK_ROWS,
     Actions,
+    ChunkColumns,
     SavedChunk,
     chunk_actions,
     encode_chunk,
@@ -32,6 +33,8 @@ from songline.processors.trending.sorted_columns import CountMap, HashSet
 
 OPEN_ROWS = 512
 """A chunk with fewer actions stays open: the next flush writes it again, and has one record less."""
+COUNT_ROWS = 1 << 18
+"""Actions that were saved are counted so many at once: some hundred bytes each meanwhile."""
 
 
 class CellFlush(Struct, frozen=True):
@@ -72,22 +75,30 @@ class Cell:
         `fresh`: actions with their hashes in place of their identities.
         """
         actions = self._firsts(Actions(self._key.identities(fresh.identities), fresh.codes))
-        minutes, hours = self._count(actions.codes)
+        minutes, hours = self._count(np.sort(actions.codes))
         return CellFlush(self.hour, minutes, hours, dict(self._chunks(actions)))
 
-    def restore(self, chunks: Iterable[SavedChunk]) -> None:
+    def restore(self, chunks: Iterable[SavedChunk | ChunkColumns]) -> None:
         """Count the actions of saved chunks. Chunks may come again, and in any order."""
         self.count_saved([self.saved_actions(chunk) for chunk in chunks])
 
-    def saved_actions(self, chunk: SavedChunk) -> Actions:
-        """The actions of a saved chunk that was checked."""
+    def saved_actions(self, chunk: SavedChunk | ChunkColumns) -> Actions:
+        """The actions of a saved chunk, or of some, that were checked."""
         return chunk_actions(chunk, self.songs, self._key)
 
     def count_saved(self, parts: list[Actions]) -> None:
-        """Count actions that were saved. Of a cell that is not in use yet, another thread may do it: nothing is changed
-        but the cell."""
-        if parts:
-            self._count(self._firsts(join_actions(parts)).codes)
+        """Count actions that were saved, and empty the list. Of a cell that is not in use yet, another thread may do
+        it: nothing is changed but the cell."""
+        if not parts:
+            return
+        actions = join_actions(parts)
+        # One copy less of them.
+        parts.clear()
+        codes = self._firsts(actions).codes
+        del actions
+        codes = np.sort(codes)
+        for start in range(0, len(codes), COUNT_ROWS):
+            self._count(codes[start : start + COUNT_ROWS])
 
     def _firsts(self, actions: Actions) -> Actions:
         new = self._known.add(actions.identities)
@@ -107,20 +118,23 @@ class Cell:
             self._open = chunk if len(chunk) < OPEN_ROWS else None
 
     def _count(self, codes: Ints) -> tuple[CountRows, CountRows]:
+        """Count actions by their codes, which rise."""
         minutes, more = _counted(codes)
-        pairs, starts = np.unique(minutes >> MINUTE_BITS, return_index=True)
+        pairs = minutes >> MINUTE_BITS
+        starts = _starts(pairs)
         # Rows of a pair stand beside each other, since the minutes are sorted.
         more_by_hour = np.add.reduceat(more, starts)
+        by_hour = pairs[starts]
         return (
             CountRows(
-                minutes >> MINUTE_BITS,
+                pairs,
                 self.hour * 60 + (minutes & (1 << MINUTE_BITS) - 1),
                 self._minutes.add(minutes.astype(np.uint64), more),
             ),
             CountRows(
-                pairs,
-                np.full(len(pairs), self.hour, np.int64),
-                self._hours.add(pairs.astype(np.uint64), more_by_hour),
+                by_hour,
+                np.full(len(by_hour), self.hour, np.int64),
+                self._hours.add(by_hour.astype(np.uint64), more_by_hour),
             ),
         )
 
@@ -201,9 +215,19 @@ class PartitionCells:
 
 
 def _counted(codes: Ints) -> tuple[Ints, Ints]:
-    """Distinct codes without their kind, and how many of each kind there are."""
-    distinct, times = np.unique(codes, return_counts=True)
-    keys, place = np.unique(distinct >> KIND_BITS, return_inverse=True)
-    more = np.zeros((len(keys), KINDS), np.int64)
-    more[place, distinct & (1 << KIND_BITS) - 1] = times
-    return keys, more
+    """The distinct ones of codes that rise, without their kind, and how many of each kind there are."""
+    keys, kinds = codes >> KIND_BITS, codes & (1 << KIND_BITS) - 1
+    starts = _starts(keys)
+    more = np.zeros((len(starts), KINDS), np.int64)
+    more[:, 0] = np.diff(starts, append=len(keys))
+    # Most actions are of the first kind.
+    for kind in range(1, KINDS):
+        places = np.searchsorted(starts, np.flatnonzero(kinds == kind), side="right") - 1
+        more[:, kind] = np.bincount(places, minlength=len(starts))
+        more[:, 0] -= more[:, kind]
+    return keys[starts], more
+
+
+def _starts(keys: Ints) -> Ints:
+    """Where another key begins, in keys of 0 and more that rise."""
+    return np.flatnonzero(np.diff(keys, prepend=-1))

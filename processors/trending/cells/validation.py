@@ -1,17 +1,20 @@
 """The messages and saved records of the cells, held to what a source partition can have sent and saved."""
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from songline.processors.trending.cells.chunks import (
     CHUNK_ROWS,
     ActionChunk,
+    ChunkColumns,
     SavedChunk,
     TextSection,
     decode_chunk,
     decode_mark,
+    join_chunks,
 )
 from songline.processors.trending.cells.identity_key import UPLOADER
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
@@ -29,12 +32,14 @@ from songline.processors.trending.validation import (
     broken,
     broken_records,
     check_column,
+    check_ids,
     check_number,
     check_song,
     check_songs,
     is_number,
     saved_key,
 )
+from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import NOBODY, UNDATED_S
 from songline.schemas.types import GENRE_PATTERN, GENRES_MAX, NAME_PREFIX
 
@@ -137,7 +142,7 @@ def check_cell(key: bytes, value: bytes, partition: int) -> None:
         return
     chunk = decode_chunk(value)
     if isinstance(chunk, ActionChunk):
-        _check_columns(chunk)
+        _check_columns([chunk])
         return
     for section in chunk:
         _check_section(section, section.keys.count("\n") + 1)
@@ -153,12 +158,7 @@ def check_chunk(value: bytes, key_id: bytes, known: Container[str] = ()) -> Save
     songs that are `known` were checked before."""
     chunk = decode_chunk(value)
     if isinstance(chunk, ActionChunk):
-        _check_columns(chunk)
-        if chunk.key != key_id:
-            raise broken(f"its actions are known under the key {chunk.key.hex()[:32]}, here under {key_id.hex()}")
-        for song in chunk.songs:
-            if song not in known and ID.match(song) is None:
-                raise broken(f"{song[:80]!r} is no song id")
+        _check_actions([chunk], key_id, known)
         return chunk
     for section in chunk:
         keys = section.keys.split("\n")
@@ -169,6 +169,27 @@ def check_chunk(value: bytes, key_id: bytes, known: Container[str] = ()) -> Save
     return chunk
 
 
+def check_chunks(
+    values: Sequence[bytes], key_id: bytes, known: Container[str] = ()
+) -> tuple[list[SavedChunk | ChunkColumns], list[tuple[int, PoisonError]]]:
+    """Saved chunks that hold to the rules of `check_chunk`, and the places of those that don't, each with the reason.
+
+    They are looked at many at once, and one by one where one of them may break a rule or is of an older version.
+    """
+    with suppress(PoisonError):
+        chunks = [chunk for chunk in map(decode_chunk, values) if isinstance(chunk, ActionChunk)]
+        if len(chunks) == len(values):
+            return [_check_actions(chunks, key_id, known)], []
+    found: list[SavedChunk | ChunkColumns] = []
+    broken_places: list[tuple[int, PoisonError]] = []
+    for place, value in enumerate(values):
+        try:
+            found.append(check_chunk(value, key_id, known))
+        except PoisonError as why:
+            broken_places.append((place, why))
+    return found, broken_places
+
+
 def cell_key(key: bytes | None, partition: int) -> list[str]:
     """`partition/hour/owner/piece`, or SEALED in the place of the owner."""
     parts = saved_key(key, partition)
@@ -177,15 +198,31 @@ def cell_key(key: bytes | None, partition: int) -> list[str]:
     return parts
 
 
-def _check_columns(chunk: ActionChunk) -> None:
-    rows = len(chunk.minute)
-    lengths = (len(chunk.song), len(chunk.region), len(chunk.kind), len(chunk.identities))
-    if rows > CHUNK_ROWS or lengths != (2 * rows, 2 * rows, rows, 16 * rows):
-        raise broken(f"{rows} actions, columns of {', '.join(map(str, lengths))} bytes")
-    check_column("song", np.frombuffer(chunk.song, "<u2"), 0, len(chunk.songs) - 1)
-    check_column("region", np.frombuffer(chunk.region, "<u2"), 0, MAX_REGION)
-    check_column("minute", np.frombuffer(chunk.minute, np.uint8), 0, 59)
-    check_column("kind", np.frombuffer(chunk.kind, np.uint8), 0, KINDS - 1)
+def _check_actions(chunks: Sequence[ActionChunk], key_id: bytes, known: Container[str]) -> ChunkColumns:
+    columns = _check_columns(chunks)
+    for chunk in chunks:
+        if chunk.key != key_id:
+            raise broken(f"its actions are known under the key {chunk.key.hex()[:32]}, here under {key_id.hex()}")
+    check_ids([song for song in columns.songs if song not in known])
+    return columns
+
+
+def _check_columns(chunks: Sequence[ActionChunk]) -> ChunkColumns:
+    """The columns of chunks, which are held to their bounds."""
+    for chunk in chunks:
+        rows = len(chunk.minute)
+        lengths = (len(chunk.song), len(chunk.region), len(chunk.kind), len(chunk.identities))
+        if rows > CHUNK_ROWS or lengths != (2 * rows, 2 * rows, rows, 16 * rows):
+            raise broken(f"{rows} actions, columns of {', '.join(map(str, lengths))} bytes")
+    columns = join_chunks(chunks)
+    ends = np.repeat(np.cumsum(columns.names), columns.rows)
+    for place in np.flatnonzero(columns.song >= ends)[:1]:
+        names = int(np.repeat(columns.names, columns.rows)[place])
+        check_number("song", int(columns.song[place] - ends[place]) + names, 0, names - 1)
+    check_column("region", columns.region, 0, MAX_REGION)
+    check_column("minute", columns.minute, 0, 59)
+    check_column("kind", columns.kind, 0, KINDS - 1)
+    return columns
 
 
 def _check_section(section: TextSection, actions: int) -> None:

@@ -45,10 +45,10 @@ async def away(saved: dict[bytes, bytes], port: int = AWAY_PORT) -> AsyncIterato
         yield HourStore(changelog, SealedHours(container), KEY, nowhere)
 
 
-def listened(*moments: datetime, number: int = 0) -> SourcePartition:
+def listened(*moments: datetime, number: int = 0, user: str = "user-1") -> SourcePartition:
     """A partition in which a listener has played a song at these moments, and which was not flushed."""
     source = SourcePartition(number, "me", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
-    data = SongPlayed(user_id="user-1", song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
+    data = SongPlayed(user_id=user, song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
     bodies = [encode(Event(id="e", source="/tests", time=at, data=data)) for at in moments or (NOW,)]
     source.apply(Batch(0, len(bodies), range(len(bodies)), [NOW_MS] * len(bodies), bodies))
     return source
@@ -74,6 +74,25 @@ async def test_an_open_hour_is_loaded_before_its_first_event() -> None:
         assert not after.cells.missing()
         flush = after.flush(NOW_MS)
     assert not flush.chunks, "it was played before"
+
+
+async def test_a_broken_chunk_costs_an_hour_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hour_store, "LOAD_CHUNKS", 2)
+    monkeypatch.setattr(hour_store, "LOAD_ROWS", 2)
+    saved = dict[bytes, bytes]()
+    users = [f"user-{number}" for number in range(7)]
+    async with away(saved) as hours:
+        for user in users:
+            source = listened(user=user)
+            await hours.load_missing({0: source.cells}, NOW_MS)
+            [value] = [value for value in source.flush(NOW_MS).chunks.values() if value is not None]
+            saved[f"0/{HOUR}/{user}/0".encode()] = value
+        saved[f"0/{HOUR}/user-3/0".encode()] = b"no chunk"
+        for user in users:
+            source = listened(user=user)
+            await hours.load_missing({0: source.cells}, NOW_MS)
+            assert bool(source.flush(NOW_MS).chunks) == (user == "user-3")
+    assert len(saved) == len(users) - 1, "the broken one is removed"
 
 
 async def test_what_can_not_be_loaded_early_is_told_once_it_is_missed() -> None:
