@@ -18,6 +18,7 @@ BENCHES = {
     "trending": Bench("the trending worker beside bare loops and an idiomatic Faust app", (4,)),
     "trending_growth": Bench("CPU an event of the trending worker by events, songs and partitions", (11,)),
     "trending_memory": Bench("the trending worker's memory and recovery within an hour", (5,)),
+    "hour_loading": Bench("what a starting trending worker takes to load the open hour"),
     "publisher": Bench("EventPublisher beside the bare SDK", (6,)),
     "events_api": Bench("`POST /v1/events`, one event a request", (7,)),
     "idle": Bench("CPU of the whole system at 50 events/s", (9,)),

@@ -28,7 +28,7 @@ class CountTable:
     def filled(cls, keys: Ints, counts: Column) -> Self:
         """A table of `keys`, which rise, and their counts."""
         table = cls()
-        table._slots.of(keys)
+        table._slots = KeyIndex.filled(keys)
         table._counts = counts.astype(widened(NARROW, counts).dtype)
         return table
 

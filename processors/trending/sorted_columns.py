@@ -6,7 +6,7 @@ log-structured merge-tree", 1996). A merge moves rows inside the longer run from
 needs no copy of the whole.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -134,6 +134,14 @@ class KeyIndex:
     def __init__(self) -> None:
         self._rows = SortedColumns()
         self._size = 0
+
+    @classmethod
+    def filled(cls, keys: Ints) -> Self:
+        """An index of `keys`, which rise; their slots are their places."""
+        index = cls()
+        index._size = len(keys)
+        index._rows.insert(keys.astype(np.uint64), np.arange(len(keys), dtype=np.uint32))
+        return index
 
     def __len__(self) -> int:
         return self._size

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
@@ -39,6 +39,9 @@ from songline.schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 OPEN_MS = 600_000
 """An hour is open for so long after its end: most events that are late have come by then."""
 IDLE_MS = 60_000
@@ -62,6 +65,10 @@ LOAD_ROWS = 1_000_000
 behind them are looked up among those before and merged with them, which takes longer than sorting."""
 LOAD_CHUNKS = 100
 """Saved chunks are checked so many at once: 9 MB of actions at most."""
+LITTLE_BYTES = 50_000
+"""So much of an hour is checked and counted in a millisecond, and a thread would take as long to begin."""
+ROW_BYTES = 22
+"""What an action takes in a chunk, without the name of its song."""
 
 
 _MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
@@ -304,7 +311,7 @@ class HourStore:
             )
 
     async def _add_block(self, number: int, loaded: "_LoadedActions", block: bytes, start: int) -> None:
-        frames = await asyncio.to_thread(list, unpack_block(block))
+        frames = await _call(len(block), list, unpack_block(block))
         broken = [f"at byte {start + one.at}: {one.why}" for one in frames if isinstance(one, BadFrame)]
         found = await loaded.add([one for one in frames if not isinstance(one, BadFrame)])
         for why in (*broken, *(why.detail for _, why in found)):
@@ -327,7 +334,8 @@ class _LoadedActions:
         broken: list[tuple[int, PoisonError]] = []
         for start in range(0, len(values), LOAD_CHUNKS):
             group = values[start : start + LOAD_CHUNKS]
-            chunks, poison = await asyncio.to_thread(check_chunks, group, self._key.id, self._cell.songs)
+            size_bytes = sum(map(len, group))
+            chunks, poison = await _call(size_bytes, check_chunks, group, self._key.id, self._cell.songs)
             broken += [(start + place, why) for place, why in poison]
             for chunk in chunks:
                 self._parts.append(self._cell.saved_actions(chunk))
@@ -338,9 +346,16 @@ class _LoadedActions:
 
     async def count(self) -> None:
         """Count what waits."""
-        parts, self._parts, self._rows = self._parts, [], 0
-        if parts:
-            await asyncio.to_thread(self._cell.count_saved, parts)
+        parts, rows, self._parts, self._rows = self._parts, self._rows, [], 0
+        await _call(rows * ROW_BYTES, self._cell.count_saved, parts)
+
+
+async def _call(size_bytes: int, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    """Call a function that takes so much, beside the event loop unless it is little: after a start there are hundreds
+    of small hours."""
+    return (
+        await asyncio.to_thread(function, *args, **options) if size_bytes > LITTLE_BYTES else function(*args, **options)
+    )
 
 
 def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:

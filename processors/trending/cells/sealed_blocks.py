@@ -43,3 +43,8 @@ def unpack_block(block: bytes) -> Iterator[bytes | BadFrame]:
         else:
             yield BadFrame(at, f"the checksum of {length} bytes is {zlib.crc32(chunk):#x}, expected {checksum:#x}")
         at = end
+
+
+def is_intact(blocks: bytes) -> bool:
+    """Whether nothing would be passed over in a block, or in several behind one another."""
+    return not any(isinstance(one, BadFrame) for one in unpack_block(blocks))

@@ -17,7 +17,7 @@ from songline.audit import chart_reference as reference
 from songline.cloud import blobs, cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings, read_blobs
-from songline.processors.trending.cells.sealed_blocks import HEADER, BadFrame, unpack_block
+from songline.processors.trending.cells.sealed_blocks import HEADER, BadFrame, pack_block, unpack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_BLOBS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.envelope import Event, decode, encode
@@ -87,6 +87,18 @@ async def test_what_stands_in_a_blob_already_stops_nobody(song_cloud: LocalCloud
         ]
         await hours.add_block(0, 6, b"ours")
         assert (await read_all(hours, 6))[-1] == b"ours"
+
+
+async def test_a_small_hour_is_read_as_a_whole_unless_it_is_damaged(song_cloud: LocalCloud) -> None:
+    async with hours_of(song_cloud, "small") as (_, hours):
+        blocks = [pack_block([b"one", b"two"]), pack_block([b"three"])]
+        for block in blocks:
+            await hours.add_block(0, 7, block)
+        assert await read_all(hours, 7) == [b"".join(blocks)]
+        assert list(unpack_block(b"".join(blocks))) == [b"one", b"two", b"three"]
+        await hours.add_block(0, 7, b"slc" + blocks[0])
+        await hours.add_block(0, 7, blocks[1])
+        assert await read_all(hours, 7) == [*blocks, b"slc" + blocks[0], blocks[1]], "no block costs the next one"
 
 
 async def test_hours_that_no_window_shows_are_deleted(song_cloud: LocalCloud) -> None:

@@ -78,6 +78,15 @@ def test_a_table_keeps_the_greater_of_two_counts(batches: list[dict[int, int]]) 
     assert dict(zip(held.keys.tolist(), held.counts[:, 0].tolist(), strict=True)) == greatest
 
 
+@given(st.sets(keys), st.lists(keys, unique=True, max_size=12))
+def test_an_index_that_is_filled_at_once_goes_on_as_any_other(first: set[int], second: list[int]) -> None:
+    rising = sorted(first)
+    filled, index = KeyIndex.filled(np.array(rising, np.int64)), KeyIndex()
+    assert index.of(np.array(rising, np.int64)).tolist() == list(range(len(rising)))
+    assert filled.of(np.array(second, np.int64)).tolist() == index.of(np.array(second, np.int64)).tolist()
+    assert filled.keys().tolist() == index.keys().tolist()
+
+
 @given(st.lists(st.lists(keys, unique=True, max_size=12), max_size=12))
 def test_slots_are_given_in_the_order_of_coming(batches: list[list[int]]) -> None:
     index, slots = KeyIndex(), dict[int, int]()
