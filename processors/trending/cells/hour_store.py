@@ -291,8 +291,8 @@ class HourStore:
                 self._saved.remove(key, value, why)
         loaded = _LoadedActions(cell, self.key)
         keys = list(chunks)
-        for place, why in await loaded.add(list(chunks.values())):
-            self._saved.remove(keys[place], chunks[keys[place]], why)
+        for place, error in await loaded.add(list(chunks.values())):
+            self._saved.remove(keys[place], chunks[keys[place]], error)
         size_bytes = 0
         if is_sealed:
             if self._hours is None:

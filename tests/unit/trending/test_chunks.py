@@ -76,22 +76,20 @@ def test_nothing_is_merged_into_nothing() -> None:
 GOOD = [random_chunk(Random(seed), rows) for seed, rows in enumerate((0, 1, 40, 300))]
 GOOD += [msgspec.msgpack.encode([("0user-1 song-1\n1user-1 song-2", b"\x05\x07", b"\x01\x00\x02\x00")])]
 PLAIN = ActionChunk(KEY.id, ["song-1", "new"], b"\1\0", b"\0\0", b"\7", b"\2", bytes(16))
-BAD = [
-    msgspec.msgpack.encode(structs.replace(PLAIN, **change))
-    for change in (
-        dict[str, Any](key=b"another"),
-        {"songs": ["song-1", "a b"]},
-        {"songs": ["song-1", "a\nb"]},
-        {"songs": ["song-1"]},
-        {"songs": []},
-        {"song": b"\xff\xff"},
-        {"region": b"\xff\xff"},
-        {"minute": b"\x3c"},
-        {"kind": b"\3"},
-        {"identities": bytes(15)},
-        {"minute": b"\7\7"},
-    )
+CHANGES: list[dict[str, Any]] = [
+    {"key": b"another"},
+    {"songs": ["song-1", "a b"]},
+    {"songs": ["song-1", "a\nb"]},
+    {"songs": ["song-1"]},
+    {"songs": []},
+    {"song": b"\xff\xff"},
+    {"region": b"\xff\xff"},
+    {"minute": b"\x3c"},
+    {"kind": b"\3"},
+    {"identities": bytes(15)},
+    {"minute": b"\7\7"},
 ]
+BAD = [msgspec.msgpack.encode(structs.replace(PLAIN, **change)) for change in CHANGES]
 BAD += [b"", b"\xc1", encode_mark(5), GOOD[2][:-1], msgspec.msgpack.encode([("no action", b"\x05", b"\x01\x00")])]
 
 
