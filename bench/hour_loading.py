@@ -39,9 +39,9 @@ from songline.schemas.channels import TRENDING_BLOBS
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
-ACTIONS = 2_000_000
+ACTIONS = 1_000_000
 QUICK_ACTIONS = 100_000
-SMALL_HOURS, SMALL_ACTIONS = 160, 400
+SMALL_HOURS, SMALL_ACTIONS = 40, 400
 """Hours that were sealed long ago, of each partition: what came late of them in half an hour."""
 PARTITIONS = 4
 SONGS, ZIPF, REGIONS = 20_000, 0.9, 30
@@ -74,9 +74,9 @@ def named_songs() -> SongIndex:
     return songs
 
 
-def sealed_blocks(actions: ActionColumns) -> list[bytes]:
+def sealed_blocks(actions: ActionColumns, songs: SongIndex) -> list[bytes]:
     """The blocks in which flushes of the actions are sealed."""
-    songs, identities = named_songs(), KEY.identities(actions.hashes)
+    identities = KEY.identities(actions.hashes)
     chunks = [
         encode_chunk(Actions(identities[start : start + FLUSHED], actions.codes[start : start + FLUSHED]), songs, KEY)
         for start in range(0, len(actions.codes), FLUSHED)
@@ -109,7 +109,7 @@ class SavedHours:
 
     async def save(self, number: int, hour: int, actions: int) -> None:
         """Seal an hour of a partition."""
-        for block in sealed_blocks(made(number, actions, hour)):
+        for block in sealed_blocks(made(number, actions, hour), self._songs):
             size_bytes = await self._hours.add_block(number, hour, block)
             self._marks[mark_key(number, hour).encode()] = encode_mark(size_bytes)
 
