@@ -48,6 +48,8 @@ SONGS, ZIPF, REGIONS = 20_000, 0.9, 30
 FLUSHED = 1_250
 """Actions that a flush saves: half a second of 10,000 events/s in four partitions."""
 HOUR = 490_000
+FLUSH_S = 0.1
+"""The pause between two flushes, each of which asks for the hours that it misses."""
 KEY = IdentityKey(bytes(16))
 REGION = """\
 CPU of this process, user and system, from the first request to Blob Storage until the cells may be used: reading and
@@ -161,6 +163,7 @@ async def load_small_hours(saved: SavedHours) -> list[tuple[str, float, str]]:
     cpu_s = time.process_time()
     while any(one.missing() for one in cells.values()):
         await saved.store.load_missing(cells, HOUR * HOUR_MS)
+        await asyncio.sleep(FLUSH_S)
     cpu_s = time.process_time() - cpu_s
     for hour in range(first, HOUR):
         check_known(cells, SMALL_ACTIONS, hour)

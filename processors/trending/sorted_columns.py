@@ -45,6 +45,9 @@ class Run:
         # No view of the columns is ever given away.
         self.keys.resize(end + left, refcheck=False)
         self.values.resize((end + left, *self.values.shape[1:]), refcheck=False)
+        if self.keys[end - 1] < other.keys[0]:
+            self.keys[end:], self.values[end:] = other.keys, other.values
+            return
         while left:
             start = max(0, end - BLOCK)
             first = int(np.searchsorted(other.keys[:left], self.keys[start])) if start else 0
@@ -124,7 +127,8 @@ class CountMap:
             run.values = widened(run.values, counts[there])
             run.values[at[there]] = counts[there]
             missing &= ~there
-        self._rows.insert(keys[missing], more[missing].astype(widened(NARROW, more[missing]).dtype))
+        rows = more if missing.all() else more[missing]
+        self._rows.insert(keys[missing], rows.astype(widened(NARROW, rows).dtype))
         return counts
 
 
