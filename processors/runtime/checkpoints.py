@@ -1,4 +1,4 @@
-"""What a consumer group keeps in Blob Storage: checkpoints, where the SDK begins to read a partition, and owners."""
+"""What a consumer group keeps in Blob Storage: checkpoints, by which scalers know its backlog, and owners."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from azure.core.exceptions import AzureError
 from azure.eventhub.aio import CheckpointStore
 
 BEGINNING = -1
-"""The checkpoint of a partition that is read from its first event."""
+"""The checkpoint of a partition of which nothing is applied."""
 
 
 class Checkpoints:
@@ -18,14 +18,14 @@ class Checkpoints:
         self._names = (namespace, hub, group)
 
     async def all(self) -> dict[str, int]:
-        """The position of the last event that is not read again, by partition; omitted where that is the beginning."""
+        """The position of each partition's checkpoint; omitted where nothing is applied."""
         found = {
             one["partition_id"]: int(one["sequence_number"]) for one in await self._store.list_checkpoints(*self._names)
         }
         return {partition: position for partition, position in found.items() if position != BEGINNING}
 
     async def rewind(self, partition: str) -> None:
-        """Let the partition be read from its beginning."""
+        """Let scalers count all of the partition, which is read from its beginning."""
         namespace, hub, group = self._names
         await self._store.update_checkpoint(
             {
