@@ -22,7 +22,7 @@ from bench.trending_memory import memory_bytes
 from songline.cloud import blobs
 from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.settings import read_blobs
-from songline.processors.trending.allocator import release_free_memory
+from songline.processors.runtime.allocator import release_free_memory
 from songline.processors.trending.cells.action_codes import code
 from songline.processors.trending.cells.chunks import Actions, encode_chunk, encode_mark, merged_chunks
 from songline.processors.trending.cells.columns import ActionColumns

@@ -1,7 +1,7 @@
 """`python -m songline.processors.trending`: the trending worker."""
 
 from songline.cloud.extras import start
-from songline.processors.trending.allocator import share_heap
+from songline.processors.runtime.allocator import share_heap
 
 if __name__ == "__main__":
     share_heap()

@@ -14,6 +14,7 @@ from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from songline.cloud.settings import CloudSettings
+from songline.processors.runtime.allocator import release_free_memory
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.parked_store import ParkedStore
@@ -21,7 +22,6 @@ from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.record_renaming import RecordRenaming
 from songline.processors.runtime.watermark_store import WatermarkStore
-from songline.processors.trending.allocator import release_free_memory
 from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.partition_opener import PartitionOpener

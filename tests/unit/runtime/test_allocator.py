@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bench.trending_memory import memory_bytes
-from songline.processors.trending.allocator import HEAPS, release_free_memory
+from songline.processors.runtime.allocator import HEAPS, release_free_memory
 
 BLOCK_BYTES = 64_000
 """Less than glibc maps by itself."""
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), r
 
 _ALLOCATE = """
 import ctypes, threading
-from songline.processors.trending.allocator import share_heap
+from songline.processors.runtime.allocator import share_heap
 share_heap()
 import numpy
 all_there = threading.Barrier(6)
