@@ -16,6 +16,7 @@ from msgspec import Struct
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.cosmos import Container
 from songline.processors.runtime import attempt_store, live_version, parked_store
+from songline.processors.runtime.allocator import free_memory_released
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serve_health
@@ -105,6 +106,7 @@ async def run_projection(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(config.port, report, config.host))
         await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
+        await stack.enter_async_context(free_memory_released())
         database = await stack.enter_async_context(cosmos.opened(cloud.cosmos))
         parked, attempts, projections = (
             cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS, PROJECTIONS)

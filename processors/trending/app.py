@@ -14,7 +14,7 @@ from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from songline.cloud.settings import CloudSettings
-from songline.processors.runtime.allocator import release_free_memory
+from songline.processors.runtime.allocator import RELEASE_S, release_free_memory
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.parked_store import ParkedStore
@@ -92,9 +92,6 @@ IDLE_S = 1.0
 
 LEAST_SHARE = 0.8
 """A flush that is woken comes after this share of the pause: what is gathered for as long is on its way for a while."""
-
-RELEASE_S = 5.0
-"""The pause between two times at which free memory is given back: what is fetched in so long may come on top."""
 
 OBSERVE_S = 1.0
 """The pause between two observations of progress, and between two checks of partitions that wait."""
