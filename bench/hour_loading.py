@@ -28,9 +28,9 @@ from songline.processors.trending.cells.chunks import Actions, encode_chunk, enc
 from songline.processors.trending.cells.columns import ActionColumns
 from songline.processors.trending.cells.hour_store import BLOCK_BYTES, HourStore, mark_key
 from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours
-from songline.processors.trending.cells.state import PartitionCells
 from songline.processors.trending.cells.validation import broken_cells, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.song_index import SongIndex

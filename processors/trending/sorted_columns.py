@@ -106,6 +106,13 @@ class HashSet:
         found[order[new]] = True
         return found
 
+    def contains(self, hashes: Words) -> npt.NDArray[np.bool_]:
+        """Which of these hashes (n, 2) were added."""
+        found = np.zeros(len(hashes), np.bool_)
+        for run in self._rows.runs:
+            found |= _contains(run, hashes[:, 0], hashes[:, 1])
+        return found
+
 
 class CountMap:
     """Three counts by a key, 7 bytes a key: 4 more in a run that has a key of more than 32 bits, 3 or 9 more in one

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from songline.processors.trending import app
-from songline.processors.trending.cells import hour_store
+from songline.processors.trending.cells import late_hours
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.process import main
 
@@ -20,7 +20,8 @@ async def die_after(*arguments: Any) -> int:
 
 
 if __name__ == "__main__":
-    hour_store.IDLE_MS = 1_000
+    late_hours.IDLE_MS = 1_000
+    late_hours.INDEXED_BYTES = 1
     app.SEAL_S = 0.5
     if os.environ.get("SONGLINE_TEST_DIES") == "sealed":
         SealedHours.add_block = die_after  # type: ignore[method-assign, assignment]

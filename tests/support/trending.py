@@ -10,7 +10,10 @@ from random import Random
 
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.chunks import SavedChunk
+from songline.processors.trending.cells.hour_index import decode_index
 from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.late_hours import is_late
 from songline.processors.trending.cells.sealed_blocks import pack_block, unpack_block
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.validation import check_cell, check_chunk, check_partial
@@ -24,6 +27,7 @@ from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongDay
+from tests.support.hour_indexes import ask_index, index_file
 
 Record = tuple[int, bytes]
 """When it was logged (ms), and the body."""
@@ -41,6 +45,10 @@ class Pipeline:
         self._cells: list[dict[str, bytes]] = [{} for _ in logs]
         self._blobs: dict[tuple[int, int], list[bytes]] = {}
         """The sealed hours, by partition and hour."""
+        self._indexes: dict[tuple[int, int], bytes] = {}
+        """Their indexes."""
+        self._files: list[bytes] = []
+        """The indexes that were opened."""
         self._shard_values: list[dict[str, bytes]] = [{} for _ in range(shards)]
         self._committed = [0] * len(logs)
         self._shard_committed = [0] * shards
@@ -105,6 +113,17 @@ class Pipeline:
                     del saved[key]
                 steps += 1
             source.cells.unload(hour)
+
+    def index(self, number: int, random: Random) -> None:
+        """Make the indexes of the late hours of a partition, of all blocks or of the first ones; some are lost, and all
+        hours are loaded anew."""
+        for place, blocks in self._blobs.items():
+            if place[0] == number and is_late(place[1], self.now_ms):
+                covered = blocks[: random.randint(1, len(blocks))]
+                self._indexes[place] = index_file(map(_chunks, covered), KEY, random.choice([0, 1 << 24]))
+                if random.random() < 0.1:
+                    del self._indexes[place]
+                self._sources[number].cells.unload(place[1])
 
     def change_source(self, number: int) -> None:
         """Give the partition to another owner, while the one before goes on without knowing it."""
@@ -247,18 +266,31 @@ class Pipeline:
         return SourcePartition(number, self._owner(), *shared, self._committed[number] - 1)
 
     def _load_missing(self, source: SourcePartition) -> None:
-        number = source.number
         for hour in source.cells.missing():
-            cell = source.cells.new_cell(hour)
-            for key, value in self._cells[number].items():
-                check_cell(key.encode(), value, number)
-                if key.startswith(hour_prefix(number, hour)):
-                    cell.restore([check_chunk(value, KEY.id)])
-            for block in self._blobs.get((number, hour), []):
-                for chunk in unpack_block(block):
-                    assert isinstance(chunk, bytes)
-                    cell.restore([check_chunk(chunk, KEY.id)])
-            source.cells.add(cell)
+            if source.cells.indexed_cell(hour) is None:
+                self._load(source, hour)
+            if (cell := source.cells.indexed_cell(hour)) is not None:
+                ask_index(source.cells, hour, self._files[int(cell.index.etag)])
+
+    def _load(self, source: SourcePartition, hour: int) -> None:
+        """Load what is saved of an hour, behind its index where it has one."""
+        place = number, _ = source.number, hour
+        index = None
+        if (file := self._indexes.get(place)) is not None:
+            index = decode_index(file, str(len(self._files)))
+            self._files.append(file)
+        cell = source.cells.new_cell(hour, index)
+        for key, value in self._cells[number].items():
+            check_cell(key.encode(), value, number)
+            if key.startswith(hour_prefix(number, hour)):
+                cell.restore([check_chunk(value, KEY.id)])
+        for block in self._blobs.get(place, [])[0 if index is None else len(index.blocks) :]:
+            cell.restore(_chunks(block))
+        source.cells.add(cell)
+
+
+def _chunks(block: bytes) -> list[SavedChunk]:
+    return [check_chunk(chunk, KEY.id) for chunk in unpack_block(block) if isinstance(chunk, bytes)]
 
 
 def hours(days: Iterable[SongDay]) -> dict[tuple[str, str], tuple[int, int, int]]:

@@ -248,9 +248,9 @@ class ChartReplay:
         chunks = self._chunks
         assert chunks is not None
         loaded = [
-            (used_ms, hour, source.number)
+            (use.last_ms, hour, source.number)
             for source in self._sources.values()
-            for hour, used_ms in source.cells.loaded().items()
+            for hour, use in source.cells.loaded().items()
         ]
         room = LOADED_BYTES_MAX
         for _, hour, number in sorted(loaded, reverse=True):

@@ -4,7 +4,8 @@ What is saved of an hour is the union of its chunks in the changelog and of its 
 So an hour is sealed in this order: its chunks, merged into few, become a block of the blob; the service says that the
 block is there; the changelog gets a mark that the hour is sealed, and then deletes the chunks. After a crash in between
 some chunks are in both places. An hour is loaded in the other order, chunks first: what moves meanwhile is seen in one
-place at least. An hour without a mark is in the changelog as a whole.
+place at least. An hour without a mark is in the changelog as a whole. Hours that were over long ago are loaded in part
+(`late_hours.py`).
 """
 
 import asyncio
@@ -12,25 +13,28 @@ import logging
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.trending.cells.chunks import (
-    Actions,
     SavedChunk,
     SealedMark,
     decode_mark,
     encode_mark,
     merged_chunks,
 )
+from songline.processors.trending.cells.hour_index import HourIndex
 from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.late_hours import OPEN_MS, LateHours, has_index, hours_to_unload, is_over
+from songline.processors.trending.cells.loaded_actions import LoadedActions, call_beside
+from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
-from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
+from songline.processors.trending.cells.sealed_hours import OtherBlocksError, SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
-from songline.processors.trending.cells.state import Cell, PartitionCells
-from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk, check_chunks
+from songline.processors.trending.cells.state import Cell
+from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
 from songline.processors.trending.spans import HOUR_MS, first_counted_hour
@@ -39,17 +43,9 @@ from songline.schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-OPEN_MS = 600_000
-"""An hour is open for so long after its end: most events that are late have come by then."""
-IDLE_MS = 60_000
-"""An hour that is over stays in memory for so long after the last event that was late."""
 BLOCK_BYTES = 1_000_000
 """So many bytes of an open hour are sealed when they are there, and no more at once: recovery reads less than this of a
 partition's hour in the changelog, and merging takes as much memory as several times these."""
-
 
 LOADS = 8
 """So many hours of a partition are loaded at once: each waits for two answers, and after a start late events of a few
@@ -59,17 +55,6 @@ LARGE_BYTES = 1_000_000
 
 LOAD_WAIT_S = 0.5
 """A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
-
-LOAD_ROWS = 1_000_000
-"""Actions of an hour that is loaded are counted so many at once, by sorting them: some 50 bytes each meanwhile. Those
-behind them are looked up among those before and merged with them, which takes longer than sorting."""
-LOAD_CHUNKS = 100
-"""Saved chunks are checked so many at once: 9 MB of actions at most."""
-LITTLE_BYTES = 50_000
-"""So much of an hour is checked and counted in a millisecond, and a thread would take as long to begin."""
-ROW_BYTES = 22
-"""What an action takes in a chunk, without the name of its song."""
-
 
 _MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
 
@@ -100,6 +85,7 @@ class HourStore:
         self.key = key
         self._saved = saved
         self._hours = hours
+        self._late = None if hours is None else LateHours(hours, key)
         self._producer = producer
         self._loads: dict[int, HourLoad] = {}
         self._load_errors: dict[int, Exception] = {}
@@ -120,17 +106,29 @@ class HourStore:
         """
         for number in [number for number, load in self._loads.items() if held.get(number) is not load.cells]:
             self._loads.pop(number).task.cancel()
+        for cells in held.values():
+            cells.drop_before(first_counted_hour(now_ms))
+        loop = asyncio.get_running_loop()
+        end_s, failed = loop.time() + LOAD_WAIT_S, set[int]()
+        # Events that come meanwhile may ask for more of a partition. One that failed is tried by the next flush.
+        while begun := self._begin(held, now_ms, failed):
+            await asyncio.wait(begun.values(), timeout=end_s - loop.time())
+            failed = {number for number in begun if number in self._load_errors}
+            if loop.time() >= end_s:
+                break
+
+    def _begin(
+        self, held: Mapping[int, PartitionCells], now_ms: int, but: Container[int]
+    ) -> dict[int, asyncio.Task[None]]:
+        """Begin to load what partitions miss, but for some; return what was begun."""
         for number in [number for number, load in self._loads.items() if load.task.done()]:
             self._loads.pop(number).task.result()
-        begun = set()
+        begun = {}
         for number, cells in held.items():
-            cells.drop_before(first_counted_hour(now_ms))
-            if cells.missing() and number not in self._loads:
-                task = asyncio.create_task(self._load_all(number, cells))
-                self._loads[number] = HourLoad(cells, task)
-                begun.add(task)
-        if begun:
-            await asyncio.wait(begun, timeout=LOAD_WAIT_S)
+            if cells.missing() and number not in self._loads and number not in but:
+                begun[number] = asyncio.create_task(self._load_all(number, cells, now_ms))
+                self._loads[number] = HourLoad(cells, begun[number])
+        return begun
 
     def preload(self, number: int, cells: PartitionCells, now_ms: int) -> None:
         """Load what was saved of the hours for which most events will come, before the first of them is there."""
@@ -149,24 +147,45 @@ class HourStore:
                 await self._load(number, cell)
                 cells.add(cell)
 
-    async def _load_all(self, number: int, cells: PartitionCells) -> None:
+    async def _load_all(self, number: int, cells: PartitionCells, now_ms: int) -> None:
         turns, alone = asyncio.Semaphore(LOADS), asyncio.Semaphore(1)
 
         async def load(hour: int) -> None:
-            cell = cells.new_cell(hour)
             try:
-                async with alone if self._sealed_bytes(number, hour) >= LARGE_BYTES else turns:
-                    await self._load(number, cell)
+                async with turns:
+                    is_loaded = await self._load_in_part(number, cells, hour, now_ms)
+                if not is_loaded:
+                    cell = cells.new_cell(hour)
+                    async with alone if self._sealed_bytes(number, hour) >= LARGE_BYTES else turns:
+                        await self._load(number, cell)
+                    cells.add(cell)
             except (AzureError, UnsealedHourError) as error:
                 if number not in self._load_errors:
                     log.warning("%s can't be loaded, trying again: %s", _name(number, hour), error)
                 self._load_errors[number] = error
                 raise
-            cells.add(cell)
 
         with suppress(AzureError, UnsealedHourError):
             await gather_or_cancel(load(hour) for hour in cells.missing())
             self._load_errors.pop(number, None)
+
+    async def _load_in_part(self, number: int, cells: PartitionCells, hour: int, now_ms: int) -> bool:
+        """Load what late events need of an hour that has an index; False where it has to be loaded as a whole."""
+        if self._late is None or not has_index(hour, self._sealed_bytes(number, hour), now_ms):
+            return False
+        if cells.indexed_cell(hour) is None:
+            index = await self._late.open(number, hour)
+            if index is None:
+                return False
+            cell = cells.new_cell(hour, index)
+            try:
+                size_bytes = await self._load(number, cell, index)
+            except OtherBlocksError as why:
+                self._late.refuse(number, hour, why)
+                return False
+            self._late.add_loaded(number, hour, index, size_bytes)
+            cells.add(cell)
+        return await self._late.ask(number, cells, hour)
 
     def _sealed_bytes(self, number: int, hour: int) -> int:
         """How much of the hour is in its blob at least, as its mark says."""
@@ -191,8 +210,9 @@ class HourStore:
         found: dict[int, list[str]] = {}
         if self._hours is None:
             return found
+        uses = source.cells.loaded()
         for hour, keys in sorted(self._chunks_by_hour(source.number).items()):
-            over = _is_over(source, hour, now_ms)
+            over = is_over(hour, uses.get(hour), now_ms)
             if over:
                 source.cells.close_chunk(hour)
             elif (piece := source.cells.open_piece(hour)) is not None:
@@ -216,15 +236,24 @@ class HourStore:
             self._seal_errors.pop((number, hour), None)
 
     def unload(self, source: SourcePartition, now_ms: int) -> None:
-        """Drop the hours that are over from memory. No flush may be under way."""
-        for hour in source.cells.loaded():
-            if _is_over(source, hour, now_ms):
-                source.cells.unload(hour)
+        """Drop hours that are over from memory. No flush may be under way."""
+        for hour in hours_to_unload(source.cells.loaded(), now_ms):
+            source.cells.unload(hour)
+
+    async def index(self, number: int, now_ms: int) -> None:
+        """Make the index of an hour of a partition, if one needs it."""
+        if self._late is None:
+            return
+        keys = [key for key, _ in self._saved.records(f"{number}/") if _MARK_KEY.fullmatch(key)]
+        hours = [int(key.split(b"/")[1]) for key in keys]
+        late = [hour for hour in hours if has_index(hour, self._sealed_bytes(number, hour), now_ms)]
+        await self._late.make_one(number, late)
 
     async def delete_before(self, number: int, hour: int) -> None:
         """Delete the sealed hours of a partition that are before `hour`."""
-        if self._hours is None:
+        if self._hours is None or self._late is None:
             return
+        self._late.forget_before(number, hour)
         try:
             await self._hours.delete_before(number, hour)
         except AzureError as error:
@@ -276,7 +305,8 @@ class HourStore:
         if group:
             yield group
 
-    async def _load(self, number: int, cell: Cell) -> None:
+    async def _load(self, number: int, cell: Cell, index: HourIndex | None = None) -> int:
+        """Load what is saved of a cell, and is not covered by its index; return how large its blob is."""
         mark: SealedMark | None = None
         is_sealed = False
         chunks: dict[bytes, bytes] = {}
@@ -289,18 +319,18 @@ class HourStore:
                     chunks[key] = value
             except PoisonError as why:
                 self._saved.remove(key, value, why)
-        loaded = _LoadedActions(cell, self.key)
+        loaded = LoadedActions(cell, self.key)
         keys = list(chunks)
         for place, error in await loaded.add(list(chunks.values())):
             self._saved.remove(keys[place], chunks[keys[place]], error)
-        size_bytes = 0
+        size_bytes = 0 if index is None else index.size_bytes
         if is_sealed:
             if self._hours is None:
                 raise UnsealedHourError(
                     f"{_name(number, cell.hour)} was sealed into Blob Storage: set "
                     "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
                 )
-            async for block in self._hours.read(number, cell.hour):
+            async for block in self._hours.read(number, cell.hour, () if index is None else index.blocks):
                 await self._add_block(number, loaded, block, size_bytes)
                 size_bytes += len(block)
         await loaded.count()
@@ -309,53 +339,14 @@ class HourStore:
                 "the sealed hour %d of partition %d has %d bytes, %d were sealed: late events of it may count twice",
                 *(cell.hour, number, size_bytes, mark.size_bytes),
             )
+        return size_bytes
 
-    async def _add_block(self, number: int, loaded: "_LoadedActions", block: bytes, start: int) -> None:
-        frames = await _call(len(block), list, unpack_block(block))
+    async def _add_block(self, number: int, loaded: LoadedActions, block: bytes, start: int) -> None:
+        frames = await call_beside(len(block), list, unpack_block(block))
         broken = [f"at byte {start + one.at}: {one.why}" for one in frames if isinstance(one, BadFrame)]
         found = await loaded.add([one for one in frames if not isinstance(one, BadFrame)])
         for why in (*broken, *(why.detail for _, why in found)):
             log.error("passed over a part of the sealed hour %d of partition %d: %s", loaded.hour, number, why)
-
-
-class _LoadedActions:
-    """The actions of an hour that is loaded. They are checked and counted beside the event loop; their songs get
-    numbers in it, which all cells share."""
-
-    def __init__(self, cell: Cell, key: IdentityKey) -> None:
-        self._cell = cell
-        self._key = key
-        self._parts: list[Actions] = []
-        self.hour = cell.hour
-        self._rows = 0
-
-    async def add(self, values: list[bytes]) -> list[tuple[int, PoisonError]]:
-        """Have the actions of saved chunks wait to be counted. Returns the places of those that break a rule."""
-        broken: list[tuple[int, PoisonError]] = []
-        for start in range(0, len(values), LOAD_CHUNKS):
-            group = values[start : start + LOAD_CHUNKS]
-            size_bytes = sum(map(len, group))
-            chunks, poison = await _call(size_bytes, check_chunks, group, self._key.id, self._cell.songs)
-            broken += [(start + place, why) for place, why in poison]
-            for chunk in chunks:
-                self._parts.append(self._cell.saved_actions(chunk))
-                self._rows += len(self._parts[-1])
-            if self._rows >= LOAD_ROWS:
-                await self.count()
-        return broken
-
-    async def count(self) -> None:
-        """Count what waits."""
-        parts, rows, self._parts, self._rows = self._parts, self._rows, [], 0
-        await _call(rows * ROW_BYTES, self._cell.count_saved, parts)
-
-
-async def _call(size_bytes: int, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    """Call a function that takes so much, beside the event loop unless it is little: after a start there are hundreds
-    of small hours."""
-    return (
-        await asyncio.to_thread(function, *args, **options) if size_bytes > LITTLE_BYTES else function(*args, **options)
-    )
 
 
 def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:
@@ -372,12 +363,6 @@ def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], 
 
 def _name(number: int, hour: int) -> str:
     return f"hour {hour} of partition {number}"
-
-
-def _is_over(source: SourcePartition, hour: int, now_ms: int) -> bool:
-    """Whether the hour is over, and no late event has come for a while."""
-    used_ms = source.cells.loaded().get(hour, 0)
-    return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and now_ms - used_ms >= IDLE_MS
 
 
 def mark_key(number: int, hour: int) -> str:

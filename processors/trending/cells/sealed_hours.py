@@ -2,13 +2,13 @@
 
 A blob is a list of blocks. To seal is to add a block under the condition that the list is the one that was read, so
 owners that know nothing of each other add to each other's blocks and never replace one. What is committed stays until
-the whole hour is deleted.
+the whole hour is deleted. Beside a blob may stand its index (`hour_indexes.py`), which is derived from it.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,6 +21,9 @@ from songline.processors.trending.cells.sealed_blocks import is_intact
 
 log = logging.getLogger(__name__)
 
+INDEX = ".index"
+"""How the name of an hour's index ends. Releases that know none pass over such a name."""
+
 TRIES = 8
 """Another owner adds a block between two of ours at most a few times: it seals now and then."""
 
@@ -31,12 +34,16 @@ SMALL_BYTES = 1_000_000
 """A blob of so many bytes is read by one request, and its blocks are asked for where a chunk of it is damaged. After a
 start late events want hundreds of such hours, and a request takes two milliseconds of CPU."""
 
-_OVERTAKEN = (400, 404, 409, 412)
+OVERTAKEN = (400, 404, 409, 412)
 """Another owner's list came first: the condition failed, or our block was dropped with the list before."""
 
 
 class SealingError(Exception):
     """A block was not added; says why. What it held stays where it was."""
+
+
+class OtherBlocksError(Exception):
+    """The hour's blob does not begin with the blocks that were expected."""
 
 
 class SealedHours:
@@ -51,40 +58,50 @@ class SealedHours:
 
         Raises SealingError where other owners always come between.
         """
-        blob = self._container.get_blob_client(self._prefix + blob_name(partition, hour))
+        blob = self.blob(blob_name(partition, hour))
         block_id = uuid.uuid4().hex
         for _ in range(TRIES):
             try:
                 await self._commit(blob, block_id, block)
             except HttpResponseError as error:
-                if error.status_code not in _OVERTAKEN or _is_container_missing(error):
+                if error.status_code not in OVERTAKEN or _is_container_missing(error):
                     raise
             _, blocks = await _committed(blob)
             if any(one.id == block_id and one.size == len(block) for one in blocks):
                 return sum(one.size for one in blocks)
         raise SealingError(f"{blob.blob_name}: no block could be added in {TRIES} tries, others add to it")
 
-    async def read(self, partition: int, hour: int) -> AsyncIterator[bytes]:
+    async def read(self, partition: int, hour: int, behind: Sequence[str] = ()) -> AsyncIterator[bytes]:
         """The blocks of the hour in their order, none where it was never sealed; those of a small hour as one.
 
-        A blob that changes meanwhile raises ResourceModifiedError.
+        `behind`: the ids of the blocks with which it begins, which are passed over. Raises OtherBlocksError where it
+        does not begin with these. A blob that changes meanwhile raises ResourceModifiedError.
         """
-        blob = self._container.get_blob_client(self._prefix + blob_name(partition, hour))
+        blob, begin = self.blob(blob_name(partition, hour)), len(behind)
         waiting = bytearray()
         pieces: AsyncIterator[bytes] | None = None
-        sizes: list[int] = []
+        blocks: list[BlobBlock] | None = None
         try:
-            async with _answer():
-                stream = await blob.download_blob()
+            if behind:
+                blocks = await _blocks(blob)
+                if [one.id for one in blocks[:begin]] != list(behind):
+                    raise OtherBlocksError(f"{blob.blob_name} does not begin with {begin} blocks that were expected")
+                if begin == len(blocks):
+                    return
+            async with answer_in_time():
+                stream = await blob.download_blob(offset=sum(one.size for one in (blocks or [])[:begin]) or None)
             if stream.size <= SMALL_BYTES:
-                async with _answer():
+                async with answer_in_time():
                     waiting += await stream.readall()
             else:
                 pieces = aiter(stream.chunks())
-            if pieces is not None or not is_intact(bytes(waiting)):
-                sizes = [one.size for one in await _blocks(blob)]
+            if blocks is None and (pieces is not None or not is_intact(bytes(waiting))):
+                blocks = await _blocks(blob)
         except ResourceNotFoundError:
+            if behind:
+                raise OtherBlocksError(f"{blob.blob_name} is not there, {begin} blocks of it were expected") from None
             return
+        sizes = [one.size for one in (blocks or [])[begin:]]
         while True:
             while sizes and len(waiting) >= sizes[0]:
                 size = sizes.pop(0)
@@ -92,7 +109,7 @@ class SealedHours:
                 del waiting[:size]
             if pieces is None:
                 break
-            async with _answer():
+            async with answer_in_time():
                 piece = await anext(pieces, None)
             if piece is None:
                 break
@@ -101,20 +118,33 @@ class SealedHours:
             # All of a small one, or what was not written in blocks or was added since.
             yield bytes(waiting)
 
-    async def delete_before(self, partition: int, hour: int) -> None:
-        """Delete the hours of a partition that are before `hour`."""
+    async def blocks(self, partition: int, hour: int) -> list[BlobBlock]:
+        """The blocks of the hour by id and size, none where it was never sealed."""
         try:
-            begin = f"{self._prefix}{partition}/"
-            found = [one.name async for one in self._container.list_blobs(name_starts_with=begin)]
+            return await _blocks(self.blob(blob_name(partition, hour)))
         except ResourceNotFoundError:
-            return
-        for name in found:
-            sealed = name.removeprefix(begin)
+            return []
+
+    async def indexed(self, partition: int) -> set[int]:
+        """The hours of a partition that have an index."""
+        begin = f"{self._prefix}{partition}/"
+        names = [name.removeprefix(begin) for name in await self._names(begin) if name.endswith(INDEX)]
+        return {int(one) for name in names if (one := name.removesuffix(INDEX)).isdecimal()}
+
+    async def delete_before(self, partition: int, hour: int) -> None:
+        """Delete the hours of a partition that are before `hour`, with their indexes."""
+        begin = f"{self._prefix}{partition}/"
+        for name in await self._names(begin):
+            sealed = name.removeprefix(begin).removesuffix(INDEX)
             if sealed.isdecimal() and int(sealed) < hour:
                 try:
                     await self._container.delete_blob(name)
                 except ResourceNotFoundError:
                     continue
+
+    def blob(self, name: str) -> BlobClient:
+        """The client of a blob of this version."""
+        return self._container.get_blob_client(self._prefix + name)
 
     async def make_container(self) -> None:
         """Make the container where it is missing: a worker may be newer than what was set up for it."""
@@ -125,18 +155,24 @@ class SealedHours:
             return
         log.warning("made the blob container %s, which was missing", self._container.container_name)
 
+    async def _names(self, begin: str) -> list[str]:
+        try:
+            return [one.name async for one in self._container.list_blobs(name_starts_with=begin)]
+        except ResourceNotFoundError:
+            return []
+
     async def _commit(self, blob: BlobClient, block_id: str, block: bytes) -> None:
         etag, before = await _committed(blob)
         if any(one.id == block_id for one in before):
             # The answer to an earlier try was lost.
             return
-        async with _answer():
+        async with answer_in_time():
             await blob.stage_block(block_id, block, validate_content=True)
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
         if etag is not None:
             condition = {"match_condition": MatchConditions.IfNotModified, "etag": etag}
         blocks = [BlobBlock(one.id) for one in before]
-        async with _answer():
+        async with answer_in_time():
             await blob.commit_block_list([*blocks, BlobBlock(block_id)], **condition)
 
 
@@ -145,27 +181,32 @@ def blob_name(partition: int, hour: int) -> str:
     return f"{partition}/{hour}"
 
 
+def index_name(partition: int, hour: int) -> str:
+    """The name of the hour's index."""
+    return blob_name(partition, hour) + INDEX
+
+
 async def _committed(blob: BlobClient) -> tuple[str | None, list[Any]]:
     """The blob's ETag, None where it is not there, and its blocks.
 
     The list is read after the ETag: one that has more makes a condition with that ETag fail.
     """
     try:
-        async with _answer():
+        async with answer_in_time():
             etag: str = (await blob.get_blob_properties()).etag
         return etag, await _blocks(blob)
     except ResourceNotFoundError:
         return None, []
 
 
-async def _blocks(blob: BlobClient) -> list[Any]:
-    async with _answer():
+async def _blocks(blob: BlobClient) -> list[BlobBlock]:
+    async with answer_in_time():
         blocks, _ = await blob.get_block_list("committed")
     return list(blocks)
 
 
 @asynccontextmanager
-async def _answer() -> AsyncIterator[None]:
+async def answer_in_time() -> AsyncIterator[None]:
     """Raise ServiceResponseError where no answer comes: the transport alone would wait for five minutes."""
     try:
         async with asyncio.timeout(ANSWER_S):

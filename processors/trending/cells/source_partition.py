@@ -10,7 +10,7 @@ from songline.processors.trending.cells.body_scanner import BodyScanner
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.cells.hour_cut import HourCut
 from songline.processors.trending.cells.identity_key import IdentityKey
-from songline.processors.trending.cells.state import PartitionCells
+from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.validation import cell_key
 from songline.processors.trending.cells.wire import CountRows, SongFact, join_rows, partial_bodies
 from songline.processors.trending.faust.batch import Batch

@@ -24,7 +24,6 @@ from songline.processors.trending.cells.chunks import (
     encode_chunk,
     join_actions,
 )
-from songline.processors.trending.cells.columns import ActionColumns
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows
 from songline.processors.trending.count_table import KINDS
@@ -59,6 +58,11 @@ class Cell:
         self._hours = CountMap()
         self._open: Actions | None = None
         self._piece = -1
+
+    @property
+    def rows(self) -> int:
+        """The actions in memory."""
+        return len(self._known)
 
     @property
     def open_piece(self) -> int | None:
@@ -137,81 +141,6 @@ class Cell:
                 self._hours.add(by_hour.astype(np.uint64), more_by_hour),
             ),
         )
-
-
-class PartitionCells:
-    """The cells of one source partition that are in memory, and the actions that wait for a flush.
-
-    `pieces` are numbers of chunks, of which none comes twice: a chunk that was sealed and deleted must not be taken
-    for a new one. A cell has to be loaded from what was saved of it before its first flush.
-    """
-
-    def __init__(self, songs: SongIndex, key: IdentityKey, pieces: Iterator[int]) -> None:
-        self._songs = songs
-        self._key = key
-        self._pieces = pieces
-        self._cells: dict[int, Cell] = {}
-        self._waiting: dict[int, list[Actions]] = {}
-        self._used_ms: dict[int, int] = {}
-
-    def fold(self, actions: ActionColumns) -> None:
-        """Have a batch wait for the next flush."""
-        hours = actions.hours
-        if not len(hours):
-            return
-        if (hours == hours[0]).all():
-            self._wait(int(hours[0]), Actions(actions.hashes, actions.codes))
-            return
-        for hour in np.unique(hours).tolist():
-            at = np.flatnonzero(hours == hour)
-            self._wait(hour, Actions(actions.hashes[at], actions.codes[at]))
-
-    def drop_before(self, hour: int) -> None:
-        """Have nothing wait of the hours before this one."""
-        for old in [one for one in self._waiting if one < hour]:
-            del self._waiting[old]
-
-    def missing(self) -> list[int]:
-        """The hours that have to be loaded before the next flush."""
-        return [hour for hour in self._waiting if hour not in self._cells]
-
-    def new_cell(self, hour: int) -> Cell:
-        """A cell of the hour that is not in use yet: all that was saved of it has to be restored first."""
-        return Cell(hour, self._songs, self._key, self._pieces)
-
-    def add(self, cell: Cell) -> None:
-        """Use a cell that was restored."""
-        self._cells[cell.hour] = cell
-
-    def flush(self, now_ms: int) -> Iterator[CellFlush]:
-        """What has changed in each cell. No hour may be missing."""
-        waiting, self._waiting = self._waiting, {}
-        for hour, parts in waiting.items():
-            self._used_ms[hour] = now_ms
-            yield self._cells[hour].flush(join_actions(parts))
-
-    def loaded(self) -> dict[int, int]:
-        """The hours in memory, each with the moment at which it was used last (Unix ms)."""
-        return {hour: self._used_ms.get(hour, 0) for hour in self._cells}
-
-    def open_piece(self, hour: int) -> int | None:
-        """The number of the hour's chunk that may be written again."""
-        cell = self._cells.get(hour)
-        return None if cell is None else cell.open_piece
-
-    def close_chunk(self, hour: int) -> None:
-        """Write no chunk of the hour again that was written."""
-        if (cell := self._cells.get(hour)) is not None:
-            cell.close_chunk()
-
-    def unload(self, hour: int) -> None:
-        """Drop an hour, which is saved; a late event loads it again."""
-        if hour not in self._waiting:
-            self._cells.pop(hour, None)
-            self._used_ms.pop(hour, None)
-
-    def _wait(self, hour: int, actions: Actions) -> None:
-        self._waiting.setdefault(hour, []).append(actions)
 
 
 def _counted(codes: Ints) -> tuple[Ints, Ints]:

@@ -13,10 +13,10 @@ from msgspec import structs
 
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells.hour_store import HourStore
+from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, oldest_hour, outdated
 from songline.processors.trending.cells.start_positions import StartPosition
-from songline.processors.trending.cells.state import PartitionCells
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
@@ -301,15 +301,18 @@ class CellWorker:
             self._saved.update(flush.chunks)
 
     async def seal(self) -> None:
-        """Seal what is due of the hours, and drop those that are over from memory."""
+        """Drop hours that are over from memory, seal what is due, and make the index of an hour that was over long
+        ago."""
         for number, source in list(self._sources.items()):
             now_ms = self._now_ms()
             async with self._flushing:
+                self._hours.unload(source, now_ms)
+                # What has left the memory is sealed, though late events go on coming for it.
                 due = self._hours.due(source, now_ms)
             for hour, keys in due.items():
                 await self._hours.seal(number, hour, keys, lambda: self._sources.get(number) is source)  # noqa: B023
-            async with self._flushing:
-                self._hours.unload(source, now_ms)
+            if not self.far_behind():
+                await self._hours.index(number, now_ms)
 
     def far_behind(self) -> bool:
         """Whether so much is to be read that other work had better wait."""

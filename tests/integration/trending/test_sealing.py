@@ -18,7 +18,7 @@ from songline.cloud import blobs, cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.trending.cells.sealed_blocks import HEADER, BadFrame, pack_block, unpack_block
-from songline.processors.trending.cells.sealed_hours import SealedHours
+from songline.processors.trending.cells.sealed_hours import INDEX, SealedHours
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_BLOBS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
@@ -59,12 +59,15 @@ async def test_an_hour_that_is_over_is_sealed_and_late_events_find_it(own_cloud:
             await wait_for_async(partial(is_sealed, settings), "a changelog without the hour", DEADLINE)
             before = await sizes(sealed)
             assert before
+            await wait_for_async(partial(is_indexed, sealed), "indexes of the hours", DEADLINE)
             await send(settings, [play(number, past) for number in range(80)])
             await wait_for_async(partial(right, settings, container), "late events counted once", DEADLINE)
             await wait_for_async(partial(is_sealed, settings), "an hour that is sealed anew", DEADLINE)
+        await sealed.upload_blob(min(before) + INDEX, b"not ours", overwrite=True)
         with working(cloud, log):
             await send(settings, [play(number, past) for number in range(90)])
             await wait_for_async(partial(right, settings, container), "a new owner that knows the hour", DEADLINE)
+        assert log.read_text().count("can't be used, the hour is loaded as a whole") == 1
         after = await sizes(sealed)
         assert all(after[name] > size for name, size in before.items())
 
@@ -202,4 +205,11 @@ async def records(settings: CloudSettings) -> AsyncIterator[tuple[bytes, bytes |
 
 
 async def sizes(container: ContainerClient) -> dict[str, int]:
-    return {one.name: one.size async for one in container.list_blobs()}
+    """The sealed hours, without their indexes."""
+    return {one.name: one.size async for one in container.list_blobs() if not one.name.endswith(INDEX)}
+
+
+async def is_indexed(container: ContainerClient) -> bool:
+    """Whether every sealed hour has its index."""
+    names = {one.name async for one in container.list_blobs()}
+    return all(name.removesuffix(INDEX) + INDEX in names for name in names)

@@ -12,11 +12,12 @@ from azure.core.exceptions import AzureError
 
 from songline.cloud.settings import BLOB_CONNECTION
 from songline.processors.trending.action_hashes import UserHashes
-from songline.processors.trending.cells import hour_store, sealed_hours
+from songline.processors.trending.cells import hour_store, loaded_actions, sealed_hours
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import HourStore, mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.source_partition import SourcePartition
+from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import broken_cells
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.changelog import Changelog
@@ -48,10 +49,16 @@ async def away(saved: dict[bytes, bytes], port: int = AWAY_PORT) -> AsyncIterato
 def listened(*moments: datetime, number: int = 0, user: str = "user-1") -> SourcePartition:
     """A partition in which a listener has played a song at these moments, and which was not flushed."""
     source = SourcePartition(number, "me", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
-    data = SongPlayed(user_id=user, song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
-    bodies = [encode(Event(id="e", source="/tests", time=at, data=data)) for at in moments or (NOW,)]
-    source.apply(Batch(0, len(bodies), range(len(bodies)), [NOW_MS] * len(bodies), bodies))
+    source.apply(plays(0, *moments or (NOW,), user=user))
     return source
+
+
+def plays(begin: int, *moments: datetime, user: str = "user-1") -> Batch:
+    """A batch in which a listener has played a song at these moments."""
+    data = SongPlayed(user_id=user, song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
+    bodies = [encode(Event(id="e", source="/tests", time=at, data=data)) for at in moments]
+    offsets = range(begin, begin + len(bodies))
+    return Batch(offsets.start, offsets.stop, offsets, [NOW_MS] * len(bodies), bodies)
 
 
 async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
@@ -77,8 +84,8 @@ async def test_an_open_hour_is_loaded_before_its_first_event() -> None:
 
 
 async def test_a_broken_chunk_costs_an_hour_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hour_store, "LOAD_CHUNKS", 2)
-    monkeypatch.setattr(hour_store, "LOAD_ROWS", 2)
+    monkeypatch.setattr(loaded_actions, "LOAD_CHUNKS", 2)
+    monkeypatch.setattr(loaded_actions, "LOAD_ROWS", 2)
     saved = dict[bytes, bytes]()
     users = [f"user-{number}" for number in range(7)]
     async with away(saved) as hours:
@@ -135,6 +142,19 @@ async def test_an_hour_that_can_not_be_sealed_is_told_while_it_is_due() -> None:
         assert hours.last_error({0}) is None
 
 
+async def test_a_late_hour_is_sealed_though_events_go_on_coming_for_it() -> None:
+    at, saved = NOW - timedelta(hours=20), dict[bytes, bytes]()
+    source, hour = listened(at), milliseconds(at) // 3_600_000
+    async with away(saved) as hours:
+        for minute, user in enumerate(["user-1", "user-2", "user-3"]):
+            now_ms = NOW_MS + minute * 300_000
+            source.apply(plays(minute + 1, at, user=user))
+            await hours.load_missing({0: source.cells}, now_ms)
+            saved |= {key.encode(): value for key, value in source.flush(now_ms).chunks.items() if value is not None}
+            hours.unload(source, now_ms)
+            assert list(hours.due(source, now_ms)) == ([hour] if minute == 2 else [])
+
+
 @pytest.mark.parametrize(
     ("hours_ago", "is_dropped"), [(0, False), (7 * 24, False), (8 * 24, True), (20 * 365 * 24, True)]
 )
@@ -149,15 +169,22 @@ async def test_years_of_old_events_load_no_hours(hours_ago: int, is_dropped: boo
 
 
 class SilentStorage:
-    """A Blob Storage that takes connections and does not answer; `requests` are the first lines that came."""
+    """A Blob Storage that has no index of an hour, and does not answer else; `requests` are the first lines that came
+    then."""
 
     def __init__(self) -> None:
         self.port = 0
         self.requests: list[bytes] = []
 
     async def swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.requests.append(await reader.readline())
-        await reader.read()
+        line = await reader.readline()
+        if b".index" in line:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 No\r\nx-ms-error-code: BlobNotFound\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+        else:
+            self.requests.append(line)
+            await reader.read()
         writer.close()
 
     async def has_been_asked(self, times: int) -> bool:
@@ -207,6 +234,22 @@ async def test_small_sealed_hours_are_asked_for_beside_one_another(size_bytes: i
         await wait_for_async(lambda: storage.has_been_asked(at_once), "as many requests as may be", 60)
         await hours.load_missing({}, NOW_MS)
         assert len(set(storage.requests)) == at_once
+
+
+async def test_an_event_that_comes_while_hours_are_loaded_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = listened()
+    add, later = source.cells.add, [plays(1, NOW - timedelta(hours=1))]
+
+    def add_and_apply(cell: Cell) -> None:
+        add(cell)
+        if later:
+            source.apply(later.pop())
+
+    monkeypatch.setattr(source.cells, "add", add_and_apply)
+    async with away({}) as hours:
+        await hours.load_missing({0: source.cells}, NOW_MS)
+    assert not source.cells.missing()
+    assert sorted(source.cells.loaded()) == [HOUR - 1, HOUR]
 
 
 MARK = mark_key(0, HOUR).encode()

@@ -37,12 +37,14 @@ REGIONS = ["DE", "FR"]
 
 
 def events(random: Random, count: int) -> list[tuple[int, Event]]:
-    """Events of few listeners and songs, most of them near each other, so that everything meets everything again."""
+    """Events of few listeners and songs, most of them near each other, so that everything meets everything again. Some
+    logs are of an hour that was over long ago."""
     found = []
+    late_ms = 8_000_000 if random.random() < 0.4 else 0
     for _ in range(count):
         user = random.randrange(len(USERS))
         age = random.choice([random.randint(-600_000, 600_000)] * 4 + [7_200_000, 30 * 3_600_000, 8 * 86_400_000])
-        age = random.randint(min(age, 0), max(age, 0))
+        age = random.randint(min(age, 0), max(age, 0)) + late_ms
         found.append((user % PARTITIONS, event(moment_at(NOW_MS - age), payload(random, USERS[user]))))
     return found
 
@@ -120,7 +122,7 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
     dies_after = random.choice([None, None, random.randrange(20)])
     match random.choices(
         ["read", "flush", "restart", "seal", "lose", "flush lost", "apply", "save", "restart shard", "again", "tell"],
-        [8, 6, 1, 2, 1, 1, 6, 3, 1, 1, 2],
+        [8, 6, 1, 3, 1, 1, 6, 3, 1, 1, 2],
     )[0]:
         case "read":
             pipeline.read(source, random.randint(1, 6))
@@ -130,6 +132,8 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
             pipeline.restart(source)
         case "seal":
             pipeline.seal(source, dies_after)
+            if random.random() < 0.7:
+                pipeline.index(source, random)
         case "lose":
             pipeline.change_source(source)
         case "flush lost":

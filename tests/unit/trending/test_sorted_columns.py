@@ -47,6 +47,8 @@ def test_a_set_of_many_hashes(seed: int, sizes: list[int]) -> None:
         first = [row for row in dict.fromkeys(rows) if row not in seen]
         assert [row for row, new in zip(rows, found, strict=True) if new] == first
         seen |= set(rows)
+        others = random.integers(0, 60, (100, 2)).astype(np.uint64)
+        assert held.contains(others).tolist() == [(int(one), int(two)) in seen for one, two in others]
 
 
 # Counts of more than 8 and 16 bits are held otherwise than those of fewer, keys of more than 32 as well.
