@@ -44,7 +44,7 @@ REGION = (
     "Disk: what the data folder takes, by the line through its samples after minute 5; of hubs whose retention is set, "
     "the median of the last tenth beside that of the time in which the first segments were deleted, which says of "
     "music-events whether it is level: what trending writes to the other hubs takes more while its lists fill, and at "
-    "each hour. That all of them delete what is past its retention is measured by the age of what they keep."
+    "each hour. That these delete what is past its retention is measured by the age of what they keep."
 )
 
 SETTLED_S = 300.0

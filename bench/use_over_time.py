@@ -22,8 +22,8 @@ COMPACTED = "compacted hubs"
 ARCHIVE = "archive and songs"
 DOCUMENTS = "documents"
 REST = "logs and all else"
-KEPT = "hubs"
-"""Not bytes, but seconds: how long ago a segment of a hub that is not compacted was written last, at most."""
+KEPT = "other hubs keep"
+"""Not bytes, but seconds: how long ago a segment of the other hubs was written last, at most."""
 LATE_S = 60.0
 """A hub looks every half minute for segments whose events are all past their retention."""
 FILES_MORE = 5
@@ -78,11 +78,14 @@ def folder_bytes(data: Path) -> dict[str, int]:
 
 
 def kept_s(data: Path, now_s: float) -> float:
-    """How long ago the oldest segment was written last, of hubs that are not compacted; 0 where there is none. The
-    newest segment of a partition stays, however old it is."""
+    """How long ago the oldest segment of the other hubs was written last; 0 where there is none.
+
+    The newest segment of a partition stays, however old it is; so do those of music-events that Capture may still need.
+    """
     oldest_s = now_s
     for partition in (data / "hubs" / "hubs").glob("*/*/"):
-        segments = [] if _is_compacted(partition.parent.name) else sorted(partition.glob("*.log"))
+        is_other = _part(partition.relative_to(data).parts) == HUBS
+        segments = sorted(partition.glob("*.log")) if is_other else []
         if len(segments) > 1:
             try:
                 oldest_s = min(oldest_s, segments[0].stat().st_mtime)
@@ -146,7 +149,7 @@ def disk_rows(
     if retention_s is not None:
         yield Measurement(
             row=ROW,
-            what=f"{words}: disk, hubs keep a segment after its last event",
+            what=f"{words}: disk, other hubs keep a segment after its last event",
             figure=max(held for _, held in disk[KEPT]),
             unit="s",
             wanted=f"<= {retention_s + LATE_S:g}",
