@@ -150,7 +150,7 @@ def chunk_actions(chunk: SavedChunk | ChunkColumns, songs: SongIndex, key: Ident
     )
 
 
-def merged_chunks(chunks: Iterable[SavedChunk], key: IdentityKey) -> Iterator[bytes]:
+def merged_chunks(chunks: Iterable[SavedChunk | ChunkColumns], key: IdentityKey) -> Iterator[bytes]:
     """The actions of chunks that were checked, in as few chunks as hold them.
 
     Those of a song stand beside each other, so that few chunks name it: names are what takes time to read.

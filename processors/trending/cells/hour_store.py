@@ -19,7 +19,6 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.trending.cells.chunks import (
-    SavedChunk,
     SealedMark,
     decode_mark,
     encode_mark,
@@ -34,7 +33,7 @@ from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_bloc
 from songline.processors.trending.cells.sealed_hours import OtherBlocksError, SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import Cell
-from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
+from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunks
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
 from songline.processors.trending.spans import HOUR_MS, first_counted_hour
@@ -351,14 +350,9 @@ class HourStore:
 
 def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:
     """Saved chunks as few ones, and those that break a rule, by key."""
-    chunks: list[SavedChunk] = []
-    broken: dict[str, PoisonError] = {}
-    for name, value in saved.items():
-        try:
-            chunks.append(check_chunk(value, key.id))
-        except PoisonError as why:
-            broken[name] = why
-    return list(merged_chunks(chunks, key)), broken
+    names = list(saved)
+    chunks, broken = check_chunks(list(saved.values()), key.id)
+    return list(merged_chunks(chunks, key)), {names[place]: why for place, why in broken}
 
 
 def _name(number: int, hour: int) -> str:
