@@ -1,6 +1,5 @@
 """The Faust app of the trending worker, put together: three agents, two tables, and what is done by the clock."""
 
-import asyncio
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from songline.cloud.settings import CloudSettings
-from songline.processors.runtime.allocator import RELEASE_S, release_free_memory
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.parked_store import ParkedStore
@@ -261,10 +259,6 @@ def build_app(
         if (member := app.consumer.member) and len(member.split()) == 1:
             record_owners([member])
 
-    async def release() -> None:
-        await asyncio.to_thread(release_free_memory)
-
-    repeat(app, RELEASE_S, release, isolation.run)
     repeat(app, OBSERVE_S, record_member, isolation.run)
     repeat(app, OBSERVE_S, opener.poll, isolation.run, wake=opener.wake)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)

@@ -19,6 +19,7 @@ from songline.cloud.settings import CloudSettings, EventHubsSettings, names_blob
 from songline.cloud.wrong_settings import read_settings
 from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.runtime import live_version
+from songline.processors.runtime.allocator import free_memory_released
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.live_version import LiveVersionWatch, VersionChangedError
@@ -92,6 +93,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(config.port, report, config.host))
         await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
+        await stack.enter_async_context(free_memory_released())
         database = await stack.enter_async_context(cosmos.opened(settings.cosmos))
         parked, attempts, projections = (
             cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS, PROJECTIONS)
