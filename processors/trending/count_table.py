@@ -45,11 +45,9 @@ class CountTable:
         """Counts by slot and kind, in the order of `keys`."""
         return self._counts[: len(self._slots)].astype(np.int64)
 
-    def by_key(self) -> tuple[Ints, Column]:
-        """Keys and their counts, in as few bits as they are held in: most of them in the order of the keys, which is
-        cheap to look up elsewhere."""
-        keys, slots = self._slots.sorted_runs()
-        return keys, self._counts[slots]
+    def by_slot(self) -> tuple[Ints, Column]:
+        """Keys and their counts by slot, in as few bits as they are held in."""
+        return self.keys, self._counts[: len(self._slots)]
 
     def of(self, key: int) -> Ints:
         """The counts of a key by kind, zeros for one that never came."""

@@ -174,14 +174,6 @@ class KeyIndex:
             keys[run.values] = run.keys
         return keys
 
-    def sorted_runs(self) -> tuple[Ints, Ints]:
-        """All keys and their slots: some runs after each other, in each of which the keys rise."""
-        runs = self._rows.runs
-        if not runs:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        keys = np.concatenate([run.keys for run in runs]).astype(np.int64)
-        return keys, np.concatenate([run.values for run in runs]).astype(np.int64)
-
     def find(self, keys: Ints) -> Ints:
         """The slots of `keys`, -1 for those that never came."""
         wanted = keys.astype(np.uint64)

@@ -154,7 +154,7 @@ class ShardWindows:
         for bucket, table in tables:
             if not self._covers(unit, bucket):
                 continue
-            rows, counts = table.by_key()
+            rows, counts = table.by_slot()
             if len(rows) >= TOGETHER:
                 self.add(unit, bucket, rows, counts)
                 continue
