@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from localcloud.capture.declaration import CaptureConfig
+from localcloud.capture.pace import spread_s
 from localcloud.capture.retry import retry_until_done
 from localcloud.capture.state_file import CaptureState, PlannedFile, save_state
 from localcloud.capture.window import Window, start_after_size, window_of
@@ -25,8 +26,8 @@ next start, as long as its plan is kept."""
 class PartitionCapture:
     """Capture of one partition while `run` runs; `name_of` gives the blob's name for a window's start (Unix seconds).
 
-    `begun` is set once the hub has had an event. `turn` has one partition write at a time: they share the event loop
-    with every client.
+    `begun` is set once the hub has had an event. `turn` has one of the hub's `partitions` write at a time: they share
+    the event loop with every client.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class PartitionCapture:
         now_ms: Callable[[], int],
         begun: asyncio.Event,
         turn: asyncio.Lock,
+        partitions: int,
     ) -> None:
         self._log = log
         self._config = config
@@ -48,6 +50,7 @@ class PartitionCapture:
         self._now_ms = now_ms
         self._begun = begun
         self._turn = turn
+        self._partitions = partitions
 
     @property
     def position(self) -> int:
@@ -160,7 +163,11 @@ class PartitionCapture:
         return await retry_until_done(lambda: self._blobs.exists(container, name), name)
 
     async def _make(self, writer: FileWriter, plan: PlannedFile) -> None:
-        await retry_until_done(lambda: writer.write(self._blobs), plan.name)
+        async def make() -> None:
+            span = spread_s(plan, self._config.interval_s, self._partitions, self._now_ms())
+            await writer.write(self._blobs, span)
+
+        await retry_until_done(make, plan.name)
 
     def _writer(self, plan: PlannedFile) -> FileWriter:
         return FileWriter(self._log, plan)

@@ -126,7 +126,15 @@ class _HubCapture:
         config = self._hub.config
         name_of = partial(file_name, self._config.name_format, config.namespace, self._hub.name, number)
         capture = PartitionCapture(
-            self._hub.partitions[number], self._config, state, name_of, blobs, self._now_ms, self._begun, self._turn
+            self._hub.partitions[number],
+            self._config,
+            state,
+            name_of,
+            blobs,
+            self._now_ms,
+            self._begun,
+            self._turn,
+            len(self._hub.partitions),
         )
         self._captures.append(capture)
         task = asyncio.create_task(capture.run(), name=f"capture of {self._hub.name}/{number}")

@@ -7,13 +7,15 @@ from typing import Final, Protocol
 
 from localcloud.capture.avro_file import BLOCK_BYTES, SYNC_BYTES, file_block, file_header
 from localcloud.capture.event_fields import encode_records
+from localcloud.capture.pace import paced
 from localcloud.capture.state_file import PlannedFile
 from localcloud.log.partition import PartitionLog
 from localcloud.log.segment import StoredBatch
 
 READ_BYTES: Final = 128 << 10
 """What is read and encoded before clients have their turn: about a millisecond of work."""
-PIECE_BYTES: Final = 4 << 20
+PIECE_BYTES: Final = 1 << 20
+"""What Blob Storage is sent at once: with its own, some 30 ms of work."""
 
 
 class WholeBlobs(Protocol):
@@ -33,14 +35,21 @@ class FileWriter:
         self._plan = plan
         self._begin()
 
-    async def write(self, blobs: WholeBlobs) -> None:
-        """Make the blob where it is missing. Raises what `ArchiveBlobs` raises, and OSError of the log."""
-        await blobs.write(self._plan.container, self._plan.name, self._pieces())
+    async def write(self, blobs: WholeBlobs, span_s: float) -> None:
+        """Make the blob where it is missing, spread over `span_s`. Raises what `ArchiveBlobs` raises, and OSError of
+        the log."""
+        clock = asyncio.get_running_loop().time
+        pieces = paced(self._pieces(), self._part, span_s, clock, asyncio.sleep)
+        await blobs.write(self._plan.container, self._plan.name, pieces)
 
     async def scan(self) -> None:
         """Find out what the blob holds, which is there. Raises OSError."""
         async for _ in self._batches():
             pass
+
+    def _part(self) -> float:
+        """How much of the plan the pieces have so far."""
+        return (self.end - self._plan.first) / max(1, self._plan.end - self._plan.first)
 
     def _begin(self) -> None:
         self.end = self._plan.first
