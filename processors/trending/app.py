@@ -1,7 +1,8 @@
 """The Faust app of the trending worker, put together: three agents, two tables, and what is done by the clock."""
 
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -116,11 +117,13 @@ class TrendingServices(Struct, frozen=True):
 
 
 class TrendingApp(Struct, frozen=True):
-    """The app, its progress report, and what knows whether an error in a fold has ended it."""
+    """The app, its progress report, and what knows whether an error in a fold has ended it. `loading_early` is a block
+    in which hours of partitions are loaded that will probably be assigned."""
 
     app: BatchedApp
     report: Callable[[], ProgressReport]
     isolation: CrashIsolation
+    loading_early: Callable[[Iterable[int]], AbstractContextManager[None]]
 
 
 def build_app(
@@ -262,7 +265,7 @@ def build_app(
     repeat(app, OBSERVE_S, record_member, isolation.run)
     repeat(app, OBSERVE_S, opener.poll, isolation.run, wake=opener.wake)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)
-    return TrendingApp(app, observer.report, isolation)
+    return TrendingApp(app, observer.report, isolation, cells.loading_early)
 
 
 def _agent(

@@ -108,6 +108,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         partitions: dict[str, int] = {}
         found: list[TrendingServices] = []
         live: dict[str, LiveVersionDocument] = {}
+        taken_over: set[int] = set()
 
         async def wait_for_services() -> None:
             partitions.update(await readiness.wait_for(partial(partitions_by_hub, settings.eventhubs)))
@@ -135,7 +136,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 matches=lambda: matches.matches,
             )
             found.append(services)
-            await _remove_earlier(settings.eventhubs, services.version.group, owners)
+            taken_over.update(await _remove_earlier(settings.eventhubs, services.version.group, owners))
 
         if not await run_unless(stop, wait_for_services()):
             return
@@ -145,26 +146,30 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         trending = build_app(settings, config, partitions, services, owners.record)
         readiness.begin()
         try:
-            await _run_live(trending.app, stop, watches)
+            with trending.loading_early(taken_over):
+                await _run_live(trending.app, stop, watches)
         finally:
             if (error := trending.isolation.error) is not None:
                 raise FoldCrashedError(str(error)) from error
 
 
-async def _remove_earlier(settings: EventHubsSettings, group: str, owners: OwnerFile) -> None:
-    """Remove the process that held the file of owners before from the group, if it was killed. Where that can't be
-    done, its session ends by itself."""
+async def _remove_earlier(settings: EventHubsSettings, group: str, owners: OwnerFile) -> frozenset[int]:
+    """Remove the process that held the file of owners before from the group, if it was killed; return the partitions
+    of `music-events` that it had. Where that can't be done, its session ends by itself."""
     if not owners.earlier:
-        return
+        return frozenset()
+    partitions: frozenset[int] = frozenset()
     try:
         async with asyncio.timeout(REMOVE_S):
             removed = await remove_members(settings, group, owners.earlier)
     except (KafkaError, OSError) as error:
         log.warning("members of the group, whose processes are gone, stay for their session: %s", last_line(error))
     else:
-        if removed:
-            log.info("%d members of the group, whose processes are gone, are removed", removed)
+        partitions = frozenset(tp.partition for tp in removed.partitions if tp.topic == MUSIC_EVENTS)
+        if removed.count:
+            log.info("%d members of the group, whose processes are gone, are removed", removed.count)
     owners.forget_earlier()
+    return partitions
 
 
 async def _run_live(app: BatchedApp, stop: asyncio.Event, watches: list[LiveVersionWatch]) -> None:

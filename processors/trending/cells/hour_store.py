@@ -11,8 +11,9 @@ place at least. An hour without a mark is in the changelog as a whole. Hours tha
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -24,12 +25,12 @@ from songline.processors.trending.cells.chunks import (
     encode_mark,
     merged_chunks,
 )
-from songline.processors.trending.cells.hour_index import HourIndex
+from songline.processors.trending.cells.early_hours import EarlyHours, EarlyLoads, EarlyPartition, cancel
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.late_hours import OPEN_MS, LateHours, has_index, hours_to_unload, is_over
-from songline.processors.trending.cells.loaded_actions import LoadedActions, call_beside
+from songline.processors.trending.cells.loaded_actions import LoadedActions
 from songline.processors.trending.cells.partition_cells import PartitionCells
-from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
+from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.sealed_hours import OtherBlocksError, SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import Cell
@@ -54,6 +55,8 @@ LARGE_BYTES = 1_000_000
 
 LOAD_WAIT_S = 0.5
 """A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
+
+NOTHING_EARLY: EarlyLoads = MappingProxyType({})
 
 _MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
 
@@ -85,6 +88,7 @@ class HourStore:
         self._saved = saved
         self._hours = hours
         self._late = None if hours is None else LateHours(hours, key)
+        self._early = None if hours is None else EarlyHours(hours, key)
         self._producer = producer
         self._loads: dict[int, HourLoad] = {}
         self._load_errors: dict[int, Exception] = {}
@@ -129,22 +133,52 @@ class HourStore:
                 self._loads[number] = HourLoad(cells, begun[number])
         return begun
 
-    def preload(self, number: int, cells: PartitionCells, now_ms: int) -> None:
-        """Load what was saved of the hours for which most events will come, before the first of them is there."""
-        hours = {now_ms // HOUR_MS, (now_ms - OPEN_MS) // HOUR_MS}
-        saved = [one for one in sorted(hours) if self._saved.records(hour_prefix(number, one))]
+    def load_early(self, number: int, cells: PartitionCells, now_ms: int) -> None:
+        """Load what is sealed of the open hours of a partition that will probably be held. What is saved in the
+        changelog is known once it is."""
+        if self._early is not None:
+            self._early.begin(number, cells, _open_hours(now_ms))
+
+    def take_early(self, number: int) -> EarlyPartition | None:
+        """What is loaded early of a partition that is held now."""
+        return None if self._early is None else self._early.take(number)
+
+    def drop_early(self) -> None:
+        """Load no more of partitions that were not taken."""
+        if self._early is not None:
+            self._early.drop()
+
+    def preload(self, number: int, cells: PartitionCells, now_ms: int, early: EarlyLoads = NOTHING_EARLY) -> None:
+        """Load what was saved of the hours for which most events will come, before the first of them is there.
+        `early`: what is loaded of them already, for these cells."""
+        saved = [one for one in _open_hours(now_ms) if self._saved.records(hour_prefix(number, one))]
         if saved:
             if (before := self._loads.pop(number, None)) is not None:
                 before.task.cancel()
-            self._loads[number] = HourLoad(cells, asyncio.create_task(self._load_early(number, cells, saved)))
+            self._loads[number] = HourLoad(cells, asyncio.create_task(self._load_open(number, cells, saved, early)))
 
-    async def _load_early(self, number: int, cells: PartitionCells, hours: list[int]) -> None:
-        for hour in hours:
-            cell = cells.new_cell(hour)
-            # What can't be loaded is missed, and told, once an event needs it.
-            with suppress(AzureError, UnsealedHourError):
-                await self._load(number, cell)
-                cells.add(cell)
+    async def _load_open(self, number: int, cells: PartitionCells, hours: list[int], early: EarlyLoads) -> None:
+        try:
+            for hour in hours:
+                # What can't be loaded is missed, and told, once an event needs it.
+                with suppress(AzureError, UnsealedHourError):
+                    cells.add(await self._open_cell(number, cells, hour, early))
+        finally:
+            cancel(early)
+
+    async def _open_cell(self, number: int, cells: PartitionCells, hour: int, early: EarlyLoads) -> Cell:
+        """The cell of an open hour, with all that is saved of it."""
+        found = await early[hour] if hour in early else None
+        if found is not None:
+            try:
+                await self._load(number, found.cell, found.blocks, found.size_bytes)
+            except OtherBlocksError as why:
+                log.warning("%s is loaded once more: %s", _name(number, hour), why)
+            else:
+                return found.cell
+        cell = cells.new_cell(hour)
+        await self._load(number, cell)
+        return cell
 
     async def _load_all(self, number: int, cells: PartitionCells, now_ms: int) -> None:
         turns, alone = asyncio.Semaphore(LOADS), asyncio.Semaphore(1)
@@ -178,7 +212,7 @@ class HourStore:
                 return False
             cell = cells.new_cell(hour, index)
             try:
-                size_bytes = await self._load(number, cell, index)
+                size_bytes = await self._load(number, cell, index.blocks, index.size_bytes)
             except OtherBlocksError as why:
                 self._late.refuse(number, hour, why)
                 return False
@@ -304,8 +338,9 @@ class HourStore:
         if group:
             yield group
 
-    async def _load(self, number: int, cell: Cell, index: HourIndex | None = None) -> int:
-        """Load what is saved of a cell, and is not covered by its index; return how large its blob is."""
+    async def _load(self, number: int, cell: Cell, behind: Sequence[str] = (), size_bytes: int = 0) -> int:
+        """Load what is saved of a cell, but for the first blocks of its blob, whose ids are `behind` and which have
+        `size_bytes`; return how large the blob is."""
         mark: SealedMark | None = None
         is_sealed = False
         chunks: dict[bytes, bytes] = {}
@@ -322,15 +357,14 @@ class HourStore:
         keys = list(chunks)
         for place, error in await loaded.add(list(chunks.values())):
             self._saved.remove(keys[place], chunks[keys[place]], error)
-        size_bytes = 0 if index is None else index.size_bytes
         if is_sealed:
             if self._hours is None:
                 raise UnsealedHourError(
                     f"{_name(number, cell.hour)} was sealed into Blob Storage: set "
                     "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
                 )
-            async for block in self._hours.read(number, cell.hour, () if index is None else index.blocks):
-                await self._add_block(number, loaded, block, size_bytes)
+            async for block in self._hours.read(number, cell.hour, behind):
+                await loaded.add_block(number, block, size_bytes)
                 size_bytes += len(block)
         await loaded.count()
         if mark is not None and size_bytes < mark.size_bytes:
@@ -340,19 +374,17 @@ class HourStore:
             )
         return size_bytes
 
-    async def _add_block(self, number: int, loaded: LoadedActions, block: bytes, start: int) -> None:
-        frames = await call_beside(len(block), list, unpack_block(block))
-        broken = [f"at byte {start + one.at}: {one.why}" for one in frames if isinstance(one, BadFrame)]
-        found = await loaded.add([one for one in frames if not isinstance(one, BadFrame)])
-        for why in (*broken, *(why.detail for _, why in found)):
-            log.error("passed over a part of the sealed hour %d of partition %d: %s", loaded.hour, number, why)
-
 
 def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:
     """Saved chunks as few ones, and those that break a rule, by key."""
     names = list(saved)
     chunks, broken = check_chunks(list(saved.values()), key.id)
     return list(merged_chunks(chunks, key)), {names[place]: why for place, why in broken}
+
+
+def _open_hours(now_ms: int) -> list[int]:
+    """The hours for which most events come."""
+    return sorted({now_ms // HOUR_MS, (now_ms - OPEN_MS) // HOUR_MS})
 
 
 def _name(number: int, hour: int) -> str:

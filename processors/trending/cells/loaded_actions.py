@@ -1,14 +1,18 @@
 """What was saved of an hour, on its way into a cell."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from songline.processors.trending.cells.chunks import Actions
 from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.sealed_blocks import BadFrame, unpack_block
 from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import check_chunks
 from songline.schemas.errors import PoisonError
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +36,6 @@ class LoadedActions:
         self._cell = cell
         self._key = key
         self._parts: list[Actions] = []
-        self.hour = cell.hour
         self._rows = 0
 
     async def add(self, values: list[bytes]) -> list[tuple[int, PoisonError]]:
@@ -49,6 +52,15 @@ class LoadedActions:
             if self._rows >= LOAD_ROWS:
                 await self.count()
         return broken
+
+    async def add_block(self, number: int, block: bytes, start: int) -> None:
+        """Have the actions of a sealed block of partition `number` wait to be counted. It begins at byte `start` of the
+        hour's blob; what can't be used of it is named in an error."""
+        frames = await call_beside(len(block), list, unpack_block(block))
+        broken = [f"at byte {start + one.at}: {one.why}" for one in frames if isinstance(one, BadFrame)]
+        found = await self.add([one for one in frames if not isinstance(one, BadFrame)])
+        for why in (*broken, *(why.detail for _, why in found)):
+            log.error("passed over a part of the sealed hour %d of partition %d: %s", self._cell.hour, number, why)
 
     async def count(self) -> None:
         """Count what waits."""

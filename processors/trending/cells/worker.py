@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from typing import Any
@@ -12,7 +13,7 @@ from faust.types import TP
 from msgspec import structs
 
 from songline.processors.trending.action_hashes import UserHashes
-from songline.processors.trending.cells.hour_store import HourStore
+from songline.processors.trending.cells.hour_store import NOTHING_EARLY, HourStore
 from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, oldest_hour, outdated
@@ -166,6 +167,17 @@ class CellWorker:
         source = self._sources.get(number)
         return 0 if source is None else source.position + source.waiting - self._flushed.get(number, source.position)
 
+    @contextmanager
+    def loading_early(self, numbers: Iterable[int]) -> Iterator[None]:
+        """Load what is sealed of the open hours of partitions that will probably be assigned, no longer than in the
+        block."""
+        for number in numbers:
+            self._hours.load_early(number, self._new_cells(), self._now_ms())
+        try:
+            yield
+        finally:
+            self._hours.drop_early()
+
     async def assigned(self, committed: dict[int, int | None], owner: str) -> None:
         """Hold these partitions and no others; each is folded once it is opened. What earlier owners saved is
         recovered."""
@@ -178,8 +190,11 @@ class CellWorker:
         if self._owner == owner:
             self._hours.restore_marks(removed)
             for number in committed:
-                cells = self._awaited[number] = PartitionCells(self._songs, self._hours.key, count())
-                self._hours.preload(number, cells, self._now_ms())
+                early = self._hours.take_early(number)
+                cells, loads = (self._new_cells(), NOTHING_EARLY) if early is None else early
+                self._awaited[number] = cells
+                self._hours.preload(number, cells, self._now_ms(), loads)
+            self._hours.drop_early()
             self._opener.assigned(self, committed)
 
     def open(self, number: int, start: StartPosition) -> None:
@@ -214,6 +229,9 @@ class CellWorker:
     def progress(self) -> Iterator[tuple[TP, int, int | None]]:
         for number, source in self._sources.items():
             yield TP(MUSIC_EVENTS, number), self.flushed(number), source.watermark_ms
+
+    def _new_cells(self) -> PartitionCells:
+        return PartitionCells(self._songs, self._hours.key, count())
 
     def _source(self, number: int, position: int, level: int, cells: PartitionCells | None = None) -> SourcePartition:
         owner = f"{self._owner}-{next(self._opened)}"

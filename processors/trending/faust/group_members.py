@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Collection
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import NoError, UnknownMemberIdError, for_code
+from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import KafkaError, NoError, UnknownMemberIdError, for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.structs import TopicPartition
+from msgspec import Struct
 
 from songline.cloud import kafka
 from songline.cloud.settings import EventHubsSettings
@@ -14,9 +19,16 @@ from songline.processors.trending.faust import credentials
 log = logging.getLogger(__name__)
 
 
-async def remove_members(settings: EventHubsSettings, group: str, members: Collection[str]) -> int:
-    """Have `members` leave the group, and return how many were in it. Raises KafkaError where the group's coordinator
-    can't be asked; a member that it does not remove is logged.
+class RemovedMembers(Struct, frozen=True):
+    """How many members were removed, and the partitions that they had, as far as the group says so."""
+
+    count: int
+    partitions: frozenset[TopicPartition]
+
+
+async def remove_members(settings: EventHubsSettings, group: str, members: Collection[str]) -> RemovedMembers:
+    """Have `members` leave the group. Raises KafkaError where the group's coordinator can't be asked; a member that it
+    does not remove is logged.
 
     Kafka removes a member by its id, whoever asks. Source: the Kafka protocol, LeaveGroup (versions 0 to 2).
     """
@@ -28,13 +40,27 @@ async def remove_members(settings: EventHubsSettings, group: str, members: Colle
     try:
         await client.bootstrap()
         coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-        removed = 0
+        held = await _held(client, coordinator, group)
+        removed = set()
         for member in members:
             answer = await client.send(coordinator, LeaveGroupRequest(group, member))
             error = for_code(answer.error_code)
-            if error not in (NoError, UnknownMemberIdError):
+            if error is NoError:
+                removed.add(member)
+            elif error is not UnknownMemberIdError:
                 log.warning("member %s is not removed from the group %s: %s", member, group, error.__name__)
-            removed += error is NoError
-        return removed
+        return RemovedMembers(len(removed), frozenset().union(*(held.get(one, ()) for one in removed)))
     finally:
         await client.close()
+
+
+async def _held(client: AIOKafkaClient, coordinator: int, group: str) -> dict[str, list[TopicPartition]]:
+    """The partitions of the group's members. Nothing where the group does not say so: it need not be known."""
+    try:
+        answer: Any = await client.send(coordinator, DescribeGroupsRequest([group]))
+        _, _, _, _, _, members, *_ = answer.groups[0]
+        # A member has none while the group shares them out.
+        return {one[0]: ConsumerProtocol.ASSIGNMENT.decode(one[4]).partitions() for one in members if one[4]}
+    except (KafkaError, ValueError) as error:
+        log.info("what the members of the group %s have is not known: %s", group, error)
+        return {}

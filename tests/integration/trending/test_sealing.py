@@ -17,13 +17,14 @@ from songline.audit import chart_reference as reference
 from songline.cloud import blobs, cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings, read_blobs
+from songline.processors.runtime.projection_config import DATA
 from songline.processors.trending.cells.sealed_blocks import HEADER, BadFrame, pack_block, unpack_block
 from songline.processors.trending.cells.sealed_hours import INDEX, SealedHours
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_BLOBS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
 from tests.support.localcloud import LocalCloud
-from tests.support.waiting import wait_for_async
+from tests.support.waiting import wait_for, wait_for_async
 from tests.support.worker import QUICK, TrendingWorker, make_containers, one_chart, read_hub
 
 WEEK = "top:7d:global"
@@ -70,6 +71,30 @@ async def test_an_hour_that_is_over_is_sealed_and_late_events_find_it(own_cloud:
         assert log.read_text().count("can't be used, the hour is loaded as a whole") == 1
         after = await sizes(sealed)
         assert all(after[name] > size for name, size in before.items())
+
+
+async def test_a_successor_knows_the_open_hour_before_it_owns_partitions(own_cloud: LocalCloud, tmp_path: Path) -> None:
+    settings, now = own_cloud.settings(), datetime.now(UTC)
+    await make_containers(settings)
+    config = {DATA: str(tmp_path), "SONGLINE_TEST_BLOCK_BYTES": "1"}
+    owners = tmp_path / "owners" / "trending-0.txt"
+    async with cosmos.client(settings.cosmos) as client:
+        container = cosmos.container(client, DATABASE, CHARTS)
+        # What a worker has saved last may be written again; the next one seals it.
+        for turn in range(3):
+            # Some of the listeners have played their song before the kill.
+            await send(settings, [play(number, now) for number in range(20 * turn, 20 * turn + 40)])
+            with working(own_cloud, tmp_path / f"{turn}.log", **config) as worker:
+                await wait_for_async(partial(right, settings, container), "counts of all", DEADLINE)
+                await wait_for_async(partial(has_marks, settings, min(turn, 1)), "blocks of the open hour", DEADLINE)
+                wait_for(lambda: len(owners.read_text().splitlines()) == 2, "its name in the file")
+    assert worker.said.count("are loaded before it is assigned") == 4, worker.said
+
+
+async def has_marks(settings: CloudSettings, each: int) -> bool:
+    """Whether so many hours of each partition are marked as sealed, at least."""
+    marks = [key async for key, _ in records(settings) if b"/sealed/" in key]
+    return len(marks) >= 4 * each
 
 
 async def test_owners_add_to_each_others_blocks(song_cloud: LocalCloud) -> None:

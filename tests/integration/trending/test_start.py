@@ -13,7 +13,7 @@ from songline.cloud.kafka import client_options
 from songline.processors.runtime.owner_file import hold_owner_file
 from songline.processors.runtime.projection_config import DATA
 from songline.processors.trending import process
-from songline.processors.trending.faust.group_members import remove_members
+from songline.processors.trending.faust.group_members import RemovedMembers, remove_members
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.progress_report import NotReadyCause, ProgressReport
 from tests.support.localcloud import LocalCloud, nobody
@@ -46,8 +46,9 @@ async def test_a_member_that_is_removed_is_in_the_group_no_more(localcloud: Loca
     try:
         await wait_for_async(_assigned(consumer), "the consumer to have joined")
         member = consumer._coordinator.member_id
-        assert await remove_members(settings.eventhubs, "removals", [member, "never-there"]) == 1
-        assert await remove_members(settings.eventhubs, "removals", [member]) == 0
+        removed = await remove_members(settings.eventhubs, "removals", [member, "never-there"])
+        assert removed == RemovedMembers(1, frozenset(consumer.assignment()))
+        assert await remove_members(settings.eventhubs, "removals", [member]) == RemovedMembers(0, frozenset())
     finally:
         await consumer.stop()
 
@@ -61,7 +62,7 @@ async def test_a_worker_starts_also_where_members_can_not_be_removed(
     # No group has an empty name.
     with hold_owner_file(tmp_path, "trending", "here") as owners:
         assert owners.earlier == {"one", "two"}
-        await process._remove_earlier(cloud.settings().eventhubs, "", owners)
+        assert not await process._remove_earlier(cloud.settings().eventhubs, "", owners)
         assert not owners.earlier
     said = {"nowhere": ["stay for their session"], "refused": ["member one is not", "member two is not"]}
     assert all(line in caplog.text for line in said[place])

@@ -112,6 +112,21 @@ async def test_what_can_not_be_loaded_early_is_told_once_it_is_missed() -> None:
         assert isinstance(hours.last_error({0}), AzureError)
 
 
+async def test_what_can_not_be_loaded_before_its_partition_is_assigned_is_missed_later() -> None:
+    source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
+    async with away(saved) as hours:
+        hours.load_early(0, source.cells, NOW_MS)
+        early = hours.take_early(0)
+        assert early is not None
+        assert hours.take_early(0) is None
+        assert await asyncio.gather(*early.loads.values()) == [None, None], "this hour, and the one before"
+        hours.preload(0, early.cells, NOW_MS, early.loads)
+        await hours._loads[0].task
+        assert hours.last_error({0}) is None
+        await hours.load_missing({0: source.cells}, NOW_MS)
+        assert isinstance(hours.last_error({0}), AzureError)
+
+
 async def test_a_sealed_hour_waits_for_its_blob_and_says_so_no_longer_than_that() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:

@@ -1,0 +1,181 @@
+"""What is sealed of an open hour is loaded before its partition is assigned, and counts once, as what is saved
+meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from azure.storage.blob.aio import ContainerClient
+
+from songline.cloud import blobs
+from songline.cloud.settings import read_blobs
+from songline.processors.trending.action_hashes import UserHashes
+from songline.processors.trending.cells.chunks import encode_mark
+from songline.processors.trending.cells.hour_store import HourStore, mark_key
+from songline.processors.trending.cells.partition_cells import PartitionCells
+from songline.processors.trending.cells.sealed_blocks import pack_block
+from songline.processors.trending.cells.sealed_hours import SealedHours, blob_name
+from songline.processors.trending.cells.source_partition import SourcePartition
+from songline.processors.trending.cells.validation import broken_cells
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.spans import HOUR_MS
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed
+from songline.schemas.moments import milliseconds
+from tests.support.localcloud import LocalCloud
+from tests.support.trending import KEY
+
+NOW = datetime(2026, 11, 22, 14, 33, 30, tzinfo=UTC)
+NOW_MS = milliseconds(NOW)
+HOUR = NOW_MS // HOUR_MS
+_owners = count()
+
+
+class Storage(NamedTuple):
+    """A container, the hours in it, and what the changelog has of them."""
+
+    container: ContainerClient
+    hours: SealedHours
+    saved: dict[bytes, bytes]
+
+    def store(self) -> HourStore:
+        nowhere: Any = None
+        changelog = Changelog("cells", SimpleNamespace(data=self.saved), nowhere, broken_cells)
+        return HourStore(changelog, self.hours, KEY, nowhere)
+
+    def save(self, users: range) -> None:
+        """Save plays of these listeners in the changelog."""
+        self.saved.update({key.encode(): value for key, value in chunks(users).items()})
+
+    async def seal(self, users: range) -> None:
+        """Seal them in one block more of the hour."""
+        size_bytes = await self.hours.add_block(0, HOUR, pack_block(chunks(users).values()))
+        self.saved[mark_key(0, HOUR).encode()] = encode_mark(size_bytes)
+
+
+@asynccontextmanager
+async def storage(cloud: LocalCloud, name: str) -> AsyncIterator[Storage]:
+    async with blobs.client(read_blobs(cloud.environment)) as service:
+        container = service.get_container_client(name)
+        await container.create_container()
+        yield Storage(container, SealedHours(container), {})
+
+
+def partition(cells: PartitionCells | None = None, songs: SongIndex | None = None) -> SourcePartition:
+    shared = (SongIndex(1) if songs is None else songs, RegionIndex(), UserHashes())
+    return SourcePartition(0, f"owner-{next(_owners)}", 1, *shared, KEY, -1, cells=cells)
+
+
+def play(source: SourcePartition, users: range) -> None:
+    """Have each of the listeners play a song, none of which is flushed."""
+    data = [SongPlayed(user_id=f"user-{one}", song_id="song-1", played_ms=60_000, duration_ms=90_000) for one in users]
+    bodies = [encode(Event(id="e", source="/tests", time=NOW, data=one)) for one in data]
+    source.apply(Batch(0, len(bodies), range(len(bodies)), [NOW_MS] * len(bodies), bodies))
+
+
+def chunks(users: range) -> dict[str, bytes]:
+    source = partition()
+    play(source, users)
+    source.cells.add(source.cells.new_cell(HOUR))
+    return {key: value for key, value in source.take_changes(NOW_MS).chunks.items() if value is not None}
+
+
+class Successor:
+    """A worker that loads the hour early, and is assigned the partition later."""
+
+    def __init__(self, stored: Storage) -> None:
+        self.store = stored.store()
+        self._songs = SongIndex(1)
+        self.store.load_early(0, PartitionCells(self._songs, KEY, count()), NOW_MS)
+
+    async def read_early(self) -> None:
+        """Return once all is loaded that is there."""
+        assert self.store._early is not None
+        await asyncio.gather(*self.store._early._partitions[0].loads.values())
+
+    async def counted(self, users: range) -> list[int]:
+        """The listens of the song after it was assigned and these listeners have played it; none if all had before."""
+        early = self.store.take_early(0)
+        assert early is not None
+        source = partition(early.cells, self._songs)
+        self.store.preload(0, early.cells, NOW_MS, early.loads)
+        if (load := self.store._loads.get(0)) is not None:
+            await load.task
+        play(source, users)
+        while source.cells.missing():
+            await self.store.load_missing({0: source.cells}, NOW_MS)
+            assert self.store.last_error({0}) is None
+        changes: list[int] = source.take_changes(NOW_MS).hours.counts[:, 0].tolist()
+        await self.store.load_missing({}, NOW_MS)
+        return changes
+
+
+async def test_what_was_sealed_before_counts_once(song_cloud: LocalCloud) -> None:
+    async with storage(song_cloud, "early-before") as stored:
+        await stored.seal(range(20))
+        successor = Successor(stored)
+        await successor.read_early()
+        assert await successor.counted(range(20)) == []
+        assert await Successor(stored).counted(range(15, 25)) == [25], "also where it is assigned at once"
+
+
+async def test_what_is_sealed_or_saved_meanwhile_counts_once_too(song_cloud: LocalCloud) -> None:
+    async with storage(song_cloud, "early-meanwhile") as stored:
+        await stored.seal(range(20))
+        successor = Successor(stored)
+        await successor.read_early()
+        # The owner before lives on for a while: it seals what is known, and what is not.
+        await stored.seal(range(10, 30))
+        stored.save(range(25, 35))
+        assert await successor.counted(range(36)) == [36]
+
+
+async def test_an_hour_that_is_sealed_first_meanwhile_is_loaded(song_cloud: LocalCloud) -> None:
+    async with storage(song_cloud, "early-first") as stored:
+        successor = Successor(stored)
+        await successor.read_early()
+        await stored.seal(range(20))
+        assert await successor.counted(range(20)) == []
+
+
+async def test_an_hour_of_which_the_changelog_says_nothing_is_loaded_anew(song_cloud: LocalCloud) -> None:
+    async with storage(song_cloud, "early-unsaid") as stored:
+        await stored.seal(range(20))
+        successor = Successor(stored)
+        await successor.read_early()
+        stored.saved.clear()
+        assert await successor.counted(range(5)) == [5], "without a mark an hour is in the changelog as a whole"
+
+
+@pytest.mark.parametrize("again", [range(20, 40), range(0)])
+async def test_a_blob_that_was_replaced_is_loaded_anew(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, again: range
+) -> None:
+    async with storage(song_cloud, f"early-replaced-{len(again)}") as stored:
+        await stored.seal(range(20))
+        successor = Successor(stored)
+        await successor.read_early()
+        await stored.container.delete_blob(blob_name(0, HOUR))
+        if again:
+            await stored.seal(again)
+        assert await successor.counted(range(1)) == [len(again) + 1]
+        assert "is loaded once more" in caplog.text
+
+
+async def test_what_nobody_takes_is_loaded_no_longer(song_cloud: LocalCloud) -> None:
+    async with storage(song_cloud, "early-dropped") as stored:
+        await stored.seal(range(20))
+        successor = Successor(stored)
+        assert successor.store._early is not None
+        loads = [*successor.store._early._partitions[0].loads.values()]
+        successor.store.drop_early()
+        await asyncio.wait(loads)
+        assert all(one.cancelled() for one in loads)
+        assert successor.store.take_early(0) is None
