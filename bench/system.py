@@ -25,7 +25,7 @@ from bench.freshness_probes import ApiProbes, ChartAges, api_client, running
 from bench.measurement import Measurement
 from bench.recovery import FRESH_S, Owners, Recovery, charts_are_fresh, prober_is_fresh, recover
 from bench.running_system import ProcessUse, RunningSystem, UsageSampler
-from bench.use_over_time import DiskSampler, disk_rows, file_rows
+from bench.use_over_time import DiskSampler, DiskUse, disk_rows, file_rows
 from songline.cloud import eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
@@ -86,8 +86,7 @@ class Seen(Struct):
     cores: float
     asks_per_s: float
     use: dict[str, ProcessUse]
-    disk: dict[str, list[tuple[float, float]]]
-    """What the data folder holds, by part and moment."""
+    disk: DiskUse
     api_unprobed_s: float
     """CPU seconds that the API uses in as long a time while it is not probed, as far as the first minute tells."""
     recoveries: list[Recovery]
@@ -134,7 +133,7 @@ async def _watch(system: RunningSystem, load: Load) -> Seen:
             cores=cores,
             asks_per_s=asks_per_s,
             use=use,
-            disk=disk.samples,
+            disk=disk.use,
             api_unprobed_s=api_unprobed_s,
             recoveries=[],
         )

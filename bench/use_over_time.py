@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from bench.measurement import Measurement
 from bench.running_system import ProcessUse
@@ -22,8 +23,6 @@ COMPACTED = "compacted hubs"
 ARCHIVE = "archive and songs"
 DOCUMENTS = "documents"
 REST = "logs and all else"
-KEPT = "other hubs keep"
-"""Not bytes, but seconds: how long ago a segment of the other hubs was written last, at most."""
 LATE_S = 60.0
 """A hub looks every half minute for segments whose events are all past their retention."""
 FILES_MORE = 5
@@ -33,6 +32,13 @@ Samples: TypeAlias = Sequence[tuple[float, float]]
 """Seconds since the beginning, and what there was."""
 
 
+class DiskUse(Struct):
+    """What a data folder holds, over time: the bytes of each part, and the seconds for which hubs keep a segment."""
+
+    parts: dict[str, list[tuple[float, float]]] = {}
+    kept: list[tuple[float, float]] = []
+
+
 class DiskSampler:
     """Samples what a data folder holds every `period_s`, in a thread, until the end of the block."""
 
@@ -40,7 +46,7 @@ class DiskSampler:
         self._data, self._period_s = data, period_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample_on)
-        self.samples: dict[str, list[tuple[float, float]]] = {}
+        self.use = DiskUse()
 
     def __enter__(self) -> Self:
         self._began_s = time.monotonic()
@@ -55,8 +61,9 @@ class DiskSampler:
     def sample(self) -> None:
         """Look now as well."""
         at_s = time.monotonic() - self._began_s
-        for part, held in (*folder_bytes(self._data).items(), (KEPT, kept_s(self._data, time.time()))):
-            self.samples.setdefault(part, []).append((at_s, held))
+        for part, held in folder_bytes(self._data).items():
+            self.use.parts.setdefault(part, []).append((at_s, held))
+        self.use.kept.append((at_s, kept_s(self._data, time.time())))
 
     def _sample_on(self) -> None:
         while not self._ended.wait(self._period_s):
@@ -124,17 +131,15 @@ def file_rows(words: str, use: Mapping[str, ProcessUse], settled_s: float) -> It
 
 
 def disk_rows(
-    words: str, disk: Mapping[str, Samples], events_per_s: float, settled_s: float, retention_s: float | None
+    words: str, disk: DiskUse, events_per_s: float, settled_s: float, retention_s: float | None
 ) -> Iterator[Measurement]:
     """How many bytes an event stay on disk after `settled_s`. With a retention hubs are to keep events for so long, and
     the one whose events are all alike is to be level from when the first segments are deleted."""
-    accepted = accepted_bytes(disk[MUSIC], events_per_s, retention_s)
+    accepted = accepted_bytes(disk.parts[MUSIC], events_per_s, retention_s)
     kept = Measurement(row=ROW, what=f"{words}: disk, an accepted event in its hub", figure=accepted, unit="bytes")
     yield kept
     grown = 0.0
-    for part, samples in disk.items():
-        if part == KEPT:
-            continue
+    for part, samples in disk.parts.items():
         what = f"{words}: disk, {part} ({samples[-1][1] / 2**20:,.0f} MiB at the end)"
         if retention_s is not None and part in (MUSIC, HUBS):
             before, after = levels(samples, level_from_s(retention_s))
@@ -150,7 +155,7 @@ def disk_rows(
         yield Measurement(
             row=ROW,
             what=f"{words}: disk, other hubs keep a segment after its last event",
-            figure=max(held for _, held in disk[KEPT]),
+            figure=max(held for _, held in disk.kept),
             unit="s",
             wanted=f"<= {retention_s + LATE_S:g}",
         )

@@ -13,9 +13,9 @@ from bench.use_over_time import (
     COMPACTED,
     DOCUMENTS,
     HUBS,
-    KEPT,
     MUSIC,
     REST,
+    DiskUse,
     disk_rows,
     file_rows,
     folder_bytes,
@@ -53,15 +53,15 @@ def test_files_that_are_never_closed_are_told() -> None:
 
 
 def test_a_disk_that_holds_what_was_accepted_is_level_for_all_else() -> None:
-    disk = {
+    parts = {
         MUSIC: grows(450.0, most_s=640),
         HUBS: grows(150.0, most_s=640),
-        KEPT: [(at, min(at, 640.0)) for at in HALF_HOUR],
         COMPACTED: grows(25.0),
         ARCHIVE: grows(430.0),
         DOCUMENTS: grows(30.0, 50e6),
         REST: grows(0.0, 60e3),
     }
+    disk = DiskUse(parts, kept=[(at, min(at, 640.0)) for at in HALF_HOUR])
     rows = list(disk_rows("soak", disk, RATE, 300.0, 600.0))
     assert rows[0].figure == pytest.approx(450)
     assert rows[-1].figure == pytest.approx(485)
@@ -69,15 +69,15 @@ def test_a_disk_that_holds_what_was_accepted_is_level_for_all_else() -> None:
 
 
 def test_logs_that_grow_with_events_and_hubs_that_are_not_level_are_told() -> None:
-    disk = {
+    parts = {
         MUSIC: grows(450.0),
         HUBS: grows(150.0),
-        KEPT: [(at, at) for at in HALF_HOUR],
         COMPACTED: grows(25.0),
         ARCHIVE: grows(430.0),
         DOCUMENTS: grows(1_500.0),
         REST: grows(20.0),
     }
+    disk = DiskUse(parts, kept=[(at, at) for at in HALF_HOUR])
     wrong = [what for what, holds in met(list(disk_rows("soak", disk, RATE, 300.0, 600.0))).items() if holds is False]
     assert [what.partition(" (")[0] for what in wrong] == [
         f"soak: disk, {MUSIC}", f"soak: disk, {REST}", "soak: disk, other hubs keep a segment after its last event",
@@ -87,7 +87,7 @@ def test_logs_that_grow_with_events_and_hubs_that_are_not_level_are_told() -> No
 
 def test_without_a_retention_the_hubs_are_part_of_what_stays() -> None:
     parts = {MUSIC: 450.0, HUBS: 30.0, COMPACTED: 20.0, ARCHIVE: 430.0, DOCUMENTS: 30.0, REST: 0.0}
-    disk = {part: grows(each) for part, each in parts.items()}
+    disk = DiskUse({part: grows(each) for part, each in parts.items()})
     rows = list(disk_rows("soak", disk, RATE, 300.0, None))
     assert rows[-1].figure == pytest.approx(960)
     assert rows[-1].met is True
