@@ -1,9 +1,8 @@
 """`python -m songline.processors.catalog`: the catalog worker."""
 
 from songline.cloud.extras import start
-from songline.processors.runtime.allocator import map_large, share_heap
+from songline.processors.runtime.allocator import bound_heap
 
 if __name__ == "__main__":
-    share_heap()
-    map_large()
+    bound_heap()
     start("songline.processors.catalog.process", "workers")

@@ -31,9 +31,10 @@ def share_heap(environ: Mapping[str, str] = os.environ) -> None:
     _set_option(_M_ARENA_MAX, 1, HEAPS, environ)
 
 
-def map_large(environ: Mapping[str, str] = os.environ) -> None:
-    """Have pieces of LARGE_BYTES and more mapped by themselves for good, unless the environment says otherwise. Another
-    C library than glibc is left as it is."""
+def bound_heap(environ: Mapping[str, str] = os.environ) -> None:
+    """Share one heap, and have pieces of LARGE_BYTES and more mapped by themselves for good, unless the environment
+    says otherwise. To be called as `share_heap` is."""
+    share_heap(environ)
     _set_option(_M_MMAP_THRESHOLD, LARGE_BYTES, MAPPED, environ)
 
 

@@ -20,9 +20,8 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), r
 
 _ALLOCATE = """
 import ctypes, threading
-from songline.processors.runtime.allocator import map_large, share_heap
-share_heap()
-map_large()
+from songline.processors.runtime.allocator import bound_heap
+bound_heap()
 import numpy
 all_there = threading.Barrier(6)
 def work():
