@@ -40,7 +40,7 @@ REGION = (
     "when something sent since is answered as fresh as ever; the supervisor's second of pause is inside. "
     "Memory: the median of the last tenth beside that of the minute after minute 5; in a run of less than seven and a "
     "half minutes, beside that of the first quarter's end, of which nothing is wanted: the library's cache of nodes "
-    "grows up to its bound of 15 MB. Files: the median of open descriptors of the last tenth less that after minute 5. "
+    "grows up to its bound. Files: the median of open descriptors of the last tenth less that after minute 5. "
     "Disk: what the data folder takes, by the line through its samples after minute 5; of hubs whose retention is set, "
     "the median of the last tenth beside that of the time in which the first segments were deleted, which says of "
     "music-events whether it is level: what trending writes to the other hubs takes more while its lists fill, and at "

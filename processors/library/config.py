@@ -16,7 +16,7 @@ class LibraryConfig(Struct, frozen=True):
 
     writes: int = 16
     buffer: int = 20_000
-    room: int = 15_000
+    room: int = 8_000
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
