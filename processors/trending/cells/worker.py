@@ -44,6 +44,9 @@ QUIET_MS = 2_000
 MOST_UNWRITTEN = 150_000
 """Records of a partition that are counted and not flushed: the record that ended a worker is among so many."""
 
+FLUSH_EVENTS = 20_000
+"""Partitions are flushed together while they have no more between them: what is sent is as large as what is counted."""
+
 PAUSE_S = 0.2
 HOLD_WAITING = 100
 """While more records of a partition wait to be parked, it is not read on, and the others are."""
@@ -266,19 +269,37 @@ class CellWorker:
     async def _flush(self, now_ms: int) -> None:
         """The flush itself, while no other one is under way."""
         self._flushed_ms = now_ms
-        flushes: dict[int, SourceFlush] = {}
-        messages: dict[int, tuple[SourcePartition, list[Any]]] = {}
-        for number, source in list(self._void.items()):
-            if source.changed:
-                flushes[number] = source.flush(now_ms)
+        void = {number: source.flush(now_ms) for number, source in list(self._void.items()) if source.changed}
+        await self._send(void, now_ms)
         sources = list(self._sources.items())
         for number, source in sources:
             source.await_hour(now_ms)
             self._park(number, source)
             self._advance_at_end(source)
         await self._hours.load_missing({**self._awaited, **{number: one.cells for number, one in sources}}, now_ms)
-        if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
-            sources = []
+        if now_ms - self._sent_ms >= QUIET_MS or any(source.has_news for _, source in sources):
+            for some in self._together(sources):
+                await self._flush_sources(some, now_ms)
+        await self._saved.park()
+        await self._delete_outdated(now_ms)
+
+    def _together(self, sources: list[tuple[int, SourcePartition]]) -> Iterator[list[tuple[int, SourcePartition]]]:
+        """The partitions, those that are flushed together beside each other."""
+        some, events = list[tuple[int, SourcePartition]](), 0
+        for number, source in sources:
+            more = self._unwritten(number)
+            if some and events + more > FLUSH_EVENTS:
+                yield some
+                some, events = [], 0
+            some.append((number, source))
+            events += more
+        if some:
+            yield some
+
+    async def _flush_sources(self, sources: list[tuple[int, SourcePartition]], now_ms: int) -> None:
+        """Flush some partitions, and let their offsets be committed."""
+        flushes: dict[int, SourceFlush] = {}
+        messages: dict[int, tuple[SourcePartition, list[Any]]] = {}
         for number, source in sources:
             if not source.changed or source.cells.missing():
                 continue
@@ -293,20 +314,18 @@ class CellWorker:
                 done = [one for one in read if one.offset <= flush.position]
                 self._messages[number] = read[len(done) :]
                 messages[number] = source, done
-        if flushes:
-            self._sent_ms = now_ms
-        await self._send(flushes)
+        await self._send(flushes, now_ms)
         for number, (source, done) in messages.items():
             # Of a partition that was opened anew meanwhile these positions may be another hub's.
             if self._sources.get(number) is source:
                 self._flushed[number] = flushes[number].position
                 for message in done:
                     self._app.consumer.ack(message)
-        await self._saved.park()
-        await self._delete_outdated(now_ms)
 
-    async def _send(self, flushes: dict[int, SourceFlush]) -> None:
+    async def _send(self, flushes: dict[int, SourceFlush], now_ms: int) -> None:
         """Send the shards what changed, and then save it."""
+        if flushes:
+            self._sent_ms = now_ms
         partials = [
             OutgoingRecord(TRENDING_PARTIALS, self._version.wrap(body), shard)
             for flush in flushes.values()

@@ -42,7 +42,7 @@ from songline.processors.trending.faust.fetched_records import (
 )
 from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
-from songline.processors.trending.faust.settings import fetch_bytes
+from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, fetch_bytes
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,10 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         if not wanted:
             # To aiokafka no partitions are all of them.
             return {}
-        records: Mapping[Any, list[Any]] = await fetcher.fetched_records(wanted, timeout=0)
+        records: Mapping[Any, list[Any]] = {}
+        # What was fetched of a partition that was sought or paused meanwhile is dropped, and the next ones are there.
+        while not records and (some := self._next_fetches(fetcher, wanted)):
+            records = await fetcher.fetched_records(some, timeout=0)
         fetched: dict[Any, list[Batch | ChangeBatch]] = {}
         for tp, found in records.items():
             if tp.topic in self.app.batched:
@@ -126,6 +129,19 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
                 fetched[tp] = [batch]
         self._gathering.begin(fetched)
         return fetched
+
+    def _next_fetches(self, fetcher: Any, wanted: set[Any]) -> set[Any]:
+        """The partitions of which fetches are taken now: of large ones that which came first. The others wait as they
+        came, and their partitions are fetched again only then."""
+        found = set()
+        has_large = False
+        for tp, result in fetcher._records.items():
+            records = getattr(result, "_partition_records", None)
+            is_large = isinstance(records, FetchedRecords) and records.size_bytes >= LARGE_FETCH_BYTES
+            if tp in wanted and not (is_large and has_large):
+                found.add(tp)
+                has_large = has_large or is_large
+        return found
 
     def _unreadable(self, tp: Any, offset: int, raw: bytes, why: str) -> None:
         log.error("%s/%d: passed over a record batch at %d that can't be read: %s", *tp, offset, why)

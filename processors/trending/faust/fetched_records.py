@@ -41,6 +41,7 @@ class FetchedRecords:
         self._records = without_cycle(records)
         self._now_ms = now_ms
         self.gap: OffsetGap | None = None
+        self.size_bytes: int = records._records.size_in_bytes()
 
     @property
     def next_fetch_offset(self) -> int:

@@ -13,6 +13,10 @@ BUFFERED_BATCHES = 2
 MAX_FETCH_BYTES = 1_048_576
 """No event is larger, and more would lie in memory for nothing: folding takes longer than fetching."""
 
+LARGE_FETCH_BYTES = MAX_FETCH_BYTES // 2
+"""Of a partition that is behind, a fetch brings so much or more. Of those that are read to their end, what is gathered
+has less, and is taken of all of them at once: they are asked for again together."""
+
 PIECES_FETCH_BYTES = 25_165_824
 """While partitions are folded in pieces, each of which is written before the next one, so much is fetched of all of
 these together: a piece is never larger than a fetch."""

@@ -11,6 +11,7 @@ import faust
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer as FaustConsumer
@@ -23,8 +24,9 @@ from songline.processors.trending.faust.batched_app import (
     BatchedTransport,
 )
 from songline.processors.trending.faust.fetched_records import FetchedRecords
+from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
-from songline.processors.trending.faust.settings import MAX_FETCH_BYTES, fetch_bytes
+from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, MAX_FETCH_BYTES, fetch_bytes
 
 TP = TopicPartition("music-events", 0)
 
@@ -90,6 +92,52 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
     assert records.next_fetch_offset == 15
 
 
+class Fetches:
+    """aiokafka's Fetcher in which something was fetched of each partition, and the thread that takes it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, sizes_bytes: list[int]) -> None:
+        hub = "music-events"
+        app = SimpleNamespace(batched={hub}, on_hold=set(), unopened=set(), gaps={})
+        monkeypatch.setattr(BatchedConsumerThread, "app", app, raising=False)
+        self.states = {TopicPartition(hub, number): TopicPartitionState(SimpleNamespace()) for number in range(4)}
+        self._fetcher = Fetcher.__new__(Fetcher)
+        self._fetcher._subscriptions = SimpleNamespace(reassignment_in_progress=False, is_assigned=lambda _: True)
+        self._fetcher._wait_consume_future = None
+        self._fetcher._records = {}
+        assignment = SimpleNamespace(active=True, state_value=self.states.__getitem__)
+        for (tp, state), size_bytes in zip(self.states.items(), sizes_bytes, strict=True):
+            state.seek(0)
+            data = RecordBytes(record_batch(0, 1, size_bytes))
+            records = PartitionRecords(tp, data, None, 0, None, None, True, 0)
+            result = FetchResult(tp, assignment=assignment, partition_records=records, backoff=0)
+            self._fetcher._records[tp] = result
+        self._thread = BatchedConsumerThread.__new__(BatchedConsumerThread)
+        self._thread._gathering = Gathering({}, {hub})
+        self._thread._opened, self._thread._held_until = {}, {}
+
+    async def take(self) -> list[int]:
+        """The partitions of which something is taken at once."""
+        return sorted(tp.partition for tp in await self._thread._fetched(self._fetcher, set(self.states)))
+
+
+async def test_few_events_of_all_partitions_are_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches = Fetches(monkeypatch, [100] * 4)
+    assert await fetches.take() == [0, 1, 2, 3]
+    assert await fetches.take() == []
+
+
+async def test_large_fetches_are_taken_one_by_one_as_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches = Fetches(monkeypatch, [LARGE_FETCH_BYTES, LARGE_FETCH_BYTES, 100, LARGE_FETCH_BYTES])
+    assert [await fetches.take() for _ in range(4)] == [[0, 2], [1], [3], []]
+
+
+async def test_what_was_fetched_of_a_paused_partition_keeps_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches = Fetches(monkeypatch, [LARGE_FETCH_BYTES] * 4)
+    for number in (0, 1):
+        fetches.states[TopicPartition("music-events", number)].pause()
+    assert await fetches.take() == [2]
+
+
 def test_the_same_records_come_one_by_one_without_it() -> None:
     data = record_batch(10, 3) + record_batch(13, 2)
     single = list(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0))
@@ -98,11 +146,13 @@ def test_the_same_records_come_one_by_one_without_it() -> None:
     assert batch.offsets == [record.offset for record in single]
 
 
-def record_batch(base: int, count: int) -> bytes:
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 100_000)
+def record_batch(base: int, count: int, body_bytes: int = 0) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, MAX_FETCH_BYTES)
     for number in range(count):
         offset = base + number
-        builder.append(number, timestamp=1000 + offset, key=None, value=str(offset).encode(), headers=[])
+        builder.append(
+            number, timestamp=1000 + offset, key=None, value=str(offset).encode().rjust(body_bytes), headers=[]
+        )
     data = bytearray(builder.build())
     data[:8] = base.to_bytes(8, "big")
     return bytes(data)

@@ -15,7 +15,7 @@ from songline.processors.trending.cells.worker import CellWorker
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
-from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.channels import MUSIC_EVENTS, TRENDING_PARTIALS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.moments import moment_at
@@ -77,6 +77,8 @@ class Stage:
         self.noting, self.sending, self.parking = Gate(), Gate(), Parking()
         self.guard = Guard(self.noting)
         self.acknowledged: list[int] = []
+        self.sent: list[str] = []
+        """The hub of each record."""
         self.committed: list[int] = []
         consumer = SimpleNamespace(
             fetch_position=lambda _: None,
@@ -108,7 +110,8 @@ class Stage:
     async def _commit(self, _: object, position: int) -> None:
         self.committed.append(position)
 
-    async def _send(self, *_: object) -> Any:
+    async def _send(self, hub: str, *_: object) -> Any:
+        self.sent.append(hub)
         return self.sending.enter()
 
     async def consume(self, begin: int, count: int = 1, song_id: str = "song-1", partition: int = 0) -> None:
@@ -225,6 +228,26 @@ async def test_pieces_of_partitions_that_wait_together_are_flushed_together(monk
         stage.sending.open.set()
         await asyncio.gather(*pieces)
     assert (stage.committed, len(flushes)) == ([0, 0, 0], 2)
+
+
+@pytest.mark.parametrize(("events", "together"), [(1, 3), (2, 1)])
+async def test_partitions_with_many_events_are_flushed_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, events: int, together: int
+) -> None:
+    monkeypatch.setattr(cells, "FLUSH_EVENTS", 3)
+    stage = Stage()
+    await stage.open(3)
+    for number in range(3):
+        await stage.consume(0, events, partition=number)
+    stage.sending.open.clear()
+    flushing = asyncio.create_task(stage.worker.flush(now=True))
+    async with asyncio.timeout(60):
+        await stage.sending.asked.wait()
+        assert stage.sent == [TRENDING_PARTIALS] * together
+        stage.sending.open.set()
+        await flushing
+    assert stage.sent.count(TRENDING_PARTIALS) == stage.sent.count("cells") == 3
+    assert stage.acknowledged == [events - 1] * 3
 
 
 async def test_a_flush_under_way_says_nothing_of_a_partition_that_was_opened_anew() -> None:
