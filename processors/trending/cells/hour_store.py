@@ -169,7 +169,8 @@ class HourStore:
     async def _open_cell(self, number: int, cells: PartitionCells, hour: int, early: EarlyLoads) -> Cell:
         """The cell of an open hour, with all that is saved of it."""
         found = await early[hour] if hour in early else None
-        if found is not None:
+        # Without a mark the hour is in the changelog as a whole: a blob may be that of a hub that was there before.
+        if found is not None and self._saved.value(mark_key(number, hour)):
             try:
                 await self._load(number, found.cell, found.blocks, found.size_bytes)
             except OtherBlocksError as why:

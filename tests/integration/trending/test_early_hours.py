@@ -152,6 +152,10 @@ async def test_an_hour_of_which_the_changelog_says_nothing_is_loaded_anew(song_c
         await successor.read_early()
         stored.saved.clear()
         assert await successor.counted(range(5)) == [5], "without a mark an hour is in the changelog as a whole"
+        again = Successor(stored)
+        await again.read_early()
+        stored.save(range(30, 35))
+        assert await again.counted(range(7)) == [12], "also where chunks are saved of it"
 
 
 @pytest.mark.parametrize("again", [range(20, 40), range(0)])
