@@ -21,7 +21,7 @@ async def die_after(*arguments: Any) -> int:
 
 
 if __name__ == "__main__":
-    late_hours.IDLE_MS = 1_000
+    late_hours.IDLE_MS = late_hours.LATE_IDLE_MS = 1_000
     late_hours.INDEXED_BYTES = 1
     app.SEAL_S = 0.5
     hour_store.BLOCK_BYTES = int(os.environ.get("SONGLINE_TEST_BLOCK_BYTES", hour_store.BLOCK_BYTES))

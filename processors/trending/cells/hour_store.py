@@ -134,8 +134,7 @@ class HourStore:
         return begun
 
     def load_early(self, number: int, cells: PartitionCells, now_ms: int) -> None:
-        """Load what is sealed of the open hours of a partition that will probably be held. What is saved in the
-        changelog is known once it is."""
+        """Load what is sealed of the open hours of a partition that will probably be held."""
         if self._early is not None:
             self._early.begin(number, cells, _open_hours(now_ms))
 
@@ -251,7 +250,10 @@ class HourStore:
                 source.cells.close_chunk(hour)
             elif (piece := source.cells.open_piece(hour)) is not None:
                 keys = [key for key in keys if key != source.chunk_key(hour, piece)]
-            if keys and (over or sum(len(self._saved.value(key)) for key in keys) >= BLOCK_BYTES):
+            if not over:
+                # A short block costs as many requests as a long one: what is left of an open hour waits for more.
+                keys = [key for group in self._groups(keys) if self._size(group) >= BLOCK_BYTES for key in group]
+            if keys:
                 found[hour] = keys
         for key in [key for key in self._seal_errors if key[0] == source.number and key[1] not in found]:
             del self._seal_errors[key]
@@ -329,15 +331,16 @@ class HourStore:
 
     def _groups(self, keys: list[str]) -> Iterator[list[str]]:
         group: list[str] = []
-        size_bytes = 0
         for key in keys:
             group.append(key)
-            size_bytes += len(self._saved.value(key))
-            if size_bytes >= BLOCK_BYTES:
+            if self._size(group) >= BLOCK_BYTES:
                 yield group
-                group, size_bytes = [], 0
+                group = []
         if group:
             yield group
+
+    def _size(self, keys: list[str]) -> int:
+        return sum(len(self._saved.value(key)) for key in keys)
 
     async def _load(self, number: int, cell: Cell, behind: Sequence[str] = (), size_bytes: int = 0) -> int:
         """Load what is saved of a cell, but for the first blocks of its blob, whose ids are `behind` and which have

@@ -26,6 +26,9 @@ OPEN_MS = 600_000
 """An hour is open for so long after its end: most events that are late have come by then."""
 IDLE_MS = 60_000
 """An hour that is over stays in memory for so long after the last event that was late."""
+LATE_IDLE_MS = 300_000
+"""So it is an hour after its end. It is sealed when it leaves: that is a block, which takes four requests, and late
+events may come for each hour of a week all the time."""
 LATE_MS = HOUR_MS
 """So long after its end no window shows a minute of an hour: only its counts as a whole matter."""
 HELD_MS = 600_000
@@ -54,7 +57,8 @@ def has_index(hour: int, sealed_bytes: int, now_ms: int) -> bool:
 def is_over(hour: int, use: CellUse | None, now_ms: int) -> bool:
     """Whether an hour is over, and no late event has come for a while. `use`: of its cell, if that is in memory."""
     last_ms = 0 if use is None else use.last_ms
-    return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and now_ms - last_ms >= IDLE_MS
+    idle_ms = LATE_IDLE_MS if is_late(hour, now_ms) else IDLE_MS
+    return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and now_ms - last_ms >= idle_ms
 
 
 def hours_to_unload(uses: Mapping[int, CellUse], now_ms: int) -> list[int]:

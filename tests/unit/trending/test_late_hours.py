@@ -2,7 +2,14 @@
 
 import pytest
 
-from songline.processors.trending.cells.late_hours import HELD_MS, HELD_ROWS, IDLE_MS, OPEN_MS, hours_to_unload
+from songline.processors.trending.cells.late_hours import (
+    HELD_MS,
+    HELD_ROWS,
+    IDLE_MS,
+    LATE_IDLE_MS,
+    OPEN_MS,
+    hours_to_unload,
+)
 from songline.processors.trending.cells.partition_cells import CellUse
 from songline.processors.trending.spans import HOUR_MS
 
@@ -22,7 +29,8 @@ LONG_OVER_MS = END_MS + 30 * HOUR_MS
         (END_MS + HOUR_MS, 0, END_MS + HOUR_MS - 1, True),
         (LONG_OVER_MS, LONG_OVER_MS - HELD_MS + 1, LONG_OVER_MS - 1, False),
         (LONG_OVER_MS, LONG_OVER_MS - HELD_MS, LONG_OVER_MS - 1, True),
-        (LONG_OVER_MS, LONG_OVER_MS - IDLE_MS, LONG_OVER_MS - IDLE_MS, True),
+        (LONG_OVER_MS, LONG_OVER_MS - LATE_IDLE_MS, LONG_OVER_MS - LATE_IDLE_MS + 1, False),
+        (LONG_OVER_MS, LONG_OVER_MS - LATE_IDLE_MS, LONG_OVER_MS - LATE_IDLE_MS, True),
     ],
 )
 def test_an_hour_stays_while_it_is_open_or_used_or_for_a_while(
