@@ -26,8 +26,8 @@ next start, as long as its plan is kept."""
 class PartitionCapture:
     """Capture of one partition while `run` runs; `name_of` gives the blob's name for a window's start (Unix seconds).
 
-    `begun` is set once the hub has had an event. `turn` has one of the hub's `partitions` write at a time: they share
-    the event loop with every client.
+    `begun` is set once the hub has had an event. `turn` has one partition of the hub write at a time: they share the
+    event loop with every client. `partitions` says how many there are.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class PartitionCapture:
         now_ms: Callable[[], int],
         begun: asyncio.Event,
         turn: asyncio.Lock,
-        partitions: int,
+        partitions: Callable[[], int],
     ) -> None:
         self._log = log
         self._config = config
@@ -164,7 +164,7 @@ class PartitionCapture:
 
     async def _make(self, writer: FileWriter, plan: PlannedFile) -> None:
         async def make() -> None:
-            span = spread_s(plan, self._config.interval_s, self._partitions, self._now_ms())
+            span = spread_s(plan, self._config.interval_s, self._partitions(), self._now_ms())
             await writer.write(self._blobs, span)
 
         await retry_until_done(make, plan.name)

@@ -30,7 +30,6 @@ class CaptureService:
         self._blobs = blobs
         self._now_ms = now_ms
         self._hubs: dict[Hub, _HubCapture] = {}
-        self._turn = asyncio.Lock()
         self.unavailable: str | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,18 +80,18 @@ class CaptureService:
             if config is None:
                 continue
             if hub not in self._hubs:
-                self._hubs[hub] = _HubCapture(hub, config, self._now_ms, self._turn)
+                self._hubs[hub] = _HubCapture(hub, config, self._now_ms)
             self._hubs[hub].cover(None if self.unavailable else self._blobs)
 
 
 class _HubCapture:
     """The captures of one hub's partitions, one task each."""
 
-    def __init__(self, hub: Hub, config: CaptureConfig, now_ms: Callable[[], int], turn: asyncio.Lock) -> None:
+    def __init__(self, hub: Hub, config: CaptureConfig, now_ms: Callable[[], int]) -> None:
         self._hub = hub
         self._config = config
         self._now_ms = now_ms
-        self._turn = turn
+        self._turn = asyncio.Lock()
         self._begun = asyncio.Event()
         self._states: list[CaptureState] = []
         self._captures: list[PartitionCapture] = []
@@ -134,7 +133,7 @@ class _HubCapture:
             self._now_ms,
             self._begun,
             self._turn,
-            len(self._hub.partitions),
+            lambda: len(self._hub.partitions),
         )
         self._captures.append(capture)
         task = asyncio.create_task(capture.run(), name=f"capture of {self._hub.name}/{number}")

@@ -76,7 +76,7 @@ class Scene:
         name_of = partial(file_name, DEFAULT_FORMAT, "ns", "hub", 0)
         state = load_state(self.folder) or CaptureState()
         running = PartitionCapture(
-            self.log, self.config, state, name_of, self.blobs, lambda: now_ms, begun, asyncio.Lock(), 1
+            self.log, self.config, state, name_of, self.blobs, lambda: now_ms, begun, asyncio.Lock(), lambda: 1
         )
         task = asyncio.create_task(running.run())
         with contextlib.suppress(KilledError):
