@@ -155,6 +155,8 @@ class HourStore:
             if (before := self._loads.pop(number, None)) is not None:
                 before.task.cancel()
             self._loads[number] = HourLoad(cells, asyncio.create_task(self._load_open(number, cells, saved, early)))
+        else:
+            cancel(early)
 
     async def _load_open(self, number: int, cells: PartitionCells, hours: list[int], early: EarlyLoads) -> None:
         try:

@@ -45,7 +45,8 @@ MOST_UNWRITTEN = 150_000
 """Records of a partition that are counted and not flushed: the record that ended a worker is among so many."""
 
 FLUSH_EVENTS = 20_000
-"""Partitions are flushed together while they have no more between them: what is sent is as large as what is counted."""
+"""Partitions are flushed together while they have no more than this between them: what is sent of them is in memory at
+once."""
 
 PAUSE_S = 0.2
 HOLD_WAITING = 100

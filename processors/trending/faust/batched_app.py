@@ -131,8 +131,8 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         return fetched
 
     def _next_fetches(self, fetcher: Any, wanted: set[Any]) -> set[Any]:
-        """The partitions of which fetches are taken now: of large ones that which came first. The others wait as they
-        came, and their partitions are fetched again only then."""
+        """The partitions whose fetches are taken now: all small ones, and of large ones only the first that came. The
+        others wait as bytes, and their partitions are not fetched again before."""
         found = set()
         has_large = False
         for tp, result in fetcher._records.items():

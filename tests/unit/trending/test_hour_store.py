@@ -127,6 +127,17 @@ async def test_what_can_not_be_loaded_before_its_partition_is_assigned_is_missed
         assert isinstance(hours.last_error({0}), AzureError)
 
 
+async def test_what_was_never_saved_of_a_partition_is_loaded_no_longer() -> None:
+    source = listened()
+    async with away({}) as hours:
+        hours.load_early(0, source.cells, NOW_MS)
+        early = hours.take_early(0)
+        assert early is not None
+        hours.preload(0, early.cells, NOW_MS, early.loads)
+        await asyncio.wait(early.loads.values())
+        assert all(load.cancelled() for load in early.loads.values())
+
+
 async def test_a_sealed_hour_waits_for_its_blob_and_says_so_no_longer_than_that() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:
