@@ -58,7 +58,7 @@ async def _held(client: AIOKafkaClient, coordinator: int, group: str) -> dict[st
     """The partitions of the group's members. Nothing where the group does not say so: it need not be known."""
     try:
         answer: Any = await client.send(coordinator, DescribeGroupsRequest([group]))
-        _, _, _, _, _, members, *_ = answer.groups[0]
+        [(_, _, _, _, _, members, *_)] = answer.groups
         # A member has none while the group shares them out.
         return {one[0]: ConsumerProtocol.ASSIGNMENT.decode(one[4]).partitions() for one in members if one[4]}
     except (KafkaError, ValueError) as error:
