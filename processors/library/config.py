@@ -12,7 +12,7 @@ PREFIX = "SONGLINE_LIBRARY_"
 
 class LibraryConfig(Struct, frozen=True):
     """`writes`: how many shelves are written at a time. `buffer`: how many actions may wait to be written. `room`:
-    about how many kilobytes of documents are cached."""
+    about how many kilobytes of memory the nodes take that are cached."""
 
     writes: int = 16
     buffer: int = 20_000

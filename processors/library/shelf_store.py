@@ -51,7 +51,7 @@ class ShelfWriteCounts(Struct):
 
 
 class ShelfStore:
-    """The container `library-shelves`. Nodes of `room_kb` kilobytes are cached."""
+    """The container `library-shelves`. Nodes that take `room_kb` kilobytes of memory are cached."""
 
     def __init__(self, container: ContainerProxy, room_kb: int, capacity: TreeCapacity | None = None) -> None:
         self._container = container
