@@ -254,7 +254,7 @@ class HourStore:
                 keys = [key for key in keys if key != source.chunk_key(hour, piece)]
             if not over:
                 # A short block costs as many requests as a long one: what is left of an open hour waits for more.
-                keys = [key for group in self._groups(keys) if self._size(group) >= BLOCK_BYTES for key in group]
+                keys = [key for group in self._groups(keys, has_rest=False) for key in group]
             if keys:
                 found[hour] = keys
         for key in [key for key in self._seal_errors if key[0] == source.number and key[1] not in found]:
@@ -331,18 +331,16 @@ class HourStore:
             await send_records(self._producer(), self._saved.outgoing(number, values))
             self._saved.update(values)
 
-    def _groups(self, keys: list[str]) -> Iterator[list[str]]:
-        group: list[str] = []
+    def _groups(self, keys: list[str], *, has_rest: bool = True) -> Iterator[list[str]]:
+        group, size_bytes = list[str](), 0
         for key in keys:
             group.append(key)
-            if self._size(group) >= BLOCK_BYTES:
+            size_bytes += len(self._saved.value(key))
+            if size_bytes >= BLOCK_BYTES:
                 yield group
-                group = []
-        if group:
+                group, size_bytes = [], 0
+        if group and has_rest:
             yield group
-
-    def _size(self, keys: list[str]) -> int:
-        return sum(len(self._saved.value(key)) for key in keys)
 
     async def _load(self, number: int, cell: Cell, behind: Sequence[str] = (), size_bytes: int = 0) -> int:
         """Load what is saved of a cell, but for the first blocks of its blob, whose ids are `behind` and which have

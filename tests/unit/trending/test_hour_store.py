@@ -138,6 +138,23 @@ async def test_what_was_never_saved_of_a_partition_is_loaded_no_longer() -> None
         assert all(load.cancelled() for load in early.loads.values())
 
 
+class AskedValues(dict[bytes, bytes]):
+    """Values that count how often one is asked for."""
+
+    asked = 0
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        self.asked += 1
+        return super().get(key, default)
+
+
+async def test_what_is_due_looks_at_each_chunk_a_few_times() -> None:
+    saved = AskedValues({f"0/{HOUR}/owner-{number}/0".encode(): b"chunk" for number in range(500)})
+    async with away(saved) as hours:
+        assert not hours.due(listened(), NOW_MS)
+        assert 500 <= saved.asked <= 2_000
+
+
 async def test_a_sealed_hour_waits_for_its_blob_and_says_so_no_longer_than_that() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:
