@@ -96,11 +96,10 @@ class CellWorker:
         self._sources: dict[int, SourcePartition] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
-        self._flushed_ms = 0
-        self._sent_ms = 0
+        self._flushed_ms = self._sent_ms = 0
         self.news = asyncio.Event()
         """Set when a partition is read to its end and there is something to flush."""
-        self._swept_hour = 0
+        self._swept: dict[int, int] = {}
 
     async def consume(self, stream: Any) -> None:
         """Fold the batches of a stream, for as long as it lasts; those of several partitions beside one another, since
@@ -282,7 +281,6 @@ class CellWorker:
             for some in self._together(sources):
                 await self._flush_sources(some, now_ms)
         await self._saved.park()
-        await self._delete_outdated(now_ms)
 
     def _together(self, sources: list[tuple[int, SourcePartition]]) -> Iterator[list[tuple[int, SourcePartition]]]:
         """The partitions, those that are flushed together beside each other."""
@@ -339,8 +337,7 @@ class CellWorker:
             self._saved.update(flush.chunks)
 
     async def seal(self) -> None:
-        """Drop hours that are over from memory, seal what is due, and make the index of an hour that was over long
-        ago."""
+        """Unload hours that are over, seal what is due, index an hour of long ago, delete what no window can show."""
         for number, source in list(self._sources.items()):
             now_ms = self._now_ms()
             async with self._flushing:
@@ -351,6 +348,7 @@ class CellWorker:
                 await self._hours.seal(number, hour, keys, lambda: self._sources.get(number) is source)  # noqa: B023
             if not self.far_behind():
                 await self._hours.index(number, now_ms)
+            await self._delete_outdated(source, now_ms)
 
     def far_behind(self) -> bool:
         """Whether so much is to be read that other work had better wait."""
@@ -371,18 +369,19 @@ class CellWorker:
         fetched = self._app.consumer.fetch_position(TP(MUSIC_EVENTS, source.number))
         return fetched is not None and source.position + 1 >= fetched.end
 
-    async def _delete_outdated(self, now_ms: int) -> None:
-        """Once an hour, delete the cells that no window can show any more."""
-        hour = now_ms // HOUR_MS
-        if hour == self._swept_hour:
-            return
-        self._swept_hour = hour
-        for number in list(self._sources):
+    async def _delete_outdated(self, source: SourcePartition, now_ms: int) -> None:
+        """Once an hour, delete the cells of a partition that no window can show any more."""
+        number, hour = source.number, now_ms // HOUR_MS
+        async with self._flushing:
+            if self._swept.get(number) == hour or self._sources.get(number) is not source:
+                return
+            self._swept[number] = hour
             held = [read_text(key) for key, _ in self._saved.records(f"{number}/")]
             values: dict[str, bytes | None] = dict.fromkeys(outdated(held, number, now_ms))
             await send_records(self._app.producer, self._saved.outgoing(number, values))
             self._saved.update(values)
-            await self._hours.delete_before(number, oldest_hour(now_ms))
+        # No flush waits for Blob Storage to say what it has.
+        await self._hours.delete_before(number, oldest_hour(now_ms))
 
 
 def _matched(batch: Batch, matches: NameMatches) -> Batch:

@@ -278,3 +278,29 @@ async def test_events_that_wait_for_an_hour_count_among_those_that_are_not_flush
         assert stage.on_hold == {TP(MUSIC_EVENTS, 0)}
         await stage.worker.flush(now=True)
     assert (stage.worker.flushed(0), stage.on_hold, stage.acknowledged) == (2, set(), [2])
+
+
+async def test_a_flush_waits_for_no_sweep_of_blob_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, listing = Stage(), Gate()
+    await stage.open(2)
+    swept: list[int] = []
+
+    async def delete_before(number: int, _: int) -> None:
+        swept.append(number)
+        await listing.enter()
+
+    monkeypatch.setattr(stage.worker._hours, "delete_before", delete_before)
+    listing.open.clear()
+    sealing = asyncio.create_task(stage.worker.seal())
+    async with asyncio.timeout(60):
+        await listing.asked.wait()
+        await stage.consume(0)
+        await stage.worker.flush(now=True)
+        assert (stage.acknowledged, swept) == ([0], [0])
+        listing.open.set()
+        await sealing
+        await stage.worker.seal()
+        assert swept == [0, 1], "once an hour"
+        stage.now_ms += HOUR_MS
+        await stage.worker.seal()
+    assert swept == [0, 1, 0, 1]
