@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from faust.types import TP
 from msgspec import structs
@@ -37,6 +37,10 @@ AWAY_S = 2.0
 """The pause before a check is tried again after a service failed."""
 
 
+Found: TypeAlias = StartPosition | PositionMismatch
+"""Where a partition is read on, or why that can't be."""
+
+
 class PartitionHolder(Protocol):
     """The stage that folds the partitions."""
 
@@ -66,6 +70,9 @@ class PartitionOpener:
         self._holder: PartitionHolder | None = None
         self._pending: dict[int, tuple[int | None, float]] = {}
         """The partitions to open: the committed offset of each, and when to try."""
+        self._finding: dict[int, asyncio.Task[Found | None]] = {}
+        """Where partitions are read on, asked as soon as they are assigned: polls begin once shards are restored. Each
+        is taken by the poll that waits for it."""
         self._open: dict[int, Watermark] = {}
         self._refused: dict[int, HubMismatch] = {}
         self._without_changelog: dict[int, int] = {}
@@ -83,12 +90,20 @@ class PartitionOpener:
         self.revoked()
         self._holder = holder
         self._pending = {number: (offset, 0.0) for number, offset in committed.items()}
+        self._finding = {
+            number: asyncio.create_task(self._find(number, offset)) for number, offset in committed.items()
+        }
+        for finding in self._finding.values():
+            finding.add_done_callback(_retrieve)
         self._app.unopened |= {TP(MUSIC_EVENTS, number) for number in committed}
         self.wake.set()
 
     def revoked(self) -> None:
         self._assignment += 1
         self._holder = None
+        for finding in self._finding.values():
+            finding.cancel()
+        self._finding = {}
         self._pending, self._open, self._refused, self._without_changelog = {}, {}, {}, {}
         self._app.unopened.clear()
 
@@ -156,11 +171,9 @@ class PartitionOpener:
 
     async def _try_to_open(self, number: int, committed: int | None) -> None:
         assignment, tp = self._assignment, TP(MUSIC_EVENTS, number)
-        if not await self._has_changelog(number) or assignment != self._assignment:
-            return
         try:
-            found = await self._positions.find(number, committed)
-            if assignment != self._assignment or self._holder is None:
+            found = await (self._finding.pop(number, None) or self._find(number, committed))
+            if found is None or assignment != self._assignment or self._holder is None:
                 return
             if isinstance(found, StartPosition):
                 await self._app.consumer.rewind(tp, found.next)
@@ -172,6 +185,10 @@ class PartitionOpener:
             # An operator set the position meanwhile; the next try finds it so.
             return
         self._refuse(number, committed, found)
+
+    async def _find(self, number: int, committed: int | None) -> Found | None:
+        """Where the partition is read on, None where nothing of it can be saved yet."""
+        return await self._positions.find(number, committed) if await self._has_changelog(number) else None
 
     def _refuse(self, number: int, committed: int | None, found: PositionMismatch) -> None:
         if number not in self._refused and self._holder is not None:
@@ -244,6 +261,12 @@ class PartitionOpener:
             self._pending[number] = committed, self._steady() + REFUSED_S
         await producer.client.force_metadata_update()
         return False
+
+
+def _retrieve(finding: asyncio.Task[Any]) -> None:
+    """An error is raised by the next poll, and is no news where there is none any more."""
+    if not finding.cancelled():
+        finding.exception()
 
 
 def _place(number: int) -> dict[str, str]:

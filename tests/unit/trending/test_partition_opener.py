@@ -50,8 +50,8 @@ class Holder:
         return -1
 
 
-async def opened(away: int | None = None) -> tuple[PartitionOpener, Holder, set[TP]]:
-    """What is open after one look at partitions that have just been assigned."""
+def opener_of(positions: Any) -> tuple[PartitionOpener, Holder, set[TP]]:
+    """What opens partitions, what holds them, and which are not open."""
 
     async def nothing(*_: object) -> None:
         pass
@@ -61,13 +61,17 @@ async def opened(away: int | None = None) -> tuple[PartitionOpener, Holder, set[
 
     producer = SimpleNamespace(_producer=SimpleNamespace(partitions_for=partitions_for))
     app: Any = SimpleNamespace(unopened=set(), consumer=SimpleNamespace(rewind=nothing), producer=producer)
-    positions: Any = Positions(away)
-    opener, holder = PartitionOpener(app, positions, lambda: 0, lambda: 1.0), Holder()
+    return PartitionOpener(app, positions, lambda: 0, lambda: 1.0), Holder(), app.unopened
+
+
+async def opened(away: int | None = None) -> tuple[PartitionOpener, Holder, set[TP]]:
+    """What is open after one look at partitions that have just been assigned."""
+    opener, holder, unopened = opener_of(Positions(away))
     opener.assigned(holder, COMMITTED)
     assert opener.wake.is_set()
     async with asyncio.timeout(60):
         await opener.poll()
-    return opener, holder, app.unopened
+    return opener, holder, unopened
 
 
 async def test_all_partitions_are_asked_for_at_once() -> None:
@@ -80,3 +84,57 @@ async def test_one_that_can_not_be_asked_for_keeps_no_other_closed() -> None:
     assert (holder.held, unopened) == ({0, 1, 3}, {TP(MUSIC_EVENTS, 2)})
     assert isinstance(opener.last_error, ServiceRequestError)
     assert len(list(opener.reasons())) == 1
+
+
+class CountedPositions(Positions):
+    """Counts how often each partition is asked for; `answered` is set when all are."""
+
+    def __init__(self, away: int | None = None) -> None:
+        super().__init__(away)
+        self.asked: list[int] = []
+        self.answered = asyncio.Event()
+
+    async def find(self, partition: int, committed: int | None) -> StartPosition:
+        self.asked.append(partition)
+        if len(self.asked) > PARTITIONS:
+            return StartPosition(Watermark(position=-1, through=datetime.now(UTC)), 0)
+        try:
+            return await super().find(partition, committed)
+        finally:
+            self.answered.set()
+
+
+async def test_partitions_are_asked_for_when_they_are_assigned_and_opened_by_the_first_poll() -> None:
+    positions = CountedPositions()
+    opener, holder, unopened = opener_of(positions)
+    opener.assigned(holder, COMMITTED)
+    async with asyncio.timeout(60):
+        await positions.answered.wait()
+        assert (holder.held, len(unopened)) == (set(), PARTITIONS)
+        await opener.poll()
+    assert (holder.held, unopened) == (set(range(PARTITIONS)), set())
+    assert sorted(positions.asked) == list(range(PARTITIONS))
+
+
+async def test_one_that_could_not_be_asked_for_is_asked_for_again_by_the_second_poll() -> None:
+    positions = CountedPositions(away=2)
+    opener, holder, unopened = opener_of(positions)
+    opener.assigned(holder, COMMITTED)
+    async with asyncio.timeout(60):
+        await opener.poll()
+        first = opener.last_error
+        await opener.poll()
+    assert isinstance(first, ServiceRequestError)
+    assert (opener.last_error, unopened, positions.asked[PARTITIONS:]) == (None, set(), [2])
+
+
+async def test_what_was_asked_for_partitions_that_are_given_up_opens_none() -> None:
+    positions = CountedPositions(away=2)
+    opener, holder, unopened = opener_of(positions)
+    opener.assigned(holder, COMMITTED)
+    async with asyncio.timeout(60):
+        await positions.answered.wait()
+        opener.revoked()
+        opener.assigned(holder, {0: None})
+        await opener.poll()
+    assert (holder.held, unopened, positions.asked[PARTITIONS:]) == ({0}, set(), [0])
