@@ -41,7 +41,7 @@ from songline.processors.trending.faust.lifecycle import (
     start_offsets,
 )
 from songline.processors.trending.faust.settings import faust_settings
-from songline.processors.trending.fold_guard import FoldGuard
+from songline.processors.trending.fold_guard import STRIDE, FoldGuard
 from songline.processors.trending.merge.chart_writer import IN_FLIGHT, ChartWriter
 from songline.processors.trending.merge.worker import MergeWorker
 from songline.processors.trending.merge.write_rate import RoundRate, WriteRate
@@ -151,7 +151,7 @@ def build_app(
     parking = ParkingQueue(ParkedStore(services.parked), services.renaming, lambda: datetime.now(UTC))
     isolation = CrashIsolation(AttemptStore(services.attempts), ParkingBound(), parking, app.crash)
     app.in_pieces = lambda: len(isolation.in_pieces)
-    guards = {hub: FoldGuard(hub, isolation) for hub in batched}
+    guards = {hub: FoldGuard(hub, isolation, STRIDE if hub == MUSIC_EVENTS else 1) for hub in batched}
 
     cell_table = add_table(app, "cells", TRENDING_CELLS_CHANGELOG, partitions[MUSIC_EVENTS])
     shard_table = add_table(app, "shards", TRENDING_SHARDS_CHANGELOG, shards)

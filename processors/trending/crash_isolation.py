@@ -1,8 +1,9 @@
 """An error in a fold ends the worker before anything is acknowledged, and the next worker finds the record.
 
 The rule is that of `songline.processors.runtime.attempts`: the next worker folds in pieces, notes each piece before it
-folds it, and parks the record that has ended it alone too often. `fold_guard.py` does that for the partitions of one
-stage; what the stages of a worker share is here.
+folds it, and parks the record that has ended it alone too often. A worker that was killed in the middle of its work is
+followed by one that folds as usual. `fold_guard.py` does that for the partitions of one stage; what the stages of a
+worker share is here.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import TypeVar
 from azure.core.exceptions import AzureError
 from msgspec import structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import fault_of
 from songline.processors.runtime.attempt_store import AttemptStore
@@ -60,19 +62,23 @@ class CrashIsolation:
         self.last_error: Exception | None = None
         self.in_pieces: set[str] = set()
         """The partitions that are folded in pieces."""
+        self.noted: dict[str, Attempt] = {}
+        """The attempts of the partitions that are held, by id, as they were written last."""
         self._crash = crash
 
     async def end(self, error: Exception, attempt: Attempt | None = None) -> None:
-        """End the worker because of `error`, which is noted in the attempt; never returns."""
+        """End the worker because of `error`, which is noted in the attempt, or in all attempts where it is not known of
+        which partition it is; never returns."""
         if self.error is None:
             self.error = error
             log.critical("the worker ends before anything is acknowledged: %s", last_line(error), exc_info=error)
-            if attempt is not None:
-                try:
-                    async with asyncio.timeout(NOTE_TIMEOUT_S):
-                        await self.store.write(structs.replace(attempt, error=last_line(error)))
-                except (AzureError, TimeoutError) as failure:
-                    log.warning("the error that ends the worker was not noted: %s", failure)
+            attempts = list(self.noted.values()) if attempt is None else [attempt]
+            noted = [structs.replace(one, error=last_line(error)) for one in attempts]
+            try:
+                async with asyncio.timeout(NOTE_TIMEOUT_S):
+                    await gather_or_cancel(map(self.store.write, noted))
+            except (AzureError, TimeoutError) as failure:
+                log.warning("the error that ends the worker was not noted: %s", failure)
             timer = threading.Timer(ENDING_S, os._exit, (CRASHED_IN_FOLD,))
             timer.daemon = True
             timer.start()

@@ -36,6 +36,10 @@ FIRST_PIECE, GROWTH, LARGEST_PIECE = 512, 4, 16_384
 REACH = 300_000
 """The record that ended a process is among so many after the committed offset: no more are folded and not written."""
 
+STRIDE = 16_384
+"""A stay that wrote so many records of MUSIC_EVENTS before it ended met none that ends it at once. Other hubs are
+written seldom, and there one is enough."""
+
 Apply = Callable[[Batch], None]
 Complete = Callable[[int], Awaitable[None]]
 
@@ -58,17 +62,18 @@ class FoldAssignment(Struct):
 
 
 class FoldGuard:
-    """The partitions of `hub` that a stage folds."""
+    """The partitions of `hub` that a stage folds. `stride`: see `was_killed`."""
 
-    def __init__(self, hub: str, isolation: CrashIsolation) -> None:
+    def __init__(self, hub: str, isolation: CrashIsolation, stride: int = 1) -> None:
         self._hub = hub
         self._isolation = isolation
+        self._stride = stride
         self._assignments: dict[int, FoldAssignment] = {}
 
     async def fold(
         self, partition: int, batch: Batch, owner: str, end: int | None, apply: Apply, complete: Complete
     ) -> None:
-        """Fold the batch by `apply`, in pieces if the last worker that held the partition ended badly.
+        """Fold the batch by `apply`, in pieces if a record may have ended the last worker that held the partition.
 
         `owner` names this worker's hold on the partition. `end` is the offset after the hub's last record, None where
         it is not known. `complete` returns when everything up to a position is written and committed.
@@ -94,6 +99,8 @@ class FoldGuard:
         """Note that the partitions are given up in good order."""
         held, self._assignments = self._assignments, {}
         self._isolation.in_pieces -= {self._key(partition) for partition in held}
+        for one in held.values():
+            self._isolation.noted.pop(one.attempt.id, None)
         if self._isolation.error is not None or self._isolation.bound.reason:
             return
         try:
@@ -111,8 +118,10 @@ class FoldGuard:
         attempt = begin_attempt(before, key, owner, position)
         isolation.bound.begin(self._key(partition), attempt.parked_in_a_row)
         last = batch.end - 1 if end is None else end - 1
-        held = FoldAssignment(attempt, before, wide_dissection(before, position, last))
+        held = FoldAssignment(attempt, before, wide_dissection(before, position, last, self._stride))
         await self._save(held, attempt)
+        if held.dissection is None and before is not None and before.open:
+            log.info("%s/%d: the last worker was killed; folded as usual from %d on", self._hub, partition, position)
         if held.dissection is not None:
             isolation.in_pieces.add(self._key(partition))
             log.warning(
@@ -123,7 +132,7 @@ class FoldGuard:
 
     async def _save(self, held: FoldAssignment, attempt: Attempt) -> None:
         await self._isolation.retry(partial(self._isolation.store.write, attempt))
-        held.attempt = attempt
+        held.attempt = self._isolation.noted[attempt.id] = attempt
 
     async def _fold_in_pieces(
         self, held: FoldAssignment, partition: int, batch: Batch, apply: Apply, complete: Complete
@@ -195,10 +204,19 @@ class FoldGuard:
         return f"{self._hub}/{partition}"
 
 
-def wide_dissection(before: Attempt | None, position: int, hub_last: int) -> WideDissection | None:
+def was_killed(before: Attempt, position: int, stride: int) -> bool:
+    """Whether the stay of an open attempt was ended from outside, as far as is known: it noted no error, was not in a
+    piece, and had written `stride` records or more, up to `position`.
+
+    A record that ends each worker ends the next one too, which has written less by then.
+    """
+    return not before.error and not before.covers(position) and position - before.first >= stride
+
+
+def wide_dissection(before: Attempt | None, position: int, hub_last: int, stride: int) -> WideDissection | None:
     """How to fold from `position` on after the attempt `before`; None: as usual."""
     found = plan_dissection(before, position, hub_last)
-    if found is None:
+    if found is None or (before is not None and was_killed(before, position, stride)):
         return None
     until = max(found.until, min(hub_last, position + REACH - 1))
     wide = WideDissection(until=until, close_until=found.close_until, size=FIRST_PIECE)
