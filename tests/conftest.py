@@ -62,6 +62,7 @@ LONG = (
     "integration/songline/test_whole_history.py",
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",
+    "integration/trending/test_sealing.py::test_a_successor_knows",
     "integration/trending/test_sealing.py::test_an_hour_that_is_over",
     "integration/trending/test_start.py::test_nobody_waits",
     "integration/trending/test_versions.py",

@@ -11,7 +11,7 @@ from songline.schemas.decoding import convert
 from songline.schemas.library.node import NodeDocument, RootDocument
 
 SHELF = "v1-0"
-ROOM_BYTES = 1_000_000
+ROOM_BYTES = 250_000
 
 
 def cached(room_bytes: int) -> tuple[NodeCache, CachedShelf]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.runtime.attempts import Attempt, attempt_id
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.trending import crash_isolation, fold_guard
@@ -222,6 +223,7 @@ class Life:
                 await self._complete(end - 1)
 
 
+@effort(25)
 @given(
     culprit=st.integers(0, 1_999),
     batch=st.integers(1, 300),
