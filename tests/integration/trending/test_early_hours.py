@@ -2,33 +2,22 @@
 meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
-from types import SimpleNamespace
-from typing import Any, NamedTuple
 
 import pytest
-from azure.storage.blob.aio import ContainerClient
 
-from songline.cloud import blobs
-from songline.cloud.settings import read_blobs
 from songline.processors.trending.action_hashes import UserHashes
-from songline.processors.trending.cells.chunks import encode_mark
-from songline.processors.trending.cells.hour_store import HourStore, mark_key
 from songline.processors.trending.cells.partition_cells import PartitionCells
-from songline.processors.trending.cells.sealed_blocks import pack_block
-from songline.processors.trending.cells.sealed_hours import SealedHours, blob_name
+from songline.processors.trending.cells.sealed_hours import blob_name
 from songline.processors.trending.cells.source_partition import SourcePartition
-from songline.processors.trending.cells.validation import broken_cells
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.moments import milliseconds
+from tests.support.hour_storage import HourStorage, hour_storage
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import KEY
 
@@ -38,34 +27,14 @@ HOUR = NOW_MS // HOUR_MS
 _owners = count()
 
 
-class Storage(NamedTuple):
-    """A container, the hours in it, and what the changelog has of them."""
-
-    container: ContainerClient
-    hours: SealedHours
-    saved: dict[bytes, bytes]
-
-    def store(self) -> HourStore:
-        nowhere: Any = None
-        changelog = Changelog("cells", SimpleNamespace(data=self.saved), nowhere, broken_cells)
-        return HourStore(changelog, self.hours, KEY, nowhere)
-
-    def save(self, users: range) -> None:
-        """Save plays of these listeners in the changelog."""
-        self.saved.update({key.encode(): value for key, value in chunks(users).items()})
-
-    async def seal(self, users: range) -> None:
-        """Seal them in one block more of the hour."""
-        size_bytes = await self.hours.add_block(0, HOUR, pack_block(chunks(users).values()))
-        self.saved[mark_key(0, HOUR).encode()] = encode_mark(size_bytes)
+def save(stored: HourStorage, users: range) -> None:
+    """Save plays of these listeners in the changelog."""
+    stored.saved.update({key.encode(): value for key, value in chunks(users).items()})
 
 
-@asynccontextmanager
-async def storage(cloud: LocalCloud, name: str) -> AsyncIterator[Storage]:
-    async with blobs.client(read_blobs(cloud.environment)) as service:
-        container = service.get_container_client(name)
-        await container.create_container()
-        yield Storage(container, SealedHours(container), {})
+async def seal(stored: HourStorage, users: range) -> None:
+    """Seal them in one block more of the hour."""
+    await stored.add_block(HOUR, chunks(users).values())
 
 
 def partition(cells: PartitionCells | None = None, songs: SongIndex | None = None) -> SourcePartition:
@@ -90,7 +59,7 @@ def chunks(users: range) -> dict[str, bytes]:
 class Successor:
     """A worker that loads the hour early, and is assigned the partition later."""
 
-    def __init__(self, stored: Storage) -> None:
+    def __init__(self, stored: HourStorage) -> None:
         self.store = stored.store()
         self._songs = SongIndex(1)
         self.store.load_early(0, PartitionCells(self._songs, KEY, count()), NOW_MS)
@@ -118,8 +87,8 @@ class Successor:
 
 
 async def test_what_was_sealed_before_counts_once(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "early-before") as stored:
-        await stored.seal(range(20))
+    async with hour_storage(song_cloud, "early-before") as stored:
+        await seal(stored, range(20))
         successor = Successor(stored)
         await successor.read_early()
         assert await successor.counted(range(20)) == []
@@ -127,34 +96,34 @@ async def test_what_was_sealed_before_counts_once(song_cloud: LocalCloud) -> Non
 
 
 async def test_what_is_sealed_or_saved_meanwhile_counts_once_too(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "early-meanwhile") as stored:
-        await stored.seal(range(20))
+    async with hour_storage(song_cloud, "early-meanwhile") as stored:
+        await seal(stored, range(20))
         successor = Successor(stored)
         await successor.read_early()
         # The owner before lives on for a while: it seals what is known, and what is not.
-        await stored.seal(range(10, 30))
-        stored.save(range(25, 35))
+        await seal(stored, range(10, 30))
+        save(stored, range(25, 35))
         assert await successor.counted(range(36)) == [36]
 
 
 async def test_an_hour_that_is_sealed_first_meanwhile_is_loaded(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "early-first") as stored:
+    async with hour_storage(song_cloud, "early-first") as stored:
         successor = Successor(stored)
         await successor.read_early()
-        await stored.seal(range(20))
+        await seal(stored, range(20))
         assert await successor.counted(range(20)) == []
 
 
 async def test_an_hour_of_which_the_changelog_says_nothing_is_loaded_anew(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "early-unsaid") as stored:
-        await stored.seal(range(20))
+    async with hour_storage(song_cloud, "early-unsaid") as stored:
+        await seal(stored, range(20))
         successor = Successor(stored)
         await successor.read_early()
         stored.saved.clear()
         assert await successor.counted(range(5)) == [5], "without a mark an hour is in the changelog as a whole"
         again = Successor(stored)
         await again.read_early()
-        stored.save(range(30, 35))
+        save(stored, range(30, 35))
         assert await again.counted(range(7)) == [12], "also where chunks are saved of it"
 
 
@@ -162,20 +131,20 @@ async def test_an_hour_of_which_the_changelog_says_nothing_is_loaded_anew(song_c
 async def test_a_blob_that_was_replaced_is_loaded_anew(
     song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, again: range
 ) -> None:
-    async with storage(song_cloud, f"early-replaced-{len(again)}") as stored:
-        await stored.seal(range(20))
+    async with hour_storage(song_cloud, f"early-replaced-{len(again)}") as stored:
+        await seal(stored, range(20))
         successor = Successor(stored)
         await successor.read_early()
         await stored.container.delete_blob(blob_name(0, HOUR))
         if again:
-            await stored.seal(again)
+            await seal(stored, again)
         assert await successor.counted(range(1)) == [len(again) + 1]
         assert "is loaded once more" in caplog.text
 
 
 async def test_what_nobody_takes_is_loaded_no_longer(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "early-dropped") as stored:
-        await stored.seal(range(20))
+    async with hour_storage(song_cloud, "early-dropped") as stored:
+        await seal(stored, range(20))
         successor = Successor(stored)
         assert successor.store._early is not None
         loads = [*successor.store._early._partitions[0].loads.values()]

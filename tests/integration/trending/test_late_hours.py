@@ -3,35 +3,26 @@ count the same."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from types import SimpleNamespace
-from typing import Any, NamedTuple
 
 import pytest
-from azure.storage.blob.aio import ContainerClient
 
-from songline.cloud import blobs
-from songline.cloud.settings import read_blobs
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import late_hours
-from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_index import PAGE_ITEMS
-from songline.processors.trending.cells.hour_store import HourStore, mark_key
+from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.identity_key import IdentityKey
-from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.source_partition import SourcePartition
-from songline.processors.trending.cells.validation import broken_cells
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.state_version import StateVersion
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.moments import milliseconds
+from tests.support.hour_storage import HourStorage, hour_storage
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import KEY
 
@@ -44,44 +35,21 @@ SONGS = 3
 _owners = count()
 
 
-class Storage(NamedTuple):
-    """A container, the hours in it, and what the changelog has of them."""
+async def seal(stored: HourStorage, users: range, hour: int = HOUR) -> None:
+    """Seal plays of these listeners in one block more of the hour."""
+    source = listened(users)
+    source.cells.add(source.cells.new_cell(HOUR))
+    await stored.add_block(hour, filter(None, source.take_changes(NOW_MS).chunks.values()))
 
-    container: ContainerClient
-    hours: SealedHours
-    saved: dict[bytes, bytes]
 
-    def store(self, key: IdentityKey = KEY) -> HourStore:
-        """A worker's, which has nothing in memory yet."""
-        nowhere: Any = None
-        return HourStore(
-            Changelog("cells", SimpleNamespace(data=self.saved), nowhere, broken_cells), self.hours, key, nowhere
-        )
-
-    async def seal(self, users: range, hour: int = HOUR) -> None:
-        """Seal plays of these listeners in one block more of the hour."""
-        source = listened(users)
-        source.cells.add(source.cells.new_cell(HOUR))
-        chunks = source.take_changes(NOW_MS).chunks
-        size_bytes = await self.hours.add_block(0, hour, pack_block(filter(None, chunks.values())))
-        self.saved[mark_key(0, hour).encode()] = encode_mark(size_bytes)
-
-    async def make_index(self) -> None:
-        await self.store().index(0, NOW_MS)
-        assert HOUR in await self.hours.indexed(0)
+async def make_index(stored: HourStorage) -> None:
+    await stored.store().index(0, NOW_MS)
+    assert HOUR in await stored.hours.indexed(0)
 
 
 @pytest.fixture(autouse=True)
 def _small_hours_have_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(late_hours, "INDEXED_BYTES", 1)
-
-
-@asynccontextmanager
-async def storage(cloud: LocalCloud, name: str) -> AsyncIterator[Storage]:
-    async with blobs.client(read_blobs(cloud.environment)) as service:
-        container = service.get_container_client(name)
-        await container.create_container()
-        yield Storage(container, SealedHours(container), {})
 
 
 def listened(users: range) -> SourcePartition:
@@ -135,11 +103,11 @@ def expected(before: Iterable[int], users: range) -> list[int]:
 
 
 async def test_late_events_load_a_part_of_their_hour(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-part") as stored:
-        await stored.seal(USERS)
+    async with hour_storage(song_cloud, "late-part") as stored:
+        await seal(stored, USERS)
         some = range(len(USERS) - 4, len(USERS) + 5, 3)
         assert await late(stored.store(), some) == (expected(USERS, some), False)
-        await stored.make_index()
+        await make_index(stored)
         store, source = stored.store(), listened(some)
         await load(store, source)
         assert source.cells.indexed_cell(HOUR) is not None
@@ -153,66 +121,66 @@ async def test_late_events_load_a_part_of_their_hour(song_cloud: LocalCloud) -> 
 
 async def test_many_late_events_load_the_whole_hour(song_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(late_hours, "ASKED_BYTES", 0)
-    async with storage(song_cloud, "late-many") as stored:
-        await stored.seal(USERS)
-        await stored.make_index()
+    async with hour_storage(song_cloud, "late-many") as stored:
+        await seal(stored, USERS)
+        await make_index(stored)
         many = range(len(USERS) + 100)
         assert await late(stored.store(), many) == (expected(USERS, many), False)
 
 
 async def test_what_was_sealed_since_counts_once(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-since") as stored:
-        await stored.seal(range(1_000))
-        await stored.make_index()
+    async with hour_storage(song_cloud, "late-since") as stored:
+        await seal(stored, range(1_000))
+        await make_index(stored)
         # Some of it is in the index as well.
-        await stored.seal(range(900, 1_100))
+        await seal(stored, range(900, 1_100))
         some = range(1_050, 1_200)
         assert await late(stored.store(), some) == (expected(range(1_100), some), True)
 
 
-async def overwrite(stored: Storage, data: bytes) -> None:
+async def overwrite(stored: HourStorage, data: bytes) -> None:
     await stored.container.upload_blob(f"0/{HOUR}.index", data, overwrite=True)
 
 
-async def index_bytes(stored: Storage) -> bytes:
+async def index_bytes(stored: HourStorage) -> bytes:
     return await (await stored.container.download_blob(f"0/{HOUR}.index")).readall()
 
 
-async def lose(stored: Storage) -> None:
+async def lose(stored: HourStorage) -> None:
     await stored.container.delete_blob(f"0/{HOUR}.index")
 
 
-async def empty(stored: Storage) -> None:
+async def empty(stored: HourStorage) -> None:
     await overwrite(stored, b"")
 
 
-async def replace(stored: Storage) -> None:
+async def replace(stored: HourStorage) -> None:
     await overwrite(stored, b"not ours")
 
 
-async def cut_header(stored: Storage) -> None:
+async def cut_header(stored: HourStorage) -> None:
     await overwrite(stored, (await index_bytes(stored))[:40])
 
 
-async def cut_pages(stored: Storage) -> None:
+async def cut_pages(stored: HourStorage) -> None:
     await overwrite(stored, (await index_bytes(stored))[:600])
 
 
-async def damage_rows(stored: Storage) -> None:
+async def damage_rows(stored: HourStorage) -> None:
     data = bytearray(await index_bytes(stored))
     data[len(data) // 2] ^= 1
     await overwrite(stored, bytes(data))
 
 
-async def damage_counts(stored: Storage) -> None:
+async def damage_counts(stored: HourStorage) -> None:
     data = bytearray(await index_bytes(stored))
     data[-1] ^= 1
     await overwrite(stored, bytes(data))
 
 
-async def swap(stored: Storage) -> None:
+async def swap(stored: HourStorage) -> None:
     """The index of another hour in its place."""
-    await stored.seal(range(10), HOUR - 1)
+    await seal(stored, range(10), HOUR - 1)
     store = stored.store()
     await store.index(0, NOW_MS)
     stream = await stored.container.download_blob(f"0/{HOUR - 1}.index")
@@ -224,11 +192,11 @@ DAMAGES = [lose, empty, replace, cut_header, cut_pages, damage_rows, damage_coun
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_an_index_that_can_not_be_used_costs_no_count_and_is_made_anew(
-    damage: Callable[[Storage], Awaitable[None]], song_cloud: LocalCloud
+    damage: Callable[[HourStorage], Awaitable[None]], song_cloud: LocalCloud
 ) -> None:
-    async with storage(song_cloud, f"late-{damage.__name__}".replace("_", "-")) as stored:
-        await stored.seal(USERS)
-        await stored.make_index()
+    async with hour_storage(song_cloud, f"late-{damage.__name__}".replace("_", "-")) as stored:
+        await seal(stored, USERS)
+        await make_index(stored)
         await damage(stored)
         some, store = range(0, len(USERS) + 30, 2), stored.store()
         assert await late(store, some) == (expected(USERS, some), False)
@@ -239,17 +207,17 @@ async def test_an_index_that_can_not_be_used_costs_no_count_and_is_made_anew(
 
 
 async def test_an_index_that_is_replaced_under_way_is_opened_again(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-replaced") as stored:
-        await stored.seal(USERS)
-        await stored.make_index()
+    async with hour_storage(song_cloud, "late-replaced") as stored:
+        await seal(stored, USERS)
+        await make_index(stored)
         some = range(9_000, 9_003)
         store, source = stored.store(), listened(some)
         await load(store, source)
         assert listens(source, stored.saved) == expected(USERS, some)
         before = source.cells.indexed_cell(HOUR)
         await lose(stored)
-        await stored.seal(range(len(USERS), len(USERS) + 30))
-        await stored.make_index()
+        await seal(stored, range(len(USERS), len(USERS) + 30))
+        await make_index(stored)
         play(source, range(len(USERS), len(USERS) + 60))
         await load(store, source)
         assert source.cells.indexed_cell(HOUR) not in (None, before)
@@ -258,10 +226,10 @@ async def test_an_index_that_is_replaced_under_way_is_opened_again(song_cloud: L
 
 
 async def test_an_index_that_lacks_much_of_its_hour_is_made_anew(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-outdated") as stored:
-        await stored.seal(range(100))
-        await stored.make_index()
-        await stored.seal(range(100, 1_000))
+    async with hour_storage(song_cloud, "late-outdated") as stored:
+        await seal(stored, range(100))
+        await make_index(stored)
+        await seal(stored, range(100, 1_000))
         before = await index_bytes(stored)
         store = stored.store()
         others = range(2_000, 2_003)
@@ -273,8 +241,8 @@ async def test_an_index_that_lacks_much_of_its_hour_is_made_anew(song_cloud: Loc
 
 
 async def test_two_owners_make_one_index(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-owners") as stored:
-        await stored.seal(USERS)
+    async with hour_storage(song_cloud, "late-owners") as stored:
+        await seal(stored, USERS)
         stores = [stored.store() for _ in range(3)]
         await asyncio.gather(*(one.index(0, NOW_MS) for one in stores))
         some = range(50)
@@ -283,8 +251,8 @@ async def test_two_owners_make_one_index(song_cloud: LocalCloud) -> None:
 
 
 async def test_an_index_under_another_key_is_not_used(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-key") as stored:
-        await stored.seal(range(100))
+    async with hour_storage(song_cloud, "late-key") as stored:
+        await seal(stored, range(100))
         await stored.store(IdentityKey(b"another for test")).index(0, NOW_MS)
         assert HOUR in await stored.hours.indexed(0)
         others = range(2_000, 2_003)
@@ -292,9 +260,9 @@ async def test_an_index_under_another_key_is_not_used(song_cloud: LocalCloud) ->
 
 
 async def test_an_index_is_deleted_with_its_hour(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-deleted") as stored:
+    async with hour_storage(song_cloud, "late-deleted") as stored:
         for hour in (HOUR - 1, HOUR):
-            await stored.seal(range(10), hour)
+            await seal(stored, range(10), hour)
         store = stored.store()
         for _ in range(2):
             await store.index(0, NOW_MS)
@@ -304,12 +272,12 @@ async def test_an_index_is_deleted_with_its_hour(song_cloud: LocalCloud) -> None
 
 
 async def test_each_version_has_indexes_of_its_own(song_cloud: LocalCloud) -> None:
-    async with storage(song_cloud, "late-versions") as stored:
+    async with hour_storage(song_cloud, "late-versions") as stored:
         versions = [StateVersion(number) for number in (1, 2)]
         for version in versions:
-            one = Storage(stored.container, SealedHours(stored.container, version.prefix), {})
-            await one.seal(range(100 * version.number))
-            await one.make_index()
+            one = HourStorage(stored.container, SealedHours(stored.container, version.prefix), {})
+            await seal(one, range(100 * version.number))
+            await make_index(one)
             some = range(500, 510)
             assert await late(one.store(), some) == (expected(range(100 * version.number), some), True)
         names = [found.name async for found in stored.container.list_blobs()]
