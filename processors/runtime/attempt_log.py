@@ -7,6 +7,7 @@ from msgspec import structs
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import (
     LARGEST_PIECE,
+    STRIDE,
     Attempt,
     Dissection,
     attempt_before,
@@ -40,7 +41,8 @@ class AttemptLog:
         self._is_read = False
 
     async def begin(self, position: int, hub_last: int) -> Dissection | None:
-        """Write the attempt of a stay that begins at `position`; how to fold after an earlier one that ended badly.
+        """Write the attempt of a stay that begins at `position`; how to fold after an earlier one that a record may
+        have ended.
 
         Raises AzureError, and may be called again then.
         """
@@ -48,7 +50,7 @@ class AttemptLog:
             self._before = await self._store.read(self._key)
             # Not read again after an answer that got lost: that would be the stay's own attempt.
             self._is_read = True
-        plan = plan_dissection(self._before, position, hub_last, LARGEST_PIECE)
+        plan = plan_dissection(self._before, position, hub_last, STRIDE, LARGEST_PIECE)
         self._attempt = begin_attempt(self._before, self._key, self._owner, position)
         if plan is not None and not plan.is_suspect(position):
             # The first piece in the same write, beside what is known of the stay before.
@@ -57,6 +59,11 @@ class AttemptLog:
             self._attempt = structs.replace(first_piece, error=self._attempt.error)
         await self._store.write(self._attempt)
         return plan
+
+    @property
+    def follows_open(self) -> bool:
+        """Whether the stay before is not known to have ended well."""
+        return self._before is not None and self._before.open
 
     @property
     def earlier_parked_in_a_row(self) -> int:

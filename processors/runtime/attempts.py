@@ -1,11 +1,12 @@
 """Attempts: what a reader is about to fold, written before it does. Its next life learns from them what ended it.
 
 A stay is the time for which one reader holds a partition. It writes an attempt when it begins and closes it when it
-ends well. A reader that finds an open attempt folds the records after it in pieces. It writes the first piece before it
-folds it, and then all that follow at once: each is committed before the next, so the position says in which one a stay
-has ended. Pieces of several partitions are folded beside one another. Those that a stay has ended in are suspects: the
-next stay divides them, writes each part and folds it alone, until one record alone has ended SINGLE_TRIES stays: that
-record is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
+ends well. A reader that finds an open attempt of a stay that a record may have ended folds the records after it in
+pieces; after one that was killed in the middle of its work it folds as usual (`was_killed`). It writes the first piece
+before it folds it, and then all that follow at once: each is committed before the next, so the position says in which
+one a stay has ended. Pieces of several partitions are folded beside one another. Those that a stay has ended in are
+suspects: the next stay divides them, writes each part and folds it alone, until one record alone has ended SINGLE_TRIES
+stays: that record is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
 """
 
 from msgspec import Struct, structs
@@ -18,6 +19,10 @@ GROWTH, LARGEST_PIECE = 8, 2_048
 
 REACH = 20_000
 """A stay holds at most so many unwritten records: the record that ended it is among so many after its position."""
+
+STRIDE = REACH
+"""A stay that wrote so many records was not ended by one that ends it at once. Since the record that ended it is within
+REACH, the next stay that the same record ends has written fewer: it is looked for one start later at most."""
 
 SINGLE_TRIES = 2
 """So many stays must end in one record alone before it is the culprit: a stay may be killed there by chance."""
@@ -101,12 +106,22 @@ def begin_attempt(before: Attempt | None, key: str, owner: str, position: int) -
     return Attempt(id=key, owner=owner, first=position, parked_in_a_row=row, error=before.error if before.open else "")
 
 
+def was_killed(before: Attempt, position: int, stride: int) -> bool:
+    """Whether the stay of an open attempt was ended from outside, as far as is known: it noted no error, was not in a
+    piece, and had written `stride` records or more, up to `position`.
+
+    A record that ends each worker ends the next one too, which has written less by then.
+    """
+    return not before.error and not before.covers(position) and position - before.first >= stride
+
+
 def plan_dissection(
-    before: Attempt | None, position: int, hub_last: int, largest: int | None = None
+    before: Attempt | None, position: int, hub_last: int, stride: int, largest: int | None = None
 ) -> Dissection | None:
     """How to fold from `position` on after the attempt `before`; None where no pieces are needed. `hub_last` is the
-    hub's last position, `largest` how many records a piece has at most, where that is known."""
-    if before is None or not before.open:
+    hub's last position, `stride` that of `was_killed`, `largest` how many records a piece has at most, where that is
+    known."""
+    if before is None or not before.open or was_killed(before, position, stride):
         return None
     found = Dissection(until=min(hub_last, position + REACH - 1))
     if before.covers(position):

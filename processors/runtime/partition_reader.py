@@ -52,8 +52,8 @@ CRASH_NOTE_S = 10.0
 
 
 class ReaderDependencies(Struct, frozen=True):
-    """What the partitions of one reader share. `reader` and `hub` are names. `steady` gives seconds. Pieces of all
-    partitions go through `piece_gate`."""
+    """What the partitions of one reader share. `reader` and `hub` are names. `steady` gives seconds. What is folded of
+    all partitions goes through `piece_gate`."""
 
     reader: str
     hub: str
@@ -136,6 +136,8 @@ class PartitionReader:
             message = "%s: the last reader did not end well (%s); records up to %d are folded in pieces"
             why = self._attempts.error or "it was killed, or hung"
             log.warning(message, self.place, why, self._plan.until)
+        elif self._attempts.follows_open:
+            log.info("%s: the last reader was killed; folded as usual from %d on", self.place, self.next_position)
 
     @property
     def is_full(self) -> bool:
@@ -179,7 +181,10 @@ class PartitionReader:
         self.next_position = records[-1].position + 1
         assert self._processor is not None
         try:
-            await self._parker.park_poison(records, await self._process(self._processor, records))
+            # Not while a suspect of another partition is folded: what ends the process then is in that one.
+            async with self._shared.piece_gate.beside():
+                poison = await self._process(self._processor, records)
+            await self._parker.park_poison(records, poison)
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing of it may be acknowledged
             await self._recover(error)
         else:
@@ -191,7 +196,8 @@ class PartitionReader:
         if self._unwritten:
             assert self._processor is not None
             try:
-                await self._processor.flush()
+                async with self._shared.piece_gate.beside():
+                    await self._processor.flush()
             except Exception as error:  # noqa: BLE001  # as above
                 await self._recover(error)
             else:

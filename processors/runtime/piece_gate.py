@@ -1,4 +1,5 @@
-"""The gate of pieces: those of several partitions are folded beside one another, or one of them alone."""
+"""The gate of pieces: those of several partitions, and what is folded as usual, go beside one another, or one piece
+alone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class PieceGate:
-    """What the pieces of all partitions of a process go through, in the order in which they come."""
+    """What is folded of all partitions of a process goes through, in the order in which it comes."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

@@ -62,7 +62,7 @@ class FoldAssignment(Struct):
 
 
 class FoldGuard:
-    """The partitions of `hub` that a stage folds. `stride`: see `was_killed`."""
+    """The partitions of `hub` that a stage folds. `stride`: see `attempts.was_killed`."""
 
     def __init__(self, hub: str, isolation: CrashIsolation, stride: int = 1) -> None:
         self._hub = hub
@@ -204,19 +204,10 @@ class FoldGuard:
         return f"{self._hub}/{partition}"
 
 
-def was_killed(before: Attempt, position: int, stride: int) -> bool:
-    """Whether the stay of an open attempt was ended from outside, as far as is known: it noted no error, was not in a
-    piece, and had written `stride` records or more, up to `position`.
-
-    A record that ends each worker ends the next one too, which has written less by then.
-    """
-    return not before.error and not before.covers(position) and position - before.first >= stride
-
-
 def wide_dissection(before: Attempt | None, position: int, hub_last: int, stride: int) -> WideDissection | None:
     """How to fold from `position` on after the attempt `before`; None: as usual."""
-    found = plan_dissection(before, position, hub_last)
-    if found is None or (before is not None and was_killed(before, position, stride)):
+    found = plan_dissection(before, position, hub_last, stride)
+    if found is None:
         return None
     until = max(found.until, min(hub_last, position + REACH - 1))
     wide = WideDissection(until=until, close_until=found.close_until, size=FIRST_PIECE)

@@ -17,6 +17,7 @@ import pytest
 from songline.audit.library_reference import libraries
 from songline.cloud import cosmos
 from songline.processes.ports import settle
+from songline.processors.runtime.attempts import STRIDE
 from songline.processors.runtime.parking_bound import IN_A_ROW
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.schemas.channels import DATABASE, PARKED
@@ -130,6 +131,27 @@ async def test_what_raises_hangs_or_kills_is_parked_and_all_others_counted(
         # What raises and what hangs ends one life; what kills ends one as usual, one in a piece, two alone.
         assert len(codes) <= 1 + 1 + 4 + 1, codes
         assert "the process ends with code 75" in worker.said
+
+
+async def test_a_record_that_kills_a_worker_that_had_written_much_is_parked_one_start_later(
+    cloud: LocalCloud, new_worker: Callable[..., WorkerProcess]
+) -> None:
+    async with libraries_on(cloud) as hub:
+        for first in range(0, STRIDE, 2_000):
+            await hub.tell(*with_culprits(first, 2_000, {}), partition="0")
+        await hub.tell(*with_culprits(STRIDE, 40, {}), partition="1")
+        ends = await hub.ends()
+        worker = new_worker()
+        async with kept_running(worker) as codes:
+            await wait_for_async(lambda: hub.read_up_to(ends), f"the libraries to be at {ends}", DEADLINE)
+            await hub.tell(*with_culprits(2 * STRIDE, 60, {2 * STRIDE + 5: KILLS}), partition="0")
+            ends = await hub.ends()
+            await wait_for_async(lambda: hub.read_up_to(ends), f"the libraries to be at {ends}", DEADLINE)
+        assert worker.stop() == 0, worker.said
+        await check(cloud, hub, {KILLS})
+        # As usual, twice; in a piece; alone, twice.
+        assert codes == [-signal.SIGKILL] * 5
+        assert f"music-events/0: the last reader was killed; folded as usual from {STRIDE} on" in worker.said
 
 
 async def test_a_bad_deploy_parks_ten_and_then_stops_also_when_it_is_started_again(

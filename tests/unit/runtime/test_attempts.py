@@ -1,6 +1,6 @@
 """Lives of a reader over records of which some end it: those are parked, all others applied, and it takes few lives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -12,6 +12,7 @@ from songline.processors.runtime.attempts import (
     LARGEST_PIECE,
     PIECE,
     REACH,
+    STRIDE,
     Attempt,
     Dissection,
     attempt_before,
@@ -32,8 +33,8 @@ class Killed(BaseException):
 class Reader:
     """A partition of `length` records and what is durable of its reader: the position, the attempt, what is parked."""
 
-    def __init__(self, length: int, deadly: set[int]) -> None:
-        self.length, self.deadly = length, deadly
+    def __init__(self, length: int, deadly: set[int], stride: int = STRIDE) -> None:
+        self.length, self.deadly, self.stride = length, deadly, stride
         self.position = -1
         self.attempt: Attempt | None = None
         self.applied: set[int] = set()
@@ -42,15 +43,21 @@ class Reader:
 
     def live(self, batch: int = 1_000) -> None:
         """Fold what there is, as the pump does; raises Killed where a fold ends the life."""
-        self.begin(batch)
+        self.live_in(lambda: batch)
+
+    def live_in(self, batches: Callable[[], int]) -> None:
+        """Live, with a commit after so many records each time where they are folded as usual."""
+        self.begin(batches())
         while not self.is_done:
             self.begin_piece()
             self.fold()
+            self.batch = batches()
         self.end()
 
     def begin(self, batch: int) -> None:
         self.before, self.batch = self.attempt, batch
-        self.careful = plan_dissection(self.before, self.position + 1, self.length - 1, LARGEST_PIECE)
+        hub_last = self.length - 1
+        self.careful = plan_dissection(self.before, self.position + 1, hub_last, self.stride, LARGEST_PIECE)
         self.piece = range(0)
         self.note(begin_attempt(self.before, KEY, "me", self.position + 1))
 
@@ -109,15 +116,46 @@ def test_the_deadly_are_parked_and_all_others_applied(length: int, deadly: set[i
     assert lives <= 1 + len(deadly) * 5
 
 
+@effort(20)
+@given(st.integers(0, 59_999), st.integers(0, 2**32))
+def test_a_record_that_ends_every_life_is_found_one_life_later_where_much_was_written_before(
+    deadly: int, seed: int
+) -> None:
+    reader, lives, sizes = Reader(60_000, {deadly}), 0, Random(seed)
+    while not reader.parked:
+        lives += 1
+        try:
+            reader.live_in(lambda: sizes.randint(1, REACH))
+        except Killed:
+            continue
+    # As usual, twice; in a piece; in a part of it, alone; by itself, twice; then it is known.
+    assert lives <= 7
+    assert reader.applied == set(range(60_000)) - {deadly}
+
+
+def test_lives_that_are_killed_after_much_fold_as_usual_and_note_once_each() -> None:
+    reader = Reader(5 * STRIDE, set())
+    for _ in range(4):
+        reader.begin(STRIDE)
+        reader.begin_piece()
+        reader.fold()
+        assert reader.careful is None
+    assert (reader.position + 1, reader.notes) == (4 * STRIDE, 4)
+
+
 @effort(10)
-@example([set(), {29}, {14, 92}], 6361848)
-@given(st.lists(st.sets(st.integers(0, 399), max_size=2), min_size=2, max_size=4), st.integers(0, 2**32))
-def test_partitions_beside_one_another_blame_no_good_record(deadly: list[set[int]], seed: int) -> None:
+@example([set(), {29}, {14, 92}], 6361848, STRIDE)
+@given(
+    st.lists(st.sets(st.integers(0, 399), max_size=2), min_size=2, max_size=4),
+    st.integers(0, 2**32),
+    st.sampled_from([50, STRIDE]),
+)
+def test_partitions_beside_one_another_blame_no_good_record(deadly: list[set[int]], seed: int, stride: int) -> None:
     # Drawn by hypothesis, thousands of choices take minutes.
-    readers, lives, order = [Reader(400, one) for one in deadly], 1, Random(seed)
+    readers, lives, order = [Reader(400, one, stride) for one in deadly], 1, Random(seed)
     while lives <= 100:
         try:
-            live_together(readers, order)
+            live_together(readers, order, min(stride, 1_000))
             break
         except Killed:
             lives += 1
@@ -128,10 +166,10 @@ def test_partitions_beside_one_another_blame_no_good_record(deadly: list[set[int
     assert lives <= 1 + sum(map(len, deadly)) * 12
 
 
-def live_together(readers: Sequence[Reader], order: Random) -> None:
+def live_together(readers: Sequence[Reader], order: Random, batch: int) -> None:
     """A life of a process with these partitions: some of them are folded at a time, or a suspect alone."""
     for reader in readers:
-        reader.begin(1_000)
+        reader.begin(batch)
     while left := [reader for reader in readers if not reader.is_done]:
         alone = [reader for reader in left if reader.is_alone]
         beside = [reader for reader in left if not reader.is_alone]
@@ -196,7 +234,7 @@ def test_a_deadly_record_among_pieces_that_were_noted_at_once_is_found_as_soon(d
 
 def test_after_a_kill_pieces_grow_so_that_few_are_noted() -> None:
     before = Attempt(id=KEY, owner="dead", first=5)
-    found, position, pieces = plan_dissection(before, 100, 10_000_000), 100, 0
+    found, position, pieces = plan_dissection(before, 100, 10_000_000, STRIDE), 100, 0
     assert found is not None
     while not found.is_over(position - 1):
         position += found.next_size(position)
@@ -211,13 +249,32 @@ def test_after_a_kill_pieces_grow_so_that_few_are_noted() -> None:
     [
         (None, False),
         (Attempt(id=KEY, owner="x", first=5, open=False), False),
-        (Attempt(id=KEY, owner="x", first=5), True),
-        (Attempt(id=KEY, owner="x", first=1, piece_last=4), True),
+        (Attempt(id=KEY, owner="x", first=50), True),
+        (Attempt(id=KEY, owner="x", first=41), True),
+        (Attempt(id=KEY, owner="x", first=40), False),
+        (Attempt(id=KEY, owner="x", first=40, error="ValueError"), True),
+        (Attempt(id=KEY, owner="x", first=40, piece_last=49), False),
+        (Attempt(id=KEY, owner="x", first=40, piece_last=50), True),
+        (Attempt(id=KEY, owner="x", first=90), True),
+    ],
+    ids=[
+        "none",
+        "ended well",
+        "wrote nothing",
+        "wrote less than a stride",
+        "wrote a stride",
+        "noted an error",
+        "was behind its pieces",
+        "ended in a piece",
+        "was set back by an operator",
     ],
 )
-def test_only_what_did_not_end_well_is_taken_apart(attempt: Attempt | None, careful: bool) -> None:
-    assert (plan_dissection(attempt, 5, 90) is not None) == careful
-    assert plan_dissection(attempt, 5, 4) is None
+def test_only_what_a_record_may_have_ended_is_taken_apart(attempt: Attempt | None, careful: bool) -> None:
+    assert (plan_dissection(attempt, 50, 90, stride=10) is not None) == careful
+
+
+def test_nothing_is_taken_apart_where_nothing_follows() -> None:
+    assert plan_dissection(Attempt(id=KEY, owner="x", first=50), 50, 49, STRIDE) is None
 
 
 def test_a_record_that_was_folded_beside_others_is_tried_twice_alone_all_the_same() -> None:
@@ -227,7 +284,7 @@ def test_a_record_that_was_folded_beside_others_is_tried_twice_alone_all_the_sam
         beside = attempt_piece(begin_attempt(beside, KEY, "y", 5), 5, 5, alone=False)
     assert beside.tries == 0
     assert not is_culprit(beside, 5)
-    found = plan_dissection(beside, 5, 90)
+    found = plan_dissection(beside, 5, 90, STRIDE)
     assert found is not None
     assert found.is_suspect(5)
     assert not found.is_suspect(6)
