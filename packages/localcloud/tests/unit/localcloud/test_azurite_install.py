@@ -36,18 +36,18 @@ def test_a_checkout_has_it_beside_the_lock_file(monkeypatch: pytest.MonkeyPatch,
     assert azurite_install.folder() == tmp_path
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["no node", "an old node"])
+@pytest.mark.parametrize("old", [None, "18.0", "22.1"])
 def test_what_is_missing_is_named_with_the_command_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, old: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, old: str | None
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(node, "PACKAGE", "no_such_package")
     if old:
-        (tmp_path / "node").write_text("#!/bin/sh\necho v18.0.0\n")
+        (tmp_path / "node").write_text(f"#!/bin/sh\necho v{old}.0\n")
         (tmp_path / "node").chmod(0o755)
     with pytest.raises(azurite_install.AzuriteMissingError) as caught:
         azurite_install.find()
-    seen = f"Node 18 at {tmp_path}/node" if old else "no node on PATH"
+    seen = f"Node {old} at {tmp_path}/node" if old else "no node on PATH"
     assert str(caught.value) == (
-        f"Blob Storage needs Node: saw {seen}, expected Node 22 or newer; `localcloud install-blobs` brings one"
+        f"Blob Storage needs Node: saw {seen}, expected Node 22.2 or newer; `localcloud install-blobs` brings one"
     )
