@@ -1,6 +1,5 @@
 """The audio files in Blob Storage: staged files in `uploads`, and songs in `songs`, named by their SHA-256."""
 
-import base64
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -14,7 +13,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import BlobBlock, ContentSettings
+from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from msgspec import Struct
 
@@ -22,9 +21,6 @@ from songline.cloud.blobs import CopySource
 from songline.schemas.channels import SONG_BLOBS, UPLOAD_BLOBS
 
 logger = logging.getLogger("ingestion.audio")
-
-# A song is one block: the service copies blocks of up to 4,000 MiB.
-_BLOCK_ID = base64.b64encode(b"song").decode()
 
 
 class StagedDownload(Struct, frozen=True):
@@ -76,22 +72,26 @@ class AudioStore:
         """Let the service copy the staged bytes to `blob`; return whether it did. Raises ResourceExistsError."""
         if self._copy_source is None:
             return False
-        source = await self._copy_source(self._uploads.get_blob_client(staged.name))
+        original = self._uploads.get_blob_client(staged.name)
         try:
-            await blob.stage_block_from_url(
-                _BLOCK_ID,
-                source.url,
-                source_authorization=source.authorization,
-                # The SDK has no parameter for this condition.
-                headers={"x-ms-source-if-match": staged.etag},
+            # A copy gets the properties of its source, and no others.
+            named = await original.set_http_headers(
+                content, etag=staged.etag, match_condition=MatchConditions.IfNotModified
             )
-            await blob.commit_block_list(
-                [BlobBlock(_BLOCK_ID)], content_settings=content, match_condition=MatchConditions.IfMissing
+            source = await self._copy_source(original)
+            await blob.start_copy_from_url(
+                source.url,
+                requires_sync=True,
+                source_authorization=source.authorization,
+                source_etag=named["etag"],
+                source_match_condition=MatchConditions.IfNotModified,
+                match_condition=MatchConditions.IfMissing,
             )
         except ResourceExistsError:
             raise
         except HttpResponseError as error:
-            # A firewall may block the service's own requests to the account. The local file is uploaded instead.
+            # It copies 256 MiB at most, and a firewall may block its own requests to the account. The local file is
+            # uploaded instead.
             logger.info("the service does not copy %s, so it is uploaded: %s", staged.name, error.message)
             return False
         return True
