@@ -198,9 +198,7 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
                 raise malformed("it has two parts named 'file', and a song is one")
             head = part.head
             user_id = uploader(request, fields)
-            uploading = await stack.enter_async_context(
-                await uploads.begin(user_id, only(request.headers, KEY_HEADER), length)
-            )
+            uploading = await stack.enter_async_context(await uploads.begin(user_id, only(request.headers, KEY_HEADER)))
             async for piece in part.pieces():
                 charge.count(len(piece))
                 await uploading.write(piece)
@@ -222,7 +220,7 @@ async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMet
     user_id = uploader(request, fields)
     said = read_metadata(fields)
     with byte_charge(request.scope, length) as charge:
-        async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
+        async with await uploads.begin(user_id, only(request.headers, KEY_HEADER)) as uploading:
             async for piece in pieces(request.receive, meter, STALLED):
                 charge.count(len(piece))
                 await uploading.write(piece)

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.uploads.command_sender import CommandSender
 from songline.producers.uploads.import_records import ImportRecord, ImportRecords
-from songline.producers.uploads.incoming_file import IncomingFile, UploadMemory
+from songline.producers.uploads.incoming_file import IncomingFile
 from songline.producers.uploads.intake import SOURCE, OpenUpload, reachable
 from songline.producers.uploads.staging import StagedFile
 from songline.schemas.commands import Command, ImportHistory, UndoImport, Upload, derived_id
@@ -47,7 +47,7 @@ class ImportIntake:
         """Open a file, which is always staged: a message that dies is kept, and a history may hold addresses."""
         staged_id = self._new_id()
         staged = StagedFile(self._container, staged_id, self._patience_s)
-        return OpenUpload(staged_id, user_id, self._now(), IncomingFile(staged, UploadMemory(0), 0, None))
+        return OpenUpload(staged_id, user_id, self._now(), IncomingFile(staged, room=0))
 
     async def accept(self, uploading: OpenUpload, content_type: str, wish: ImportWish) -> HistoryImport:
         """Send the import's command, and return the import when the broker has it. Raises RequestDeclinedError.

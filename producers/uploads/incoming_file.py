@@ -7,42 +7,22 @@ from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
 
-class UploadMemory:
-    """A budget of memory in bytes, shared by all files that are being uploaded, beside a block for each."""
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-
-    def take(self, size: int) -> bool:
-        """Take `size` bytes; return whether they were free. The caller gives them back."""
-        if size > self._free:
-            return False
-        self._free -= size
-        return True
-
-    def give(self, size: int) -> None:
-        """Give `size` bytes back."""
-        self._free += size
-
-
 class IncomingFile:
-    """Hashes a file as it comes. Holds it in memory while it may be sent inline, and stages it otherwise."""
+    """Hashes a file as it comes. Stages it block by block, unless it is one block and may be sent inline.
 
-    def __init__(self, staged: StagedFile, memory: UploadMemory, room: int, length: int | None) -> None:
-        """`room` is the most bytes of an inline file. `length` is the most bytes of this file, if that is known."""
+    `room` is the most bytes of an inline file.
+    """
+
+    def __init__(self, staged: StagedFile, room: int) -> None:
         self.size = 0
         self._digest = hashlib.sha256()
         self._held = bytearray()
         self._staged = staged
-        self._memory = memory
         self._room = room
-        self._taken = length if length is not None and BLOCK < length <= room and memory.take(length) else 0
         self._is_staged = self._committed = False
 
     async def leave(self) -> None:
-        """Release the memory, and delete staged blocks if the file was not committed. Call it in any case."""
-        self._memory.give(self._taken)
-        self._taken = 0
+        """Delete staged blocks if the file was not committed. Call it in any case."""
         if not self._committed:
             await self._staged.forget()
 
@@ -53,7 +33,7 @@ class IncomingFile:
             raise too_large(f"more than {MAX_SONG_BYTES} bytes")
         self._digest.update(piece)
         self._held += piece
-        while len(self._held) > max(BLOCK, 0 if self._is_staged else self._taken):
+        while len(self._held) > BLOCK:
             await self._stage()
 
     async def end(self) -> None:
@@ -84,10 +64,8 @@ class IncomingFile:
 
     async def _stage(self) -> None:
         self._is_staged = True
-        # A slice of the bytearray would be a second copy.
-        with memoryview(self._held) as held:
-            block = bytes(held[:BLOCK])
-        del self._held[:BLOCK]
+        block, self._held = self._held, self._held[BLOCK:]
+        del block[BLOCK:]
         await self._staged.add(block)
 
 

@@ -17,7 +17,7 @@ from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.uploads.command_sender import CommandSender
-from songline.producers.uploads.incoming_file import IncomingFile, UploadMemory
+from songline.producers.uploads.incoming_file import IncomingFile
 from songline.producers.uploads.staging import StagedFile
 from songline.producers.uploads.upload_record import UploadRecords, awaits_command
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
@@ -35,14 +35,12 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,255}$(?!\n)")
 class UploadLimits(Struct, frozen=True):
     """The limits of concurrent uploads.
 
-    `uploads` files at a time, `each` of them from one caller (half of all by default). `inline_bytes` of memory for
-    inline files, beside blocks of 512 KiB for each file. `pace` is the slowest allowed sender. A service without an
-    answer for `patience_s` seconds counts as away.
+    `uploads` files at a time, `each` of them from one caller (half of all by default). `pace` is the slowest allowed
+    sender. A service without an answer for `patience_s` seconds counts as away.
     """
 
     uploads: int = 16
     each: int | None = None
-    inline_bytes: int = 8 * 1024 * 1024
     patience_s: float = 10.0
     pace: BodyPaceConfig = BodyPaceConfig()
     callers: Callers = Callers()
@@ -63,7 +61,6 @@ class UploadIntake:
         self._sender, self._container, self._records, self._limits = sender, container, records, limits
         self._now, self._new_id = now, new_id
         self._slots = UploadSlots(limits.uploads, limits.each or max(1, limits.uploads // 2))
-        self._memory = UploadMemory(limits.inline_bytes)
 
     @contextmanager
     def slot(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
@@ -77,16 +74,13 @@ class UploadIntake:
         except NoSlotError as error:
             raise RequestDeclinedError(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
 
-    async def begin(self, user_id: str, key: str | None, length: int | None) -> "OpenUpload":
-        """Open an upload of at most `length` bytes, if that is known.
-
-        Raises RequestDeclinedError and ContractViolationError.
-        """
+    async def begin(self, user_id: str, key: str | None) -> "OpenUpload":
+        """Open an upload; raises RequestDeclinedError and ContractViolationError."""
         ingestion_id = self._id("ingestion", user_id, key)
         with reachable():
             room = await self._sender.room()
         staged = StagedFile(self._container, ingestion_id, self._limits.patience_s)
-        return OpenUpload(ingestion_id, user_id, self._now(), IncomingFile(staged, self._memory, room, length))
+        return OpenUpload(ingestion_id, user_id, self._now(), IncomingFile(staged, room))
 
     async def accept(
         self, uploading: "OpenUpload", content_type: str, file_name: str | None, metadata: Metadata

@@ -1,50 +1,65 @@
-"""Where a file goes that comes in, by its length and by what there is room for."""
+"""Where a file goes that comes in, by its length and by what the link takes."""
 
 import hashlib
+from collections.abc import AsyncIterator
 
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import ContainerClient
 
 from songline.producers.http.problems import RequestDeclinedError
-from songline.producers.uploads.incoming_file import IncomingFile, UploadMemory
-from songline.producers.uploads.staging import BLOCK, StagedFile
+from songline.producers.publishing.errors import TransientError
+from songline.producers.uploads.incoming_file import IncomingFile
+from songline.producers.uploads.staging import BLOCK, BlockBody, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
 KEY = "a2V5"
 
 
-def staged() -> StagedFile:
+@pytest.fixture
+async def staged() -> AsyncIterator[StagedFile]:
     """Under an address at which nobody listens: to send anything there fails."""
-    container = ContainerClient("http://127.0.0.1:1/account", "uploads", AzureNamedKeyCredential("account", KEY))
-    return StagedFile(container, "name", patience_s=0.1)
+    credential = AzureNamedKeyCredential("account", KEY)
+    async with ContainerClient("http://127.0.0.1:1/account", "uploads", credential) as container:
+        yield StagedFile(container, "name", patience_s=0.1)
 
 
-async def test_what_fits_stays_in_memory_and_gives_it_back() -> None:
-    memory = UploadMemory(3 * BLOCK)
-    arrival = IncomingFile(staged(), memory, room=2 * BLOCK, length=2 * BLOCK)
-    assert not memory.take(2 * BLOCK)
-    content = bytes(2 * BLOCK)
+async def send(arrival: IncomingFile, content: bytes) -> None:
     for start in range(0, len(content), 100_000):
         await arrival.write(content[start : start + 100_000])
     await arrival.end()
+
+
+async def test_a_block_that_the_link_takes_stays_in_memory(staged: StagedFile) -> None:
+    arrival = IncomingFile(staged, room=2 * BLOCK)
+    content = bytes(BLOCK)
+    await send(arrival, content)
     assert (arrival.is_staged, arrival.size, bytes(arrival.body)) == (False, len(content), content)
     assert arrival.sha256 == hashlib.sha256(content).hexdigest()
     await arrival.leave()
-    await arrival.leave()
-    assert memory.take(3 * BLOCK)
-    assert not memory.take(1)
 
 
-@pytest.mark.parametrize(("free", "room", "length"), [(BLOCK, 9 * BLOCK, 2 * BLOCK), (9 * BLOCK, BLOCK, 2 * BLOCK)])
-async def test_what_finds_no_memory_or_fits_no_message_takes_none(free: int, room: int, length: int) -> None:
-    memory = UploadMemory(free)
-    IncomingFile(staged(), memory, room, length)
-    assert memory.take(free)
+@pytest.mark.parametrize(("size", "room"), [(BLOCK + 1, 2 * BLOCK), (BLOCK, BLOCK - 1), (1, 0)])
+async def test_what_is_more_than_a_block_or_fits_no_message_is_staged(staged: StagedFile, size: int, room: int) -> None:
+    arrival = IncomingFile(staged, room)
+    with pytest.raises(TransientError, match="Blob Storage"):
+        await send(arrival, bytes(size))
+    assert arrival.is_staged
 
 
-async def test_a_file_larger_than_a_song_may_be_is_declined_as_soon_as_that_is_known() -> None:
-    arrival = IncomingFile(staged(), UploadMemory(0), room=BLOCK, length=None)
+async def test_a_block_is_sent_from_its_begin_each_time() -> None:
+    block = bytearray(range(256)) * (BLOCK // 256) + b"end"
+    body = BlockBody(block)
+    begun = aiter(body)
+    await anext(begun)
+    for _ in range(2):
+        pieces = [bytes(piece) async for piece in body]
+        assert b"".join(pieces) == block
+        assert max(map(len, pieces)) < BLOCK
+
+
+async def test_a_file_larger_than_a_song_may_be_is_declined_as_soon_as_that_is_known(staged: StagedFile) -> None:
+    arrival = IncomingFile(staged, room=BLOCK)
     arrival.size = MAX_SONG_BYTES
     with pytest.raises(RequestDeclinedError) as declined:
         await arrival.write(b"x")
