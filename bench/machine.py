@@ -11,6 +11,8 @@ PACKAGES = (
     "faust-streaming", "msgspec", "numpy",
 )  # fmt: skip
 
+WRITTEN = ("docs/performance.md", "bench/results.jsonl")
+
 
 def machine() -> str:
     """The kind of this machine: processors and memory; it names no host."""
@@ -46,5 +48,12 @@ def open_files(pid: int) -> int:
 
 
 def _commit() -> str:
-    ran = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return ran.stdout.strip() or "unknown"
+    """The commit, with `-dirty` where other files are changed than those that `make bench` writes itself."""
+    commit = _git("describe", "--always")
+    is_changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":!{name}" for name in WRITTEN))
+    return f"{commit}-dirty" if is_changed else commit or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    ran = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return ran.stdout.strip()
