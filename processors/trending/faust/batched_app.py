@@ -1,11 +1,13 @@
 """A Faust app whose messages are whole fetches. This folder alone knows the inside of Faust and aiokafka.
 
 Faust spends 100 µs and more on each message. Here a message is all that one fetch brought from one partition: its
-value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Five things are overridden:
+value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Six things are overridden:
 
 - what the driver's consumer thread fetches (`_fetch_records`): records are taken out of the record batches as columns,
   so that none stops the reader (`fetched_records.py`). To read a batch again aiokafka has to keep its bytes
   (`record_batches.RecordBytes`);
+- how committed offsets are asked for (`seek_to_committed`): of all partitions at once, and what was fetched from there
+  stays;
 - how a fetched thing becomes a message (`_to_message`);
 - which offset may be committed (`_new_offset`): Faust looks for gaps between the offsets that were acknowledged,
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
@@ -161,6 +163,29 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         self.app.gaps[tp] = GapRead(gap, now, 1)
         log.warning("%s/%d: expected offset %d, saw %s; reading again", *tp, gap.expected, gap.seen)
 
+    async def seek_to_committed(self) -> Mapping[Any, int | None]:
+        """Read each partition from its committed offset; returns these, None where there is none."""
+        offsets: Mapping[Any, int | None] = await self.call_thread(self._seek_to_committed)
+        return offsets
+
+    async def _seek_to_committed(self) -> Mapping[Any, int | None]:
+        consumer = self._ensure_consumer()
+        found = await consumer._coordinator.fetch_committed_offsets(list(consumer.assignment()))
+        # Partitions may have been taken away meanwhile.
+        committed = {
+            tp: None if tp not in found or found[tp].offset < 0 else found[tp].offset for tp in consumer.assignment()
+        }
+        for tp, offset in committed.items():
+            if offset and not self.is_at(tp, offset):
+                consumer._fetcher.seek_to(tp, offset)
+        return committed
+
+    def is_at(self, tp: Any, offset: int) -> bool:
+        """Whether the partition is read on from an offset: what was fetched and not taken is from there."""
+        assignment = self._ensure_consumer()._fetcher._subscriptions.subscription.assignment
+        state = assignment.state_value(tp)
+        return state is not None and state.has_valid_position and state.position == offset
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Log where a partition does not move, unless we hold it back."""
         if tp not in self.app.on_hold and tp not in self.app.unopened:
@@ -228,11 +253,15 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
 
     async def rewind(self, tp: TP, offset: int) -> None:
         """Read the partition from an offset, which may be before the one that is committed."""
-        await self._thread.commit({tp: offset})
+        # Where it is there, what was fetched already is from there.
+        is_there = bool(offset) and self._committed_offset[tp] == offset and self._thread.is_at(tp, offset)
+        if not is_there:
+            await self._thread.commit({tp: offset})
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        self._committed_offset[tp] = offset or None
-        await self.seek_wait({tp: offset})
+        if not is_there:
+            self._committed_offset[tp] = offset or None
+            await self.seek_wait({tp: offset})
 
     def fetch_position(self, tp: TP) -> FetchPosition | None:
         """Where the partition's fetching stands, None while that is not known."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,10 @@ import faust
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
@@ -39,7 +41,11 @@ def test_versions_are_those_that_were_read() -> None:
 
 def test_what_is_overridden_exists() -> None:
     for ours, theirs, names in (
-        (BatchedConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records", "verify_event_path"]),
+        (
+            BatchedConsumerThread,
+            driver.AIOKafkaConsumerThread,
+            ["_fetch_records", "seek_to_committed", "verify_event_path"],
+        ),
         (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
         (BatchedApp, faust.App, ["_new_transport", "_create_directories", "on_first_start"]),
@@ -51,6 +57,7 @@ def test_what_is_overridden_exists() -> None:
     assert BatchedTransport.Consumer is BatchedConsumer
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))
+    assert "partitions" in inspect.signature(GroupCoordinator.fetch_committed_offsets).parameters
     assert "self._max_partition_fetch_bytes)" in inspect.getsource(Fetcher._get_actions_per_node), "asked at each fetch"
     assert hasattr(fetcher, "MemoryRecords"), "the name under which aiokafka makes them is where ours are put"
 
@@ -136,6 +143,66 @@ async def test_what_was_fetched_of_a_paused_partition_keeps_nothing_back(monkeyp
     for number in (0, 1):
         fetches.states[TopicPartition("music-events", number)].pause()
     assert await fetches.take() == [2]
+
+
+class Assigned:
+    """A consumer whose partitions are at these positions, None where that is not known, and the thread that has it.
+
+    `committed` are the offsets of the group. `asked` has the partitions of each question about them, `sought` the
+    partitions that were sought, `rewound` those whose offset was committed anew.
+    """
+
+    def __init__(self, positions: list[int | None], committed: list[int]) -> None:
+        self.tps = [TopicPartition("music-events", number) for number in range(len(positions))]
+        self.asked: list[list[Any]] = []
+        self.sought: dict[int, int] = {}
+        self.rewound: dict[int, int] = {}
+        self._committed = {tp: OffsetAndMetadata(offset, "") for tp, offset in zip(self.tps, committed, strict=True)}
+        states = {tp: TopicPartitionState(SimpleNamespace()) for tp in self.tps}
+        for tp, position in zip(self.tps, positions, strict=True):
+            if position is not None:
+                states[tp].seek(position)
+        subscription = SimpleNamespace(assignment=SimpleNamespace(state_value=states.get))
+        self.thread = BatchedConsumerThread.__new__(BatchedConsumerThread)
+        self.thread._consumer = SimpleNamespace(
+            assignment=lambda: set(self.tps),
+            _coordinator=SimpleNamespace(fetch_committed_offsets=self._fetch),
+            _fetcher=SimpleNamespace(
+                seek_to=lambda tp, offset: self.sought.update({tp.partition: offset}),
+                _subscriptions=SimpleNamespace(subscription=subscription),
+            ),
+        )
+        self.consumer = BatchedConsumer.__new__(BatchedConsumer)
+        self.consumer._thread = SimpleNamespace(is_at=self.thread.is_at, commit=self._rewind, seek_wait=self._seek_wait)
+        self.consumer._acked, self.consumer._acked_index = defaultdict(list), defaultdict(set)
+        self.consumer._committed_offset = {tp: one.offset for tp, one in self._committed.items()}
+
+    async def _fetch(self, tps: list[Any]) -> dict[Any, OffsetAndMetadata]:
+        self.asked.append(tps)
+        return {tp: self._committed[tp] for tp in tps}
+
+    async def _rewind(self, offsets: dict[Any, int]) -> None:
+        self.rewound.update({tp.partition: offset for tp, offset in offsets.items()})
+
+    async def _seek_wait(self, offsets: dict[Any, int]) -> None:
+        self.sought.update({tp.partition: offset for tp, offset in offsets.items()})
+
+
+async def test_committed_offsets_are_asked_for_at_once_and_what_was_fetched_from_there_stays() -> None:
+    one = Assigned(positions=[7, 6, None, 3, 0], committed=[7, 7, 7, -1, 0])
+    committed = await one.thread._seek_to_committed()
+    assert {tp.partition: offset for tp, offset in committed.items()} == {0: 7, 1: 7, 2: 7, 3: None, 4: 0}
+    assert [len(tps) for tps in one.asked] == [5]
+    assert one.sought == {1: 7, 2: 7}
+
+
+async def test_a_partition_is_rewound_unless_it_is_where_it_is_to_be_read() -> None:
+    one = Assigned(positions=[7, 7, 6, 0], committed=[7, 6, 7, 0])
+    for tp, offset in zip(one.tps, [7, 7, 7, 0], strict=True):
+        one.consumer._acked[tp].append(5)
+        await one.consumer.rewind(tp, offset)
+    assert one.rewound == one.sought == {1: 7, 2: 7, 3: 0}
+    assert not any(one.consumer._acked.values()), "what was acknowledged before is not committed"
 
 
 def test_the_same_records_come_one_by_one_without_it() -> None:
