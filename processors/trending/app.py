@@ -178,7 +178,8 @@ def build_app(
     cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, *cell_rules)
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
-    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, *rules)
+    stage = (turns, parking, shard_guard, *rules, cells.has_backlog)
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, *stage)
     chart_rate, snapshot_rate = (
         WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))
     )
@@ -216,17 +217,33 @@ def build_app(
     shard_table.on_recover(crash_on_error(app, hold_shards))
     on_revoked(app, (cells.revoked, ranking.revoked, merge.revoked))
 
+    async def flush() -> None:
+        had_backlog = cells.has_backlog()
+        await cells.flush()
+        if had_backlog and not cells.has_backlog():
+            # The shards' first report has waited for this.
+            ranking.news.set()
+
+    async def write() -> None:
+        # What the worker before reported is shown already.
+        if not ranking.waits():
+            await merge.write()
+
     def least_s(pause_s: float) -> Callable[[], float]:
         return lambda: max(pause_s, FAR_BEHIND_S) if cells.far_behind() else pause_s
 
-    flush_s = config.flush_s * LEAST_SHARE
-    repeat(app, config.flush_s, cells.flush, isolation.run_apart, wake=cells.news, least_s=lambda: flush_s)
+    def flush_least_s() -> float:
+        return 0.0 if cells.has_backlog() else config.flush_s * LEAST_SHARE
+
+    repeat(app, config.flush_s, flush, isolation.run_apart, wake=cells.news, least_s=flush_least_s)
     repeat(app, SEAL_S, cells.seal, isolation.run_apart)
     repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=least_s(config.tick_s))
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
     # Global charts get half of the writes: there are enough for all of them.
     write_s = least_s(max(config.tick_s, min(1.0, 2 * IN_FLIGHT / config.chart_writes)))
-    repeat(app, IDLE_S, merge.write, isolation.run_apart, wake=merge.news, least_s=write_s)
+    repeat(
+        app, IDLE_S, write, isolation.run_apart, wake=merge.news, least_s=lambda: write_s() if merge.has_written else 0
+    )
     repeat(app, DAYS_S, plays.write, isolation.run_apart)
 
     def errors() -> Iterator[tuple[str, Exception | None]]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
@@ -26,8 +26,9 @@ from songline.processors.trending.cells.chunks import (
     merged_chunks,
 )
 from songline.processors.trending.cells.early_hours import EarlyHours, EarlyLoads, EarlyPartition, cancel
+from songline.processors.trending.cells.hour_load import LOAD_WAIT_S, OPEN_WAIT_S, HourLoad
 from songline.processors.trending.cells.identity_key import IdentityKey
-from songline.processors.trending.cells.late_hours import OPEN_MS, LateHours, has_index, hours_to_unload, is_over
+from songline.processors.trending.cells.late_hours import LateHours, has_index, hours_to_unload, is_over, open_hours
 from songline.processors.trending.cells.loaded_actions import LoadedActions
 from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.sealed_blocks import pack_block
@@ -37,7 +38,7 @@ from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunks
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
-from songline.processors.trending.spans import HOUR_MS, first_counted_hour
+from songline.processors.trending.spans import first_counted_hour
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 
@@ -53,19 +54,9 @@ seconds want dozens of hours."""
 LARGE_BYTES = 1_000_000
 """Hours of which so much is sealed are loaded one by one: each takes as much memory meanwhile as LOAD_ROWS do."""
 
-LOAD_WAIT_S = 0.5
-"""A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
-
 NOTHING_EARLY: EarlyLoads = MappingProxyType({})
 
 _MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
-
-
-class HourLoad(NamedTuple):
-    """The loading of what the cells of a partition miss."""
-
-    cells: PartitionCells
-    task: asyncio.Task[None]
 
 
 class UnsealedHourError(Exception):
@@ -103,9 +94,9 @@ class HourStore:
     async def load_missing(self, held: Mapping[int, PartitionCells], now_ms: int) -> None:
         """Load the hours that the cells of these partitions miss, and no longer those of others.
 
-        Returns after LOAD_WAIT_S at the latest. What is not there by then is loaded meanwhile, so a Blob Storage that
-        does not answer holds up the partitions alone that need it. What waits of hours that no shard counts is
-        dropped: there may be years of them, each a request or more.
+        Returns after LOAD_WAIT_S at the latest, and waits for each load until its moment at most. What is not there
+        by then is loaded meanwhile, so a Blob Storage that does not answer holds up the partitions alone that need it.
+        What waits of hours that no shard counts is dropped: there may be years of them, each a request or more.
         """
         for number in [number for number, load in self._loads.items() if held.get(number) is not load.cells]:
             self._loads.pop(number).task.cancel()
@@ -114,29 +105,36 @@ class HourStore:
         loop = asyncio.get_running_loop()
         end_s, failed = loop.time() + LOAD_WAIT_S, set[int]()
         # Events that come meanwhile may ask for more of a partition. One that failed is tried by the next flush.
-        while begun := self._begin(held, now_ms, failed):
-            await asyncio.wait(begun.values(), timeout=end_s - loop.time())
-            failed = {number for number in begun if number in self._load_errors}
-            if loop.time() >= end_s:
+        while loop.time() < end_s:
+            self._begin(held, now_ms, failed)
+            loads = {number: load for number, load in self._loads.items() if number in held and held[number].missing()}
+            awaited = {number: load.task for number, load in loads.items() if load.until_s > loop.time()}
+            if not awaited:
                 break
+            await asyncio.wait(awaited.values(), timeout=end_s - loop.time())
+            failed |= awaited.keys() & self._load_errors.keys()
 
-    def _begin(
-        self, held: Mapping[int, PartitionCells], now_ms: int, but: Container[int]
-    ) -> dict[int, asyncio.Task[None]]:
-        """Begin to load what partitions miss, but for some; return what was begun."""
+    def load_beside(self, number: int, cells: PartitionCells, now_ms: int) -> None:
+        """Begin to load what the cells of a partition miss, of which something has just been folded. What failed at the
+        last try is left to the next flush."""
+        if number not in self._load_errors:
+            cells.drop_before(first_counted_hour(now_ms))
+            self._begin({number: cells}, now_ms, ())
+
+    def _begin(self, held: Mapping[int, PartitionCells], now_ms: int, but: Container[int]) -> None:
+        """Begin to load what partitions miss, but for some."""
         for number in [number for number, load in self._loads.items() if load.task.done()]:
             self._loads.pop(number).task.result()
-        begun = {}
+        until_s = asyncio.get_running_loop().time() + LOAD_WAIT_S
         for number, cells in held.items():
             if cells.missing() and number not in self._loads and number not in but:
-                begun[number] = asyncio.create_task(self._load_all(number, cells, now_ms))
-                self._loads[number] = HourLoad(cells, begun[number])
-        return begun
+                loading = asyncio.create_task(self._load_all(number, cells, now_ms))
+                self._loads[number] = HourLoad(cells, loading, until_s)
 
     def load_early(self, number: int, cells: PartitionCells, now_ms: int) -> None:
         """Load what is sealed of the open hours of a partition that will probably be held."""
         if self._early is not None:
-            self._early.begin(number, cells, _open_hours(now_ms))
+            self._early.begin(number, cells, open_hours(now_ms))
 
     def take_early(self, number: int) -> EarlyPartition | None:
         """What is loaded early of a partition that is held now."""
@@ -150,11 +148,13 @@ class HourStore:
     def preload(self, number: int, cells: PartitionCells, now_ms: int, early: EarlyLoads = NOTHING_EARLY) -> None:
         """Load what was saved of the hours for which most events will come, before the first of them is there.
         `early`: what is loaded of them already, for these cells."""
-        saved = [one for one in _open_hours(now_ms) if self._saved.records(hour_prefix(number, one))]
+        saved = [one for one in open_hours(now_ms) if self._saved.records(hour_prefix(number, one))]
         if saved:
             if (before := self._loads.pop(number, None)) is not None:
                 before.task.cancel()
-            self._loads[number] = HourLoad(cells, asyncio.create_task(self._load_open(number, cells, saved, early)))
+            until_s = asyncio.get_running_loop().time() + OPEN_WAIT_S
+            loading = asyncio.create_task(self._load_open(number, cells, saved, early))
+            self._loads[number] = HourLoad(cells, loading, until_s)
         else:
             cancel(early)
 
@@ -384,11 +384,6 @@ def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], 
     names = list(saved)
     chunks, broken = check_chunks(list(saved.values()), key.id)
     return list(merged_chunks(chunks, key)), {names[place]: why for place, why in broken}
-
-
-def _open_hours(now_ms: int) -> list[int]:
-    """The hours for which most events come."""
-    return sorted({now_ms // HOUR_MS, (now_ms - OPEN_MS) // HOUR_MS})
 
 
 def _name(number: int, hour: int) -> str:

@@ -44,6 +44,11 @@ ASKED_BYTES, ASKED_SHARE = 1_000_000, 0.25
 whole: many more of them may come."""
 
 
+def open_hours(now_ms: int) -> list[int]:
+    """The hours for which most events come."""
+    return sorted({now_ms // HOUR_MS, (now_ms - OPEN_MS) // HOUR_MS})
+
+
 def is_late(hour: int, now_ms: int) -> bool:
     """Whether an hour was over long ago."""
     return now_ms >= (hour + 1) * HOUR_MS + LATE_MS

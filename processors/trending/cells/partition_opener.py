@@ -204,7 +204,7 @@ class PartitionOpener:
         self._pending.pop(number, None)
         self._open[number] = start.reached
         self._holder.open(number, start)
-        self._app.unopened.discard(TP(MUSIC_EVENTS, number))
+        self._app.consumer.hand_over(TP(MUSIC_EVENTS, number))
 
     async def _check_hub(self) -> None:
         """Reopen the partitions of which the hub is another one by now, and find partitions that were added."""

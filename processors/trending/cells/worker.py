@@ -10,10 +10,11 @@ from itertools import count
 from typing import Any
 
 from faust.types import TP
-from msgspec import structs
 
 from songline.processors.trending.action_hashes import UserHashes
+from songline.processors.trending.cells.flush_groups import BACKLOG_FLUSH_EVENTS, FLUSH_EVENTS, flush_groups
 from songline.processors.trending.cells.hour_store import NOTHING_EARLY, HourStore
+from songline.processors.trending.cells.matched_batch import matched_batch
 from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, oldest_hour, outdated
@@ -23,6 +24,7 @@ from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
 from songline.processors.trending.faust.record_sender import OutgoingRecord, send_records
+from songline.processors.trending.first_backlog import BacklogFlush, UnreadRange
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.partition_tasks import partition_tasks
@@ -43,10 +45,6 @@ QUIET_MS = 2_000
 
 MOST_UNWRITTEN = 150_000
 """Records of a partition that are counted and not flushed: the record that ended a worker is among so many."""
-
-FLUSH_EVENTS = 20_000
-"""Partitions are flushed together while they have no more than this between them: what is sent of them is in memory at
-once."""
 
 PAUSE_S = 0.2
 HOLD_WAITING = 100
@@ -97,8 +95,9 @@ class CellWorker:
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
         self._flushed_ms = self._sent_ms = 0
+        self._backlog = BacklogFlush()
         self.news = asyncio.Event()
-        """Set when a partition is read to its end and there is something to flush."""
+        """Set when a partition is read to its end and there is something to flush, or a short backlog is folded."""
         self._swept: dict[int, int] = {}
 
     async def consume(self, stream: Any) -> None:
@@ -111,7 +110,7 @@ class CellWorker:
     async def _take(self, message: Any, batch: Batch) -> None:
         if not await self._gaps.follows(message.partition, batch):
             return
-        await self._fold(message.partition, message, _matched(batch, self._matches()))
+        await self._fold(message.partition, message, matched_batch(batch, self._matches()))
         while self._parking.full and message.partition in self._sources:
             await self.flush(now=True)
             await asyncio.sleep(PAUSE_S)
@@ -146,7 +145,12 @@ class CellWorker:
             # Its offset is acknowledged by a flush; its bodies may be megabytes until then.
             message.value = None
             self._messages[number].append(message)
-            if self._is_at_end(source):
+            is_folded = self._backlog.advance(self._progress())
+            is_left = self._backlog.is_left(self._progress())
+            if is_left or not self.far_behind():
+                # Far behind, a flush asks for the hours of many more events at once.
+                self._hours.load_beside(number, source.cells, self._now_ms())
+            if is_folded or (self._is_at_end(source) and not is_left):
                 self.news.set()
             if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))
@@ -188,6 +192,7 @@ class CellWorker:
         self._owner = owner
         self._flushed = {number: -1 if offset is None else offset - 1 for number, offset in committed.items()}
         self._gaps.start({})
+        self._backlog = BacklogFlush()
         self._sources, self._void, self._awaited = {}, {}, {}
         removed = await self._saved.prune(set(committed))
         if self._owner == owner:
@@ -259,11 +264,12 @@ class CellWorker:
         """Park what could not be applied, send the shards what changed, save it, and then let offsets be committed.
 
         A crash between any two of these steps makes the next owner repeat some of them, which changes nothing. Far
-        behind, a flush is put off for a while unless it is wanted `now`.
+        behind, and until a short backlog is folded, a flush is put off for a while unless it is wanted `now`.
         """
         async with self._flushing:
             now_ms = self._now_ms()
-            if now or not self.far_behind() or now_ms - self._flushed_ms >= CATCH_UP_MS:
+            is_behind = self._backlog.is_left(self._progress()) or self.far_behind()
+            if now or not is_behind or now_ms - self._flushed_ms >= CATCH_UP_MS:
                 await self._flush(now_ms)
 
     async def _flush(self, now_ms: int) -> None:
@@ -278,22 +284,11 @@ class CellWorker:
             self._advance_at_end(source)
         await self._hours.load_missing({**self._awaited, **{number: one.cells for number, one in sources}}, now_ms)
         if now_ms - self._sent_ms >= QUIET_MS or any(source.has_news for _, source in sources):
-            for some in self._together(sources):
+            is_backlog = self._backlog.is_unflushed(self._progress(), self.flushed)
+            most = BACKLOG_FLUSH_EVENTS if is_backlog else FLUSH_EVENTS
+            for some in flush_groups(sources, lambda one: self._unwritten(one[0]), most):
                 await self._flush_sources(some, now_ms)
         await self._saved.park()
-
-    def _together(self, sources: list[tuple[int, SourcePartition]]) -> Iterator[list[tuple[int, SourcePartition]]]:
-        """The partitions, those that are flushed together beside each other."""
-        some, events = list[tuple[int, SourcePartition]](), 0
-        for number, source in sources:
-            more = self._unwritten(number)
-            if some and events + more > FLUSH_EVENTS:
-                yield some
-                some, events = [], 0
-            some.append((number, source))
-            events += more
-        if some:
-            yield some
 
     async def _flush_sources(self, sources: list[tuple[int, SourcePartition]], now_ms: int) -> None:
         """Flush some partitions, and let their offsets be committed."""
@@ -352,11 +347,19 @@ class CellWorker:
 
     def far_behind(self) -> bool:
         """Whether so much is to be read that other work had better wait."""
-        unread = 0
-        for number, source in self._sources.items():
-            if (fetched := self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))) is not None:
-                unread += fetched.end - source.position - 1
-        return unread > FAR_BEHIND
+        return sum(one.end - one.next for one in self._progress()) > FAR_BEHIND
+
+    def has_backlog(self) -> bool:
+        """Whether partitions are being opened, or have little to read until they are at their ends for the first time,
+        and it is not flushed yet."""
+        return bool(self._awaited) or self._backlog.is_unflushed(self._progress(), self.flushed)
+
+    def _progress(self) -> list[UnreadRange]:
+        """How far the partitions are folded of which something was fetched."""
+        found = [
+            (one, self._app.consumer.fetch_position(TP(MUSIC_EVENTS, one.number))) for one in self._sources.values()
+        ]
+        return [UnreadRange(one.number, one.position + 1, at.end) for one, at in found if at is not None]
 
     def _advance_at_end(self, source: SourcePartition) -> None:
         """Advance the watermark of a partition that was read to its end."""
@@ -382,17 +385,6 @@ class CellWorker:
             self._saved.update(values)
         # No flush waits for Blob Storage to say what it has.
         await self._hours.delete_before(number, oldest_hour(now_ms))
-
-
-def _matched(batch: Batch, matches: NameMatches) -> Batch:
-    """The batch, in which events of names have the songs that these are."""
-    if not len(matches):
-        return batch
-    seconds = [ms // 1_000 for ms in batch.logged_ms]
-    # Charts count no imported listens, whichever words these have.
-    before = list(batch.bodies)
-    bodies = matches.matched(before, seconds, by_words=False)
-    return batch if bodies is before else structs.replace(batch, bodies=bodies)
 
 
 def wall_clock_ms() -> int:

@@ -45,6 +45,7 @@ from songline.processors.trending.faust.fetched_records import (
 from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
 from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, fetch_bytes
+from songline.processors.trending.first_backlog import FirstBacklog, UnreadRange
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,9 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         self._opened: dict[Any, FetchedRecords] = {}
         self._held_until: dict[Any, float] = {}
         self._gathering = Gathering(self.app.gathered, self.app.batched)
+        self._backlog = FirstBacklog()
+        self._backlog_of: Any = None
+        """The assignment whose backlog that is."""
 
     async def _fetch_records(
         self,
@@ -88,7 +92,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
         self._gathering.attach(fetcher)
-        fetcher._max_partition_fetch_bytes = fetch_bytes(self.app.in_pieces())
+        fetcher._max_partition_fetch_bytes = fetch_bytes(self.app.in_pieces(), self._read_at_once(fetcher))
         with fetcher._subscriptions.fetch_context():
             fetched = await self._fetched(fetcher, active_partitions)
             if not fetched and timeout:
@@ -132,18 +136,46 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         self._gathering.begin(fetched)
         return fetched
 
+    def wake(self) -> None:
+        """Have what was fetched of a partition taken that is handed over from now on; nothing more may come."""
+
+        def wake() -> None:
+            if self._consumer is not None:
+                fetcher = self._consumer._fetcher
+                for waiter in fetcher._fetch_waiters:
+                    fetcher._notify(waiter)
+
+        self.thread_loop.call_soon_threadsafe(wake)
+
     def _next_fetches(self, fetcher: Any, wanted: set[Any]) -> set[Any]:
         """The partitions whose fetches are taken now: all small ones, and of large ones only the first that came. The
-        others wait as bytes, and their partitions are not fetched again before."""
+        others wait as bytes, and their partitions are not fetched again before. A short backlog is taken as it comes.
+        """
         found = set()
         has_large = False
+        at_once = self.app.gathered if self._read_at_once(fetcher) else ()
         for tp, result in fetcher._records.items():
             records = getattr(result, "_partition_records", None)
             is_large = isinstance(records, FetchedRecords) and records.size_bytes >= LARGE_FETCH_BYTES
+            is_large = is_large and tp.topic not in at_once
             if tp in wanted and not (is_large and has_large):
                 found.add(tp)
                 has_large = has_large or is_large
         return found
+
+    def _read_at_once(self, fetcher: Any) -> int:
+        """How many partitions of gathered hubs are read at once, since they have little to read until they are at their
+        ends for the first time; 0 where they are not."""
+        assignment = fetcher._subscriptions.subscription.assignment
+        if assignment is not self._backlog_of:
+            self._backlog, self._backlog_of = FirstBacklog(), assignment
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps if tp.topic in self.app.gathered}
+        seen = (
+            UnreadRange(tp, state.position, state.highwater)
+            for tp, state in states.items()
+            if state.has_valid_position and state.highwater is not None
+        )
+        return len(states) if self._backlog.is_short(seen) else 0
 
     def _unreadable(self, tp: Any, offset: int, raw: bytes, why: str) -> None:
         log.error("%s/%d: passed over a record batch at %d that can't be read: %s", *tp, offset, why)
@@ -267,6 +299,11 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
         """Where the partition's fetching stands, None while that is not known."""
         found: FetchPosition | None = self._thread.fetch_position(tp)
         return found
+
+    def hand_over(self, tp: TP) -> None:
+        """Hand over what comes of a partition that was not open."""
+        self.app.unopened.discard(tp)
+        self._thread.wake()
 
     @property
     def member(self) -> str:

@@ -21,12 +21,19 @@ PIECES_FETCH_BYTES = 25_165_824
 """While partitions are folded in pieces, each of which is written before the next one, so much is fetched of all of
 these together: a piece is never larger than a fetch."""
 
+BACKLOG_FETCH_BYTES = 16_777_216
+"""While a short backlog is read, so much is fetched of all partitions together: each round takes its turns of the hub,
+of the consumer's thread and of the folds, whatever it brings."""
+
 MAX_BATCH_BYTES = 900_000
 
 
-def fetch_bytes(in_pieces: int) -> int:
-    """How much one fetch may bring of a partition while so many of them are folded in pieces."""
-    return max(MAX_FETCH_BYTES, PIECES_FETCH_BYTES // in_pieces) if in_pieces else MAX_FETCH_BYTES
+def fetch_bytes(in_pieces: int, at_once: int = 0) -> int:
+    """How much one fetch may bring of a partition while so many of them are folded in pieces, or, if none is, so many
+    are read `at_once`, since little is left of each."""
+    if in_pieces:
+        return max(MAX_FETCH_BYTES, PIECES_FETCH_BYTES // in_pieces)
+    return max(MAX_FETCH_BYTES, BACKLOG_FETCH_BYTES // at_once) if at_once else MAX_FETCH_BYTES
 
 
 def faust_settings(settings: CloudSettings, config: TrendingConfig) -> dict[str, Any]:

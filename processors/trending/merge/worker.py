@@ -63,6 +63,8 @@ class MergeWorker:
         self._applied = -1
         self.news = asyncio.Event()
         """Set when all reports are applied that there are."""
+        self.has_written = False
+        """Whether the last call of `write` had charts to look at."""
 
     async def consume(self, stream: Any) -> None:
         """Apply the batches of a stream, for as long as it lasts."""
@@ -147,7 +149,8 @@ class MergeWorker:
         """Write what is due, once every report is applied: an owner that has just started reads old reports."""
         if await self._parking.park(TRENDING_TOPS, 0):
             self._acknowledge()
-        if self._merge is not None and self._merge.ready and self._is_at_end():
+        self.has_written = self._merge is not None and self._merge.ready and self._is_at_end()
+        if self._merge is not None and self.has_written:
             await self._writer.write(self._merge)
             await self._write_snapshots(self._hours)
 

@@ -33,9 +33,14 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.projections import FIRST_VERSION
 
+BACKLOG_WAIT_MS = 4_000
+"""The first report has everything, so what comes within so long had better be in it. As long as a flush of the cells is
+put off."""
+
 
 class ShardWorker:
-    """Shards of the partitions of `trending-partials` that this worker holds."""
+    """Shards of the partitions of `trending-partials` that this worker holds. `has_backlog` says whether the first
+    counts since these were assigned are on their way."""
 
     def __init__(
         self,
@@ -50,8 +55,11 @@ class ShardWorker:
         policy: ChartPolicy,
         version: StateVersion = FIRST,
         plays: int = FIRST_VERSION,
+        has_backlog: Callable[[], bool] = lambda: False,
     ) -> None:
         self._plays = plays
+        self._has_backlog = has_backlog
+        self._assigned_ms = 0
         self._version = version
         self._app = app
         self._saved = saved
@@ -116,7 +124,7 @@ class ShardWorker:
 
         async def complete(position: int) -> None:
             # What a shard has applied may also end the worker later, when it makes its lists.
-            await self.report()
+            await self.report(now=True)
             await self.save(now=shard.number)
             if self._shards.get(shard.number) is shard:
                 await self._app.consumer.commit_through(tp, position)
@@ -178,6 +186,7 @@ class ShardWorker:
             self._alignments = {shard.number: self._align(shard) for shard in restored}
             self._shards = {shard.number: shard for shard in restored}
             self._locks = {shard.number: threading.Lock() for shard in restored}
+            self._assigned_ms = self._now_ms()
             self._saved.clear()
 
     def _restored(self, number: int, owner: str, saved: list[tuple[bytes, bytes]]) -> Shard:
@@ -203,8 +212,9 @@ class ShardWorker:
         for number in self._shards:
             yield TP(TRENDING_PARTIALS, number), *self._applied[number]
 
-    async def report(self) -> None:
-        """Slide the windows of the shards whose turn it is to now, and report what changed."""
+    async def report(self, *, now: bool = False) -> None:
+        """Slide the windows of the shards whose turn it is to now, and report what changed. Where a backlog is on its
+        way, the first report waits for it, unless it is wanted `now`."""
         async with self._busy:
             now_ms = self._now_ms()
             for alignment in self._alignments.values():
@@ -212,7 +222,7 @@ class ShardWorker:
             await self._slide(now_ms)
             hourly, self._hourly = self._hourly, []
             records = [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in hourly]
-            for number, shard in self._shards.items():
+            for number, shard in ({} if self.waits() and not now else self._shards).items():
                 applied = self._applied[number][0]
                 turn = self._turns.next(number, now_ms, applied)
                 if turn is None:
@@ -224,6 +234,10 @@ class ShardWorker:
                 records += [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in bodies]
                 self._turns.reported(number, turn, now_ms, applied, len(tops))
             await send_records(self._app.producer, records)
+
+    def waits(self) -> bool:
+        """Whether reports wait for what comes soon."""
+        return 0 <= self._now_ms() - self._assigned_ms < BACKLOG_WAIT_MS and self._has_backlog()
 
     async def _slide(self, now_ms: int) -> None:
         """Slide windows beside the event loop, once a minute; one shard after the other, for their memory."""

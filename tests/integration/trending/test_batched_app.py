@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections import defaultdict
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from songline.processors.trending.faust.fetched_records import FetchedRecords
 from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
 from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, MAX_FETCH_BYTES, fetch_bytes
+from songline.processors.trending.first_backlog import SHORT_BACKLOG, FirstBacklog
 
 TP = TopicPartition("music-events", 0)
 
@@ -67,6 +69,11 @@ def test_partitions_that_are_folded_in_pieces_are_fetched_in_large_ones() -> Non
     assert [fetch_bytes(held) // 2**20 for held in (1, 4, 24, 32)] == [24, 6, 1, 1], "bounded for all of them"
 
 
+def test_a_short_backlog_is_fetched_in_large_ones() -> None:
+    assert [fetch_bytes(0, read) // 2**20 for read in (1, 4, 16, 32)] == [16, 4, 1, 1], "bounded for all of them"
+    assert fetch_bytes(4, 4) == fetch_bytes(4), "pieces are bounded as well"
+
+
 def test_nothing_is_made_where_the_process_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     app = BatchedApp("songline-trending", batched=(), store="memory://", autodiscover=False)
@@ -102,18 +109,26 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
 class Fetches:
     """aiokafka's Fetcher in which something was fetched of each partition, and the thread that takes it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, sizes_bytes: list[int]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, sizes_bytes: list[int], end: int | None = None) -> None:
+        """`end` is the offset after the last record of each partition, None where that is not known."""
         hub = "music-events"
-        app = SimpleNamespace(batched={hub}, on_hold=set(), unopened=set(), gaps={})
-        monkeypatch.setattr(BatchedConsumerThread, "app", app, raising=False)
+        self.app = SimpleNamespace(
+            batched={hub}, gathered={hub: 0.0}, on_hold=set(), unopened=set(), gaps={}, in_pieces=lambda: 0
+        )
+        monkeypatch.setattr(BatchedConsumerThread, "app", self.app, raising=False)
         self.states = {TopicPartition(hub, number): TopicPartitionState(SimpleNamespace()) for number in range(4)}
         self._fetcher = Fetcher.__new__(Fetcher)
-        self._fetcher._subscriptions = SimpleNamespace(reassignment_in_progress=False, is_assigned=lambda _: True)
+        assignment = SimpleNamespace(active=True, tps=set(self.states), state_value=self.states.__getitem__)
+        self._fetcher._subscriptions = SimpleNamespace(
+            reassignment_in_progress=False,
+            is_assigned=lambda _: True,
+            subscription=SimpleNamespace(assignment=assignment),
+        )
         self._fetcher._wait_consume_future = None
         self._fetcher._records = {}
-        assignment = SimpleNamespace(active=True, state_value=self.states.__getitem__)
         for (tp, state), size_bytes in zip(self.states.items(), sizes_bytes, strict=True):
             state.seek(0)
+            state.highwater = end
             data = RecordBytes(record_batch(0, 1, size_bytes))
             records = PartitionRecords(tp, data, None, 0, None, None, True, 0)
             result = FetchResult(tp, assignment=assignment, partition_records=records, backoff=0)
@@ -121,6 +136,22 @@ class Fetches:
         self._thread = BatchedConsumerThread.__new__(BatchedConsumerThread)
         self._thread._gathering = Gathering({}, {hub})
         self._thread._opened, self._thread._held_until = {}, {}
+        self._thread._backlog, self._thread._backlog_of = FirstBacklog(), None
+
+    async def wait(self) -> list[int]:
+        """The partitions of which something is taken, once there is."""
+        loop = asyncio.get_running_loop()
+        self._fetcher._closed, self._fetcher._loop, self._fetcher._fetch_waiters = False, loop, set()
+        self._fetcher._subscriptions.fetch_context = nullcontext
+        self._thread._consumer = SimpleNamespace(_closed=False, _fetcher=self._fetcher)
+        self._thread.consumer, self._thread.thread_loop = SimpleNamespace(flow_active=True), loop
+        fetched = await self._thread._fetch_records(self._thread._consumer, set(self.states), timeout=600.0)
+        return sorted(tp.partition for tp in fetched)
+
+    def hand_over(self, number: int) -> None:
+        consumer = BatchedConsumer.__new__(BatchedConsumer)
+        consumer.app, consumer._thread = self.app, self._thread
+        consumer.hand_over(TopicPartition("music-events", number))
 
     async def take(self) -> list[int]:
         """The partitions of which something is taken at once."""
@@ -136,6 +167,34 @@ async def test_few_events_of_all_partitions_are_taken_at_once(monkeypatch: pytes
 async def test_large_fetches_are_taken_one_by_one_as_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
     fetches = Fetches(monkeypatch, [LARGE_FETCH_BYTES, LARGE_FETCH_BYTES, 100, LARGE_FETCH_BYTES])
     assert [await fetches.take() for _ in range(4)] == [[0, 2], [1], [3], []]
+
+
+@pytest.mark.parametrize(
+    ("end", "taken"), [(SHORT_BACKLOG // 4, [[0, 1, 2, 3], []]), (SHORT_BACKLOG // 4 + 1, [[0], [1]])]
+)
+async def test_large_fetches_of_a_short_backlog_are_taken_as_they_come(
+    monkeypatch: pytest.MonkeyPatch, end: int, taken: list[list[int]]
+) -> None:
+    fetches = Fetches(monkeypatch, [LARGE_FETCH_BYTES] * 4, end)
+    assert [await fetches.take() for _ in range(2)] == taken
+
+
+async def test_large_fetches_behind_a_short_backlog_are_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetches = Fetches(monkeypatch, [LARGE_FETCH_BYTES] * 4, end=0)
+    assert [await fetches.take() for _ in range(2)] == [[0], [1]]
+
+
+async def test_what_was_fetched_before_a_partition_was_opened_is_taken_once_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetches = Fetches(monkeypatch, [100] * 4)
+    fetches.app.unopened |= set(fetches.states)
+    waiting = asyncio.create_task(fetches.wait())
+    async with asyncio.timeout(60):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        fetches.hand_over(2)
+        assert await waiting == [2]
 
 
 async def test_what_was_fetched_of_a_paused_partition_keeps_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:

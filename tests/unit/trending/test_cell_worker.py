@@ -13,6 +13,7 @@ from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.start_positions import StartPosition
 from songline.processors.trending.cells.worker import CellWorker
 from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.batched_app import FetchPosition
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_PARTIALS
@@ -80,8 +81,10 @@ class Stage:
         self.sent: list[str] = []
         """The hub of each record."""
         self.committed: list[int] = []
+        self.fetched: FetchPosition | None = None
+        """Where the fetching of each partition stands."""
         consumer = SimpleNamespace(
-            fetch_position=lambda _: None,
+            fetch_position=lambda _: self.fetched,
             ack=lambda message: self.acknowledged.append(message.offset),
             commit_through=self._commit,
         )
@@ -248,6 +251,46 @@ async def test_partitions_with_many_events_are_flushed_one_after_the_other(
         await flushing
     assert stage.sent.count(TRENDING_PARTIALS) == stage.sent.count("cells") == 3
     assert stage.acknowledged == [events - 1] * 3
+
+
+async def test_a_short_backlog_is_flushed_once_it_is_folded_and_in_larger_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cells, "FLUSH_EVENTS", 3)
+    stage = Stage()
+    await stage.open(3)
+    await stage.worker.flush()
+    stage.fetched = FetchPosition(4, stage.now_ms)
+    for number in range(3):
+        await stage.consume(0, 4 if number else 2, partition=number)
+        await stage.worker.flush()
+        assert (stage.acknowledged, stage.worker.news.is_set()) == ([], False)
+    await stage.consume(2, 2)
+    assert stage.worker.news.is_set()
+    stage.sent.clear()
+    await stage.worker.flush()
+    assert (stage.acknowledged, stage.sent) == ([1, 3, 3, 3], [TRENDING_PARTIALS] * 3 + ["cells"] * 3)
+    # What comes behind it is flushed as it is folded.
+    stage.fetched = FetchPosition(8, stage.now_ms)
+    stage.sent.clear()
+    for number in range(2):
+        await stage.consume(4, 2, "song-2", partition=number)
+    await stage.worker.flush()
+    assert (stage.acknowledged[4:], stage.sent) == ([5, 5], [TRENDING_PARTIALS, "cells"] * 2)
+
+
+async def test_a_short_backlog_that_is_not_read_on_is_flushed_after_a_while() -> None:
+    stage = Stage()
+    await stage.open()
+    await stage.worker.flush()
+    stage.fetched = FetchPosition(4, stage.now_ms)
+    await stage.consume(0, 2)
+    stage.now_ms += cells.CATCH_UP_MS - 1
+    await stage.worker.flush()
+    assert stage.acknowledged == []
+    stage.now_ms += 1
+    await stage.worker.flush()
+    assert stage.acknowledged == [1]
 
 
 async def test_a_flush_under_way_says_nothing_of_a_partition_that_was_opened_anew() -> None:

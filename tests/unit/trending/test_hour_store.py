@@ -295,6 +295,52 @@ async def test_an_event_that_comes_while_hours_are_loaded_is_waited_for(monkeypa
     assert sorted(source.cells.loaded()) == [HOUR - 1, HOUR]
 
 
+async def test_a_flush_waits_for_the_open_hours_that_are_loaded_after_a_start() -> None:
+    source, saved = listened(), dict[bytes, bytes]()
+    async with away(saved) as hours:
+        await hours.load_missing({0: source.cells}, NOW_MS)
+        saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
+        after = listened()
+        hours.preload(0, after.cells, NOW_MS)
+        await hours.load_missing({0: after.cells}, NOW_MS)
+        assert not after.cells.missing()
+        assert not after.flush(NOW_MS).chunks, "it was played before"
+
+
+async def test_an_hour_is_asked_for_when_its_event_is_folded_and_waited_for_by_the_flush() -> None:
+    source = listened()
+    async with away({}) as hours:
+        hours.load_beside(0, source.cells, NOW_MS)
+        load = hours._loads[0].task
+        hours.load_beside(0, source.cells, NOW_MS)
+        assert (hours._loads[0].task, load.done()) == (load, False), "it is asked for once"
+        await hours.load_missing({0: source.cells}, NOW_MS)
+        assert not source.cells.missing()
+
+
+async def test_hours_that_no_shard_counts_are_not_asked_for_when_their_events_are_folded() -> None:
+    at = NOW - timedelta(days=8)
+    source, saved = listened(at), {mark_key(0, milliseconds(at) // 3_600_000).encode(): encode_mark(5)}
+    async with away(saved) as hours:
+        hours.load_beside(0, source.cells, NOW_MS)
+        assert not hours._loads
+        assert not source.cells.missing()
+
+
+async def test_an_hour_that_can_not_be_loaded_is_tried_again_by_flushes_alone() -> None:
+    source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
+    async with away(saved) as hours:
+        hours.load_beside(0, source.cells, NOW_MS)
+        await hours.load_missing({0: source.cells}, NOW_MS)
+        assert isinstance(hours.last_error({0}), AzureError)
+        hours.load_beside(0, source.cells, NOW_MS)
+        assert not hours._loads
+        saved.clear()
+        await hours.load_missing({0: source.cells}, NOW_MS)
+        assert not source.cells.missing()
+        assert hours.last_error({0}) is None
+
+
 MARK = mark_key(0, HOUR).encode()
 
 

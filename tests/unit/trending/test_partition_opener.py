@@ -60,7 +60,9 @@ def opener_of(positions: Any) -> tuple[PartitionOpener, Holder, set[TP]]:
         return set(COMMITTED)
 
     producer = SimpleNamespace(_producer=SimpleNamespace(partitions_for=partitions_for))
-    app: Any = SimpleNamespace(unopened=set(), consumer=SimpleNamespace(rewind=nothing), producer=producer)
+    unopened = set[TP]()
+    consumer = SimpleNamespace(rewind=nothing, hand_over=unopened.discard)
+    app: Any = SimpleNamespace(unopened=unopened, consumer=consumer, producer=producer)
     return PartitionOpener(app, positions, lambda: 0, lambda: 1.0), Holder(), app.unopened
 
 

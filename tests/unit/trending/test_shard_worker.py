@@ -17,7 +17,7 @@ from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.shards.hour_alignment import HOLD_MS
 from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.worker import ShardWorker
+from songline.processors.trending.shards.worker import BACKLOG_WAIT_MS, ShardWorker
 from songline.processors.trending.song_index import SongIndex
 from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
 from songline.processors.trending.validation import StageLimits
@@ -70,6 +70,8 @@ class Stage:
         self.fetched: FetchPosition | None = None
         self.acknowledged: list[int] = []
         self.read_again: list[dict[Any, int]] = []
+        self.sent = 0
+        self.has_backlog = False
         consumer = SimpleNamespace(
             fetch_position=lambda _: self.fetched,
             ack=lambda message: self.acknowledged.append(message.offset),
@@ -91,9 +93,11 @@ class Stage:
             guard,
             KEY,
             V1,
+            has_backlog=lambda: self.has_backlog,
         )
 
     async def _send(self, *_: object) -> Any:
+        self.sent += 1
         return asyncio.sleep(0)
 
     async def _earliest(self, tp: Any) -> dict[Any, int]:
@@ -217,3 +221,39 @@ async def test_a_report_waits_for_all_of_a_flush() -> None:
     assert not stage.worker.news.is_set()
     await stage.consume(1, 0)
     assert stage.worker.news.is_set()
+
+
+async def test_the_first_report_waits_for_a_backlog_for_a_while() -> None:
+    stage = Stage()
+    stage.has_backlog = True
+    await stage.worker.assigned({0: 0}, "me")
+    stage.now_ms += BACKLOG_WAIT_MS - 1
+    await stage.consume(0, 0)
+    await stage.worker.report()
+    assert stage.sent == 0
+    stage.has_backlog = False
+    await stage.worker.report()
+    first = stage.sent
+    assert first > 0
+    stage.has_backlog = True
+    stage.now_ms += 1
+    await stage.consume(1, 0)
+    await stage.worker.report()
+    assert stage.sent > first, "it is not waited for any longer"
+
+
+async def test_a_report_that_is_wanted_now_waits_for_no_backlog() -> None:
+    stage = Stage()
+    stage.has_backlog = True
+    await stage.worker.assigned({0: 0}, "me")
+    await stage.worker.report(now=True)
+    assert stage.sent > 0
+
+
+async def test_a_clock_that_is_set_back_lets_no_report_wait() -> None:
+    stage = Stage()
+    stage.has_backlog = True
+    await stage.worker.assigned({0: 0}, "me")
+    stage.now_ms -= HOUR_MS
+    await stage.worker.report()
+    assert stage.sent > 0
