@@ -1,13 +1,14 @@
 """A Faust app whose messages are whole fetches. This folder alone knows the inside of Faust and aiokafka.
 
 Faust spends 100 µs and more on each message. Here a message is all that one fetch brought from one partition: its
-value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Six things are overridden:
+value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Seven things are overridden:
 
 - what the driver's consumer thread fetches (`_fetch_records`): records are taken out of the record batches as columns,
   so that none stops the reader (`fetched_records.py`). To read a batch again aiokafka has to keep its bytes
   (`record_batches.RecordBytes`);
 - how committed offsets are asked for (`seek_to_committed`): of all partitions at once, and what was fetched from there
   stays;
+- how long it takes until partitions are read that are resumed (`_wait_next_records`);
 - how a fetched thing becomes a message (`_to_message`);
 - which offset may be committed (`_new_offset`): Faust looks for gaps between the offsets that were acknowledged,
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 READ_AGAIN_S = 1.0
 """The pause before a partition that is at a gap is read again."""
+
+RESUMED_S = 0.05
+"""The pause between two looks whether partitions are resumed, while all are paused."""
 
 
 class FetchPosition(Struct, frozen=True):
@@ -262,6 +266,13 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
             tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - the signature is Faust's
+        if self.flow_active and not self._get_active_partitions():
+            # Faust would sleep for a second: that much later it would see what is resumed.
+            await self.sleep(RESUMED_S)
+            return {}, set()
+        return await super()._wait_next_records(timeout)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Gaps don't matter here: see `_new_offset`."""

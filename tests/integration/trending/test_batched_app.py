@@ -17,10 +17,12 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust import types
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
 from songline.processors.trending.faust.batched_app import (
+    RESUMED_S,
     BatchedApp,
     BatchedConsumer,
     BatchedConsumerThread,
@@ -48,7 +50,7 @@ def test_what_is_overridden_exists() -> None:
             driver.AIOKafkaConsumerThread,
             ["_fetch_records", "seek_to_committed", "verify_event_path"],
         ),
-        (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
+        (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset", "_wait_next_records"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
         (BatchedApp, faust.App, ["_new_transport", "_create_directories", "on_first_start"]),
     ):
@@ -202,6 +204,26 @@ async def test_what_was_fetched_of_a_paused_partition_keeps_nothing_back(monkeyp
     for number in (0, 1):
         fetches.states[TopicPartition("music-events", number)].pause()
     assert await fetches.take() == [2]
+
+
+async def test_partitions_that_are_resumed_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after Faust's second."""
+    consumer = BatchedConsumer.__new__(BatchedConsumer)
+    consumer.flow_active, consumer._active_partitions = True, set()
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        consumer._active_partitions.add(types.TP(*TP))
+
+    async def wait_next_records(self: Any, timeout: float) -> Any:  # noqa: ASYNC109 - the signature is Faust's
+        return {TP: []}, {TP}
+
+    monkeypatch.setattr(consumer, "sleep", sleep)
+    monkeypatch.setattr(FaustConsumer, "_wait_next_records", wait_next_records)
+    assert await consumer._wait_next_records(1.0) == ({}, set())
+    assert await consumer._wait_next_records(1.0) == ({TP: []}, {TP})
+    assert slept == [RESUMED_S]
 
 
 class Assigned:
