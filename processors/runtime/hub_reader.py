@@ -170,6 +170,8 @@ class HubReader:
             log.info("partition %s is ours, applied up to %d", reader.partition, reader.watermark.position)
             # An operator may have set the watermark back after the SDK had been told where to begin.
             owned.is_misplaced = self._begun.get(reader.partition, BEGINNING) > reader.watermark.position
+        # What has come meanwhile is read before the first flush, which is as slow for a hundred events as for all.
+        owned.committed_s = self._shared.steady()
         self._observe(reader)
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:

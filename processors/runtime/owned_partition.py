@@ -9,8 +9,9 @@ from songline.processors.runtime.partition_reader import PartitionReader
 
 
 class OwnedPartition:
-    """The reader of the partition, and in seconds of a steady clock when it was last committed (`committed_s`), asked
-    for its end (`checked_s`), and checkpointed (`checkpointed_s`), with `checkpointed_position`, -1 before the first.
+    """The reader of the partition, and in seconds of a steady clock when it was last committed (`committed_s`; before
+    that, when it had resumed), asked for its end (`checked_s`), and checkpointed (`checkpointed_s`), with
+    `checkpointed_position`, -1 before the first.
 
     `last_event` is what was processed last and is not checkpointed. `has_processed` is False until something was.
     `is_misplaced`: the SDK reads from a position beyond the watermark. `resuming` is the task in which the reader

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from azure.eventhub import CloseReason
@@ -15,6 +16,7 @@ from songline.processors.runtime.hub_reader import PORTION, HubReader
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.owned_partition import OwnedPartition
 from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.schemas.progress import Watermark
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 
@@ -70,6 +72,23 @@ def test_far_behind_a_projection_is_flushed_as_often_as_it_says(
     assert due.index(True) == due_s
     owned.committed_s, owned.reader.is_full = clock.now_s, True
     assert reader._is_commit_due(owned, newest_at)
+
+
+async def test_what_is_read_first_is_committed_together_with_all_partitions() -> None:
+    reader = reader_of(0, clock := _Clock())
+    partition_reader: Any = SimpleNamespace(
+        partition="0", place="music-events/0", resume=AsyncMock(), retries=SimpleNamespace(run=lambda call: call()),
+        mismatch=None, is_full=False, watermark=Watermark(position=9, through=NOW), written_position=9,
+        written_through=NOW,
+    )  # fmt: skip
+    reader._watch.partitions = frozenset({"0"})
+    clock.now_s = 1_000.4
+    await reader._resume(owned := OwnedPartition(partition_reader))
+    due = []
+    for tenth in range(4, 11):
+        clock.now_s = 1_000 + tenth / 10
+        due.append(reader._is_commit_due(owned, NOW))
+    assert due == [False] * 6 + [True]
 
 
 @pytest.mark.parametrize(("in_pieces", "given"), [(False, [PORTION] * 4 + [50]), (True, [450])])
