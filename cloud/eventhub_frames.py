@@ -7,6 +7,8 @@ asked for. Connections, links, credit, errors, and what is no event stay the SDK
 
 Where nothing has arrived the SDK waits for a frame under a timer, and sleeps twice as well, for each partition by
 itself. Here a round without a frame ends at once, and all sleep until the same moment.
+
+A link is open after some ten answers of the hub, after each of which the SDK sleeps. Here it sleeps a tenth of that.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from azure.eventhub._pyamqp._decode import decode_payload
 from azure.eventhub._pyamqp.aio._client_async import ReceiveClientAsync
 from azure.eventhub._pyamqp.aio._connection_async import Connection
 from azure.eventhub._pyamqp.aio._receiver_async import ReceiverLink
+from azure.eventhub.aio import _client_base_async as opening
 from azure.eventhub.aio._consumer_async import EventHubConsumer
 from azure.eventhub.aio._transport import _pyamqp_transport_async as receiving
 from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
@@ -39,6 +42,11 @@ _MORE_BYTES = 32 * 1024
 
 LISTEN_S = 1.0
 """A connection on which nothing arrives is left to the SDK so often, which sees to its time-outs then."""
+
+READY_S = 0.005
+"""The pause between two looks whether a link is open."""
+
+_SDK_READY_S = 0.05
 
 _ReadFrame: TypeAlias = Callable[..., Coroutine[Any, Any, bool]]
 _IncomingTransfer: TypeAlias = Callable[[Any, list[Any]], Awaitable[None]]
@@ -95,6 +103,8 @@ def install() -> bool:
     # The two tasks of a consumer sleep for as long between their rounds, by the name that this module has.
     sleeping: Any = receiving
     sleeping.asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": _sleep_together})
+    sleeping = opening
+    sleeping.asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": _sleep_while_opening})
     return True
 
 
@@ -105,6 +115,11 @@ def pause_together_s(now_s: float, delay_s: float) -> float:
 
 async def _sleep_together(delay_s: float) -> None:
     await asyncio.sleep(pause_together_s(asyncio.get_running_loop().time(), delay_s))
+
+
+async def _sleep_while_opening(delay_s: float) -> None:
+    # The module sleeps before it tries again as well, for longer.
+    await asyncio.sleep(READY_S if delay_s == _SDK_READY_S else delay_s)
 
 
 def _ending_at_once(run: _Round, steady: Callable[[], float] = time.monotonic) -> _Round:

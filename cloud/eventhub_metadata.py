@@ -14,7 +14,7 @@ from typing import Any
 from azure.eventhub._constants import MGMT_STATUS_CODE, MGMT_STATUS_DESC, READ_OPERATION
 from azure.eventhub.aio import EventHubConsumerClient
 
-from songline.cloud.eventhub_frames import KNOWN_VERSION
+from songline.cloud.eventhub_frames import KNOWN_VERSION, READY_S
 
 ANSWER_S = 3.0
 """How long an answer may take, after which the question is asked anew; the closing of a link likewise."""
@@ -25,7 +25,6 @@ KEPT_S = 60.0
 ANSWERS_MAX = 5_000
 """After so many answers a link is opened anew: the SDK grants it 10,000, and never more."""
 
-_READY_S = 0.005
 _FAILED = 400
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ class HubConsumerClient(EventHubConsumerClient):
         )
         await self._link.open_async()
         while not await self._link.client_ready_async():  # noqa: ASYNC110  # as the SDK waits, but ten times as often
-            await asyncio.sleep(_READY_S)
+            await asyncio.sleep(READY_S)
 
     async def _close_link(self) -> None:
         link, self._link = self._link, None

@@ -5,10 +5,12 @@ from functools import partial
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from azure.eventhub import EventData
 from azure.eventhub._pyamqp._decode import decode_payload
+from azure.eventhub.aio import _client_base_async as opening
 from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
 from hypothesis import given
 from hypothesis import strategies as st
@@ -304,3 +306,20 @@ async def test_a_round_of_a_management_link_is_the_sdks() -> None:
     run = eventhub_frames._ending_at_once(listen)
     assert [await run(client) for _ in range(3)] == [False] * 3
     assert len(listened) == 3
+
+
+async def test_a_link_that_is_being_opened_is_looked_at_ten_times_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert eventhub_frames.install()
+    monkeypatch.setattr(asyncio, "sleep", sleep := AsyncMock())
+    handler = AsyncMock()
+    handler.client_ready_async.side_effect = [False, False, True]
+    client = AsyncMock()
+    client._amqp_transport = SimpleNamespace(get_remote_max_message_size=lambda _: 1)
+    consumer: Any = SimpleNamespace(
+        running=False, _handler=handler, _create_handler=lambda _: None, _internal_kwargs={}, _client=client
+    )
+    await opening.ConsumerProducerMixin._open(consumer)
+    assert consumer.running
+    backing_off: Any = opening
+    await backing_off.asyncio.sleep(0.8)
+    assert [call.args for call in sleep.await_args_list] == [(0.005,), (0.005,), (0.8,)]
