@@ -40,16 +40,19 @@ class AttemptLog:
         self._before: Attempt | None = None
         self._is_read = False
 
-    async def begin(self, position: int, hub_last: int) -> Dissection | None:
-        """Write the attempt of a stay that begins at `position`; how to fold after an earlier one that a record may
-        have ended.
-
-        Raises AzureError, and may be called again then.
-        """
+    async def read(self) -> None:
+        """Read the attempt of the stay before. Raises AzureError, and may be called again."""
         if not self._is_read:
             self._before = await self._store.read(self._key)
             # Not read again after an answer that got lost: that would be the stay's own attempt.
             self._is_read = True
+
+    async def begin(self, position: int, hub_last: int) -> Dissection | None:
+        """Write the attempt of a stay that begins at `position`; how to fold after an earlier one that a record may
+        have ended, which was read before.
+
+        Raises AzureError, and may be called again then.
+        """
         plan = plan_dissection(self._before, position, hub_last, STRIDE, LARGEST_PIECE)
         self._attempt = begin_attempt(self._before, self._key, self._owner, position)
         if plan is not None and not plan.is_suspect(position):

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from msgspec import Struct, structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.runtime.attempt_log import AttemptLog
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import REACH, Dissection, attempt_id
@@ -119,16 +120,13 @@ class PartitionReader:
         Sets `mismatch` where the hub does not go on from there. Raises AzureError and EventHubError;
         it may be called again then.
         """
-        self._written = await self._shared.watermarks.read(self.partition)
-        hub = await self._shared.metadata.read_state(self.partition)
+        hub = await self._read_all()
         found = resume_point(self._written, hub, self.place)
         if isinstance(found, HubMismatch):
             self.watermark = self._written or self.watermark
             self.mismatch = found
             return
         self.watermark, self.next_position = found.watermark, found.next_position
-        # A listener may have been forgotten while nobody, or another version, read the partition.
-        await self._shared.renaming.refresh()
         self._plan = await self._attempts.begin(self.next_position, hub.last)
         self._shared.bound.begin(self.partition, self._attempts.earlier_parked_in_a_row)
         self._processor = self._open()
@@ -249,6 +247,19 @@ class PartitionReader:
         """Leave what was processed and not written to the next reader."""
         if self._processor is not None:
             self._processor.close()
+
+    async def _read_all(self) -> HubState:
+        """Read what a stay begins with, beside one another since each is a wait of its own; return the hub's state."""
+        hub: list[HubState] = []
+
+        async def read_positions() -> None:
+            # In this order: another worker may move the watermark meanwhile, up to what the hub has by then.
+            self._written = await self._shared.watermarks.read(self.partition)
+            hub.append(await self._shared.metadata.read_state(self.partition))
+
+        # A listener may have been forgotten while nobody, or another version, read the partition.
+        await gather_or_cancel((read_positions(), self._attempts.read(), self._shared.renaming.refresh()))
+        return hub[0]
 
     async def _process(self, processor: PartitionProcessor, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         """Give records to `processor`; what can't be decoded, by position."""

@@ -16,6 +16,7 @@ from songline.processors.runtime.hub_reader import PORTION, HubReader
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.owned_partition import OwnedPartition
 from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.record_renaming import RecordsAsWritten
 from songline.schemas.progress import Watermark
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
@@ -105,12 +106,11 @@ class _Store:
     """Watermarks that are read when `there` is set."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.there = asyncio.Event()
-        self.asked = 0
+        self.asked, self.there = asyncio.Event(), asyncio.Event()
         self._error = error
 
     async def read(self, partition: str) -> Any:
-        self.asked += 1
+        self.asked.set()
         await self.there.wait()
         raise self._error or AssertionError("more than these tests need")
 
@@ -118,8 +118,8 @@ class _Store:
 def opening_reader(store: _Store) -> HubReader:
     shared: Any = SimpleNamespace(
         reader="library", hub="music-events", steady=lambda: _Clock.now_s, now=lambda: NOW, watermarks=store,
-        bound=SimpleNamespace(reason="", in_a_row=lambda partition: 0), attempts=None, parked=None, renaming=None,
-        piece_gate=None,
+        bound=SimpleNamespace(reason="", in_a_row=lambda partition: 0), attempts=SimpleNamespace(read=AsyncMock()),
+        parked=None, renaming=RecordsAsWritten(), piece_gate=None,
     )  # fmt: skip
     reader = HubReader(SimpleNamespace(), shared, ProjectionConfig(), {}, str)  # type: ignore[arg-type]
     reader._watch.partitions = frozenset({"0"})
@@ -131,11 +131,10 @@ async def test_a_link_is_opened_while_its_reader_resumes_and_what_comes_over_it_
     reader = opening_reader(store := _Store(ValueError("no document")))
     context: Any = SimpleNamespace(partition_id="0")
     await reader._on_open(context)
-    assert store.asked == 0
+    assert not store.asked.is_set()
     received = asyncio.create_task(reader._on_events(context, [event_at(0)]))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert store.asked == 1
+    async with asyncio.timeout(60):
+        await store.asked.wait()
     assert not received.done()
     store.there.set()
     with pytest.raises(ValueError, match="no document"):
@@ -149,8 +148,8 @@ async def test_a_partition_that_is_lost_before_its_reader_has_resumed_leaves_no_
     context: Any = SimpleNamespace(partition_id="0")
     before = asyncio.all_tasks()
     await reader._on_open(context)
-    await asyncio.sleep(0)
-    assert store.asked == 1
+    async with asyncio.timeout(60):
+        await store.asked.wait()
     await reader._on_close(context, CloseReason.OWNERSHIP_LOST)
     assert asyncio.all_tasks() == before
     assert reader.report().partitions == ()

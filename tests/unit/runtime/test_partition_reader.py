@@ -63,3 +63,30 @@ async def test_what_is_folded_as_usual_waits_while_a_suspect_of_another_partitio
             await working
         assert processor.did == done
     assert reader.written_position == 2
+
+
+async def test_what_a_stay_begins_with_is_asked_for_at_once() -> None:
+    asked, all_asked = 0, asyncio.Event()
+
+    async def answer(*_: str) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            all_asked.set()
+        await all_asked.wait()
+
+    async def read_state(_: str) -> HubState:
+        assert asked == 3, "the watermark may move: it is never beyond the end that the hub has later"
+        return HubState(NOON, 0, 99)
+
+    shared: Any = SimpleNamespace(
+        reader="library", hub="music-events", open=lambda *_: _Processor(), bound=ParkingBound(),
+        watermarks=SimpleNamespace(read=answer), metadata=SimpleNamespace(read_state=read_state),
+        attempts=SimpleNamespace(read=answer, write=AsyncMock()), parked=None,
+        renaming=SimpleNamespace(refresh=answer), piece_gate=PieceGate(), steady=lambda: 0.0, now=lambda: NOON,
+    )  # fmt: skip
+    reader = PartitionReader("0", "me", shared)
+    async with asyncio.timeout(60):
+        await reader.resume()
+    assert reader.next_position == 0
+    shared.attempts.write.assert_awaited_once()
