@@ -7,8 +7,6 @@ week.
 import base64
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
-from typing import Any, cast
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -16,26 +14,11 @@ from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from songline.producers.publishing.errors import TransientError
+from songline.producers.uploads.block_body import BlockBody
 from songline.producers.uploads.patience import answering
 
 BLOCK = 1 * 1024 * 1024
 """Bytes of a block. Each upload holds one: what comes in next waits until it is sent."""
-
-_PIECE = 64 * 1024
-
-
-class BlockBody:
-    """A block as the body of a request: in pieces, from its begin each time that it is sent.
-
-    Of a body that is one piece the connection holds a copy of what the socket has not taken.
-    """
-
-    def __init__(self, block: bytearray) -> None:
-        self._block = block
-
-    async def __aiter__(self) -> AsyncIterator[memoryview]:
-        for start in range(0, len(self._block), _PIECE):
-            yield memoryview(self._block)[start : start + _PIECE]
 
 
 class StagedFile:
@@ -56,8 +39,7 @@ class StagedFile:
         # All block ids of a blob must have the same length.
         block_id = base64.b64encode(f"{self._attempt}{len(self._blocks):08}".encode()).decode()
         async with self._guarded():
-            # The SDK takes what can be iterated asynchronously too, and its type doesn't say so.
-            await self._blob.stage_block(block_id, cast(Any, BlockBody(block)), length=len(block))
+            await self._blob.stage_block(block_id, BlockBody(block), length=len(block))
         self._blocks.append(BlobBlock(block_id))
         self._size += len(block)
 

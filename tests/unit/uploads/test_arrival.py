@@ -10,7 +10,7 @@ from azure.storage.blob.aio import ContainerClient
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.publishing.errors import TransientError
 from songline.producers.uploads.incoming_file import IncomingFile
-from songline.producers.uploads.staging import BLOCK, BlockBody, StagedFile
+from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
 KEY = "a2V5"
@@ -45,17 +45,6 @@ async def test_what_is_more_than_a_block_or_fits_no_message_is_staged(staged: St
     with pytest.raises(TransientError, match="Blob Storage"):
         await send(arrival, bytes(size))
     assert arrival.is_staged
-
-
-async def test_a_block_is_sent_from_its_begin_each_time() -> None:
-    block = bytearray(range(256)) * (BLOCK // 256) + b"end"
-    body = BlockBody(block)
-    begun = aiter(body)
-    await anext(begun)
-    for _ in range(2):
-        pieces = [bytes(piece) async for piece in body]
-        assert b"".join(pieces) == block
-        assert max(map(len, pieces)) < BLOCK
 
 
 async def test_a_file_larger_than_a_song_may_be_is_declined_as_soon_as_that_is_known(staged: StagedFile) -> None:
