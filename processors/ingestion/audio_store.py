@@ -13,7 +13,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import ContentSettings
+from azure.storage.blob import ContentSettings, StorageErrorCode
 from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from msgspec import Struct
 
@@ -87,11 +87,12 @@ class AudioStore:
                 source_match_condition=MatchConditions.IfNotModified,
                 match_condition=MatchConditions.IfMissing,
             )
-        except ResourceExistsError:
-            raise
         except HttpResponseError as error:
-            # It copies 256 MiB at most, and a firewall may block its own requests to the account. The local file is
-            # uploaded instead.
+            # The SDK makes a ResourceExistsError of any 409.
+            if getattr(error, "error_code", None) == StorageErrorCode.BLOB_ALREADY_EXISTS:
+                raise
+            # It copies 256 MiB at most, and a firewall may block its own requests to the account: 409 and 403
+            # CannotVerifyCopySource. The local file is uploaded instead.
             logger.info("the service does not copy %s, so it is uploaded: %s", staged.name, error.message)
             return False
         return True

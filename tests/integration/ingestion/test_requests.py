@@ -9,7 +9,9 @@ from typing import cast
 
 import msgspec
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.cosmos.aio import ContainerProxy
+from azure.storage.blob.aio import BlobClient
 
 from songline.cloud import blobs, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_eventhubs
@@ -178,3 +180,30 @@ async def test_what_the_service_can_not_copy_is_sent(app: App, audio: AudioStore
     await audio.keep(sha256, path, "audio/flac", download)
     kept = await app.blobs.get_blob_client(SONG_BLOBS, sha256).download_blob()
     assert (await kept.readall(), kept.properties.content_settings.content_type) == (path.read_bytes(), "audio/flac")
+
+
+async def test_what_the_service_refuses_to_copy_is_sent_at_once(
+    app: App, audio: AudioStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    look = BlobClient.set_blob_metadata
+
+    async def counted(self: BlobClient, metadata: dict[str, str]) -> object:
+        looks.append(self.blob_name)
+        return await look(self, metadata)
+
+    async def refused(*_: object, **__: object) -> None:
+        # As Azure answers for more than 256 MiB. Azurite copies these too.
+        error = ResourceExistsError("CannotVerifyCopySource")
+        vars(error)["error_code"] = "CannotVerifyCopySource"
+        raise error
+
+    monkeypatch.setattr(BlobClient, "set_blob_metadata", counted)
+    monkeypatch.setattr(BlobClient, "start_copy_from_url", refused)
+    download = await staged(app, audio, "refused", b"the bytes that were read")
+    path = tmp_path / "spooled"
+    path.write_bytes(b"the bytes that were read")
+    await audio.keep("2d" * 32, path, "audio/flac", download)
+    kept = await app.blobs.get_blob_client(SONG_BLOBS, "2d" * 32).download_blob()
+    assert (await kept.readall(), kept.properties.content_settings.content_type) == (path.read_bytes(), "audio/flac")
+    assert looks == ["2d" * 32], "it is not taken for a song that is there"
