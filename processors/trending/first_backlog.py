@@ -29,7 +29,8 @@ class FirstBacklog:
         `partitions` are those of which the end is known."""
         left = events = 0
         for one in partitions:
-            begin = self._begins.setdefault(one.partition, one.next)
+            # An operator may set a position back.
+            begin = self._begins[one.partition] = min(self._begins.get(one.partition, one.next), one.next)
             if one.next >= one.end:
                 self._done.add(one.partition)
             if one.partition not in self._done:
@@ -62,5 +63,6 @@ class BacklogFlush:
 
     def is_unflushed(self, folded: list[UnreadRange], flushed: Callable[[Any], int]) -> bool:
         """Whether something of it is not flushed; `flushed` returns the last position of a partition that is."""
-        ends = [(one.partition, self._ends.get(one.partition, 0)) for one in folded]
+        # The offsets of a hub that was made anew begin again before the end.
+        ends = [(one.partition, end) for one in folded if (end := self._ends.get(one.partition, 0)) <= one.next]
         return self.is_left(folded) or any(flushed(partition) + 1 < end for partition, end in ends)

@@ -147,8 +147,9 @@ class CellWorker:
             self._messages[number].append(message)
             is_folded = self._backlog.advance(self._progress())
             is_left = self._backlog.is_left(self._progress())
-            if is_left or not self.far_behind():
-                # Far behind, a flush asks for the hours of many more events at once.
+            if (is_left or not self.far_behind()) and not self._flushing.locked():
+                # Far behind, a flush asks for the hours of many more events at once. Beside a flush an hour would be
+                # loaded without what that is sending, which is saved at its end.
                 self._hours.load_beside(number, source.cells, self._now_ms())
             if is_folded or (self._is_at_end(source) and not is_left):
                 self.news.set()
@@ -269,7 +270,9 @@ class CellWorker:
         async with self._flushing:
             now_ms = self._now_ms()
             is_behind = self._backlog.is_left(self._progress()) or self.far_behind()
-            if now or not is_behind or now_ms - self._flushed_ms >= CATCH_UP_MS:
+            is_due = not 0 <= now_ms - self._flushed_ms < CATCH_UP_MS
+            # A partition on hold may wait for a flush.
+            if now or is_due or not is_behind or self._app.on_hold:
                 await self._flush(now_ms)
 
     async def _flush(self, now_ms: int) -> None:

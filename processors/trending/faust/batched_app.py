@@ -157,7 +157,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         """
         found = set()
         has_large = False
-        at_once = self.app.gathered if self._read_at_once(fetcher) else ()
+        at_once = self.app.gathered if not self.app.in_pieces() and self._read_at_once(fetcher) else ()
         for tp, result in fetcher._records.items():
             records = getattr(result, "_partition_records", None)
             is_large = isinstance(records, FetchedRecords) and records.size_bytes >= LARGE_FETCH_BYTES
@@ -206,21 +206,24 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
 
     async def _seek_to_committed(self) -> Mapping[Any, int | None]:
         consumer = self._ensure_consumer()
-        found = await consumer._coordinator.fetch_committed_offsets(list(consumer.assignment()))
+        before = {tp: self.position(tp) for tp in consumer.assignment()}
+        found = await consumer._coordinator.fetch_committed_offsets(list(before))
         # Partitions may have been taken away meanwhile.
         committed = {
             tp: None if tp not in found or found[tp].offset < 0 else found[tp].offset for tp in consumer.assignment()
         }
         for tp, offset in committed.items():
-            if offset and not self.is_at(tp, offset):
+            # What was sought meanwhile, or taken from, is where it has to be.
+            if offset and before.get(tp) == self.position(tp) != offset:
                 consumer._fetcher.seek_to(tp, offset)
         return committed
 
-    def is_at(self, tp: Any, offset: int) -> bool:
-        """Whether the partition is read on from an offset: what was fetched and not taken is from there."""
-        assignment = self._ensure_consumer()._fetcher._subscriptions.subscription.assignment
-        state = assignment.state_value(tp)
-        return state is not None and state.has_valid_position and state.position == offset
+    def position(self, tp: Any) -> int | None:
+        """The offset from which the partition is read on, None where it is not known: what was fetched and not taken is
+        from there."""
+        state = self._ensure_consumer()._fetcher._subscriptions.subscription.assignment.state_value(tp)
+        position: int | None = None if state is None else state._position
+        return position
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Log where a partition does not move, unless we hold it back."""
@@ -297,7 +300,7 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
     async def rewind(self, tp: TP, offset: int) -> None:
         """Read the partition from an offset, which may be before the one that is committed."""
         # Where it is there, what was fetched already is from there.
-        is_there = bool(offset) and self._committed_offset[tp] == offset and self._thread.is_at(tp, offset)
+        is_there = bool(offset) and self._committed_offset[tp] == offset == self._thread.position(tp)
         if not is_there:
             await self._thread.commit({tp: offset})
         self._acked[tp].clear()

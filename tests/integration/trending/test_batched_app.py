@@ -239,7 +239,9 @@ class Assigned:
         self.sought: dict[int, int] = {}
         self.rewound: dict[int, int] = {}
         self._committed = {tp: OffsetAndMetadata(offset, "") for tp, offset in zip(self.tps, committed, strict=True)}
-        states = {tp: TopicPartitionState(SimpleNamespace()) for tp in self.tps}
+        self.states = states = {tp: TopicPartitionState(SimpleNamespace()) for tp in self.tps}
+        self.taken: dict[int, int] = {}
+        """The positions that are reached while the offsets are asked for."""
         for tp, position in zip(self.tps, positions, strict=True):
             if position is not None:
                 states[tp].seek(position)
@@ -254,12 +256,16 @@ class Assigned:
             ),
         )
         self.consumer = BatchedConsumer.__new__(BatchedConsumer)
-        self.consumer._thread = SimpleNamespace(is_at=self.thread.is_at, commit=self._rewind, seek_wait=self._seek_wait)
+        self.consumer._thread = SimpleNamespace(
+            position=self.thread.position, commit=self._rewind, seek_wait=self._seek_wait
+        )
         self.consumer._acked, self.consumer._acked_index = defaultdict(list), defaultdict(set)
         self.consumer._committed_offset = {tp: one.offset for tp, one in self._committed.items()}
 
     async def _fetch(self, tps: list[Any]) -> dict[Any, OffsetAndMetadata]:
         self.asked.append(tps)
+        for number, position in self.taken.items():
+            self.states[self.tps[number]].seek(position)
         return {tp: self._committed[tp] for tp in tps}
 
     async def _rewind(self, offsets: dict[Any, int]) -> None:
@@ -275,6 +281,13 @@ async def test_committed_offsets_are_asked_for_at_once_and_what_was_fetched_from
     assert {tp.partition: offset for tp, offset in committed.items()} == {0: 7, 1: 7, 2: 7, 3: None, 4: 0}
     assert [len(tps) for tps in one.asked] == [5]
     assert one.sought == {1: 7, 2: 7}
+
+
+async def test_a_partition_that_moves_while_offsets_are_asked_for_is_left_where_it_is() -> None:
+    one = Assigned(positions=[7, 6, None], committed=[7, 7, 7])
+    one.taken = {0: 12, 2: 9}
+    await one.thread._seek_to_committed()
+    assert one.sought == {1: 7}
 
 
 async def test_a_partition_is_rewound_unless_it_is_where_it_is_to_be_read() -> None:

@@ -96,7 +96,7 @@ class Stage:
         )
         self.on_hold: set[TP] = app.on_hold
         saved = Changelog("cells", SimpleNamespace(data={}), parking, lambda *_: ())
-        hours = HourStore(saved, None, KEY, lambda: app.producer)
+        self.hours = hours = HourStore(saved, None, KEY, lambda: app.producer)
         self.worker = CellWorker(
             app, saved, hours, 1, lambda: self.now_ms, parking, guard, opener, V1, matches=lambda: matches
         )
@@ -291,6 +291,44 @@ async def test_a_short_backlog_that_is_not_read_on_is_flushed_after_a_while() ->
     stage.now_ms += 1
     await stage.worker.flush()
     assert stage.acknowledged == [1]
+
+
+@pytest.mark.parametrize("why", ["a partition is on hold", "the clock was set back"])
+async def test_a_short_backlog_is_flushed_at_once_where(why: str) -> None:
+    stage = Stage()
+    await stage.open()
+    await stage.worker.flush()
+    stage.fetched = FetchPosition(4, stage.now_ms)
+    await stage.consume(0, 2)
+    await stage.worker.flush()
+    assert stage.acknowledged == []
+    if why == "the clock was set back":
+        stage.now_ms -= MINUTE_MS
+    else:
+        # It may wait for a flush that parks what can't be applied.
+        stage.on_hold.add(TP(MUSIC_EVENTS, 0))
+    await stage.worker.flush()
+    assert stage.acknowledged == [1]
+
+
+async def test_no_hour_is_loaded_beside_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would lack what the flush is sending, which is saved at its end.
+    stage = Stage()
+    await stage.open()
+    asked: list[Any] = []
+    monkeypatch.setattr(stage.hours, "load_beside", lambda _, cells, __: asked.append(cells))
+    await stage.consume(0)
+    assert len(asked) == 1
+    stage.sending.open.clear()
+    flushing = asyncio.create_task(stage.worker.flush(now=True))
+    async with asyncio.timeout(60):
+        await stage.sending.asked.wait()
+        await stage.consume(1)
+        assert len(asked) == 1
+        stage.sending.open.set()
+        await flushing
+        await stage.consume(2)
+    assert len(asked) == 2
 
 
 async def test_a_flush_under_way_says_nothing_of_a_partition_that_was_opened_anew() -> None:

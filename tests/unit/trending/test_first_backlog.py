@@ -47,3 +47,18 @@ def test_a_backlog_is_flushed_once_each_partition_is_up_to_where_it_was_folded()
         flushed |= {0: 3, 1: position}
         assert backlog.is_unflushed(folded, flushed.__getitem__) == is_unflushed
     assert not BacklogFlush().is_unflushed([UnreadRange(0, 4, 4)], flushed.__getitem__), "there was none"
+
+
+def test_a_position_that_is_set_back_makes_a_backlog_longer() -> None:
+    backlog = FirstBacklog()
+    end = SHORT_BACKLOG + 10
+    assert backlog.is_short([UnreadRange(0, 20, end)])
+    assert not backlog.is_short([UnreadRange(0, 0, end)])
+
+
+def test_a_hub_that_was_made_anew_has_nothing_to_flush_of_the_one_before() -> None:
+    backlog = BacklogFlush()
+    backlog.advance([UnreadRange(0, 2, 900)])
+    assert backlog.advance([UnreadRange(0, 900, 900)])
+    assert backlog.is_unflushed([UnreadRange(0, 901, 901)], {0: 5}.__getitem__)
+    assert not backlog.is_unflushed([UnreadRange(0, 7, 7)], {0: 5}.__getitem__)
