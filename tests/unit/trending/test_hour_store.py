@@ -61,6 +61,16 @@ def plays(begin: int, *moments: datetime, user: str = "user-1") -> Batch:
     return Batch(offsets.start, offsets.stop, offsets, [NOW_MS] * len(bodies), bodies)
 
 
+async def restarted(hours: HourStore, saved: dict[bytes, bytes]) -> SourcePartition:
+    """A source that has the event again which one before has saved, and whose open hour is being loaded."""
+    source = listened()
+    await hours.load_missing({0: source.cells}, NOW_MS)
+    saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
+    after = listened()
+    hours.preload(0, after.cells, NOW_MS)
+    return after
+
+
 async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
     source = listened()
     async with away({}) as hours:
@@ -71,12 +81,9 @@ async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
 
 
 async def test_an_open_hour_is_loaded_before_its_first_event() -> None:
-    source, saved = listened(), dict[bytes, bytes]()
+    saved = dict[bytes, bytes]()
     async with away(saved) as hours:
-        await hours.load_missing({0: source.cells}, NOW_MS)
-        saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
-        after = listened()
-        hours.preload(0, after.cells, NOW_MS)
+        after = await restarted(hours, saved)
         await hours._loads[0].task
         assert not after.cells.missing()
         flush = after.flush(NOW_MS)
@@ -296,12 +303,9 @@ async def test_an_event_that_comes_while_hours_are_loaded_is_waited_for(monkeypa
 
 
 async def test_a_flush_waits_for_the_open_hours_that_are_loaded_after_a_start() -> None:
-    source, saved = listened(), dict[bytes, bytes]()
+    saved = dict[bytes, bytes]()
     async with away(saved) as hours:
-        await hours.load_missing({0: source.cells}, NOW_MS)
-        saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
-        after = listened()
-        hours.preload(0, after.cells, NOW_MS)
+        after = await restarted(hours, saved)
         await hours.load_missing({0: after.cells}, NOW_MS)
         assert not after.cells.missing()
         assert not after.flush(NOW_MS).chunks, "it was played before"
