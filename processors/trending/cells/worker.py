@@ -145,8 +145,8 @@ class CellWorker:
             # Its offset is acknowledged by a flush; its bodies may be megabytes until then.
             message.value = None
             self._messages[number].append(message)
-            is_folded = self._backlog.advance(self._progress())
-            is_left = self._backlog.is_left(self._progress())
+            progress = self._progress()
+            is_folded, is_left = self._backlog.advance(progress), self._backlog.is_left(progress)
             if (is_left or not self.far_behind()) and not self._flushing.locked():
                 # Far behind, a flush asks for the hours of many more events at once. Beside a flush an hour would be
                 # loaded without what that is sending, which is saved at its end.

@@ -157,7 +157,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         """
         found = set()
         has_large = False
-        at_once = self.app.gathered if not self.app.in_pieces() and self._read_at_once(fetcher) else ()
+        at_once = self.app.gathered if self._read_at_once(fetcher) else ()
         for tp, result in fetcher._records.items():
             records = getattr(result, "_partition_records", None)
             is_large = isinstance(records, FetchedRecords) and records.size_bytes >= LARGE_FETCH_BYTES
@@ -169,7 +169,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
 
     def _read_at_once(self, fetcher: Any) -> int:
         """How many partitions of gathered hubs are read at once, since they have little to read until they are at their
-        ends for the first time; 0 where they are not."""
+        ends for the first time; 0 where they are not, or any is folded in pieces."""
         assignment = fetcher._subscriptions.subscription.assignment
         if assignment is not self._backlog_of:
             self._backlog, self._backlog_of = FirstBacklog(), assignment
@@ -179,7 +179,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
             for tp, state in states.items()
             if state.has_valid_position and state.highwater is not None
         )
-        return len(states) if self._backlog.is_short(seen) else 0
+        return len(states) if self._backlog.is_short(seen) and not self.app.in_pieces() else 0
 
     def _unreadable(self, tp: Any, offset: int, raw: bytes, why: str) -> None:
         log.error("%s/%d: passed over a record batch at %d that can't be read: %s", *tp, offset, why)
