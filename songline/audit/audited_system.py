@@ -7,12 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from songline.api.limit_settings import OFF, REQUESTS, SERVICE_REQUESTS
 from songline.processes.environment import API, DATA, WORKERS, load
-from songline.processes.ports import HOST, settle
+from songline.processes.ports import HOST, reserved
 
 START_S = 300.0
 END_S = 60.0
@@ -38,13 +38,14 @@ class SystemStartError(Exception):
 
 class AuditedSystem:
     """The processes of one `songline up`. `folder` is for its data and for what it says; each of `ports` gets a free
-    one; `flags` are what it is started with besides. `environment` has the settings of the system once it has
-    started."""
+    one, which is kept until `close`; `flags` are what it is started with besides. `environment` has the settings of the
+    system once it has started."""
 
     def __init__(self, folder: Path, ports: Iterable[str], flags: Sequence[str] = ()) -> None:
         self.data = folder / "data"
         self.log = folder / "up.log"
-        self._ports = settle(dict.fromkeys(ports, 0))
+        self._held = ExitStack()
+        self._ports = self._held.enter_context(reserved(dict.fromkeys(ports, 0)))
         self._flags = flags
         # An audit is about loss, and its senders are few: the limit of a caller would only slow it down.
         self._environ = {**os.environ, DATA: str(self.data), REQUESTS: OFF, SERVICE_REQUESTS: OFF}
@@ -126,6 +127,7 @@ class AuditedSystem:
         with self._lock:
             self._is_closed = True
         self.end()
+        self._held.close()
 
     def end(self) -> None:
         """End everything. A process that was stopped is continued, and one that doesn't end is killed."""

@@ -43,7 +43,7 @@ from songline.processes.local_eventgrid import EVENTGRID_PORT, TOPIC_SETTINGS, t
 from songline.processes.local_identity import identity_settings, own_auth, sign_in_link, without_client
 from songline.processes.managed_identity import CLIENT, act_as_declared, client_ids, write_identities
 from songline.processes.page_client import page_settings, write_page_client
-from songline.processes.ports import HOST, PortTakenError, kept, settle
+from songline.processes.ports import HOST, PortTakenError, reserved
 from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
 from songline.processes.vitals import http_checkup, http_client
@@ -163,9 +163,8 @@ def command(
         with holding(data):
             keys = PUBLISHED if dev_keys or contained else kept_keys(data, _say)
             wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
-            settled = settle(wanted)
             # Docker binds the ports of the emulators, so they must be free.
-            with kept(() if contained else settled.values()):
+            with reserved(wanted, are_kept=not contained) as settled:
                 environ = environment(os.environ, data, settled, rate, keys)
                 if like_azure:
                     environ = azure_environment(environ, data, environ[ISSUER]) | {MODE: "--like-azure"}

@@ -3,7 +3,7 @@
 import random
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -19,34 +19,31 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class PortTakenError(Exception):
-    """Another process listens on a port that an option names. The operator chooses another port."""
+    """A port that an option names is not free. The operator chooses another one."""
 
-    def __init__(self, port: int, option: str) -> None:
-        super().__init__(
-            f"port {port} is taken by another process: end that one, "
-            f"or choose another port with {option} (0 takes a free one)"
-        )
-
-
-def settle(wanted: Mapping[str, int]) -> dict[str, int]:
-    """The port for each option: the wanted one, or for 0 a free one of `server_ports`. Raises PortTakenError."""
-    # All ports are held until all are known, so that no two options get the same free port.
-    with ExitStack() as held:
-        return {option: _reserve(held, port, option) for option, port in wanted.items()}
+    def __init__(self, port: int, option: str, other: str | None = None) -> None:
+        taken = f"is wanted by {other} too:" if other else "is taken by another process: end that one, or"
+        super().__init__(f"port {port} {taken} choose another port with {option} (0 takes a free one)")
 
 
 @contextmanager
-def kept(ports: Iterable[int]) -> Iterator[None]:
-    """Keep the system from assigning `ports` as ephemeral ports while the context lasts, also between two runs of a
-    server. Otherwise a client that retries a closed port may get it as its own port, and connects to itself."""
+def reserved(wanted: Mapping[str, int], *, are_kept: bool = True) -> Iterator[dict[str, int]]:
+    """The port for each option: the wanted one, or for 0 a free one of `server_ports`. Raises PortTakenError.
+
+    While the context lasts they are kept, also between two runs of a server: nobody gets one who takes any port. A
+    server that is told its number can listen on it, by SO_REUSEADDR, which servers set. `are_kept` is false for a
+    server without it. Only Linux lets a server listen beside us; elsewhere ports are free when the context begins.
+    """
     with ExitStack() as held:
-        for port in ports:
-            # Other systems let no server listen on a port to which another socket is bound.
-            if sys.platform == "linux":
-                holder = held.enter_context(socket.socket())
-                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                holder.bind((HOST, port))
-        yield
+        ports: dict[str, int] = {}
+        for option, port in wanted.items():
+            other = next((name for name, taken in ports.items() if taken == port), None)
+            if port and other:
+                raise PortTakenError(port, option, other)
+            ports[option] = _reserve(held, port, option)
+        if not are_kept or sys.platform != "linux":
+            held.close()
+        yield ports
 
 
 def server_ports(range_file: Path = _RANGE) -> range:
@@ -63,24 +60,29 @@ def server_ports(range_file: Path = _RANGE) -> range:
 
 
 def _reserve(held: ExitStack, port: int, option: str) -> int:
+    if not port:
+        return _reserve_any(held)
     try:
-        return _listen(held, port) if port else _listen_anywhere(held)
+        return _bind(held, port, is_shared=True)
     except OSError as error:
         raise PortTakenError(port, option) from error
 
 
-def _listen_anywhere(held: ExitStack) -> int:
-    """Listen on a free port that is chosen at random, so that two processes rarely choose the same."""
+def _reserve_any(held: ExitStack) -> int:
+    """Reserve a free port that is chosen at random, so that two processes rarely try the same."""
     for port in random.sample(server_ports(), TRIES):
         with suppress(OSError):
-            return _listen(held, port)
+            return _bind(held, port, is_shared=False)
     # Where so many are taken, the system knows which one is free.
-    return _listen(held, 0)
+    return _bind(held, 0, is_shared=False)
 
 
-def _listen(held: ExitStack, port: int) -> int:
-    listener = held.enter_context(socket.socket())
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
-    listener.listen()
-    return int(listener.getsockname()[1])
+def _bind(held: ExitStack, port: int, *, is_shared: bool) -> int:
+    """Bind a socket to the port: beside others that are bound to it, but for one that listens, or only where there is
+    no other. Raises OSError."""
+    holder = held.enter_context(socket.socket())
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_shared)
+    holder.bind((HOST, port))
+    # Both have to say so: from now on a server may listen beside this socket.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+    return int(holder.getsockname()[1])

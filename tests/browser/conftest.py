@@ -19,7 +19,7 @@ from songline.api.guard_settings import AUTH, OPEN
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processes.page_client import page_settings, trust_link, write_page_client
-from songline.processes.ports import kept, settle
+from songline.processes.ports import reserved
 from songline.schemas.channels import BLOB_CONTAINERS
 from tests.support.api import ApiProcess
 from tests.support.catalog import CatalogWorker
@@ -51,19 +51,19 @@ PATIENCE_MS = 100_000
 
 
 class System:
-    """All that `songline up` runs except simulated listeners, for the tests of a module."""
+    """All that `songline up` runs except simulated listeners, for the tests of a module; `stack` ends it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
         # The issuer has to know the address of the page that signs in before it starts.
-        self._closed_port = settle({"--port": 0})["--port"]
+        self._closed_port = stack.enter_context(reserved({"--port": 0}))["--port"]
         declared = write_page_client(folder, f"http://127.0.0.1:{self._closed_port}")
         self.cloud = LocalCloud(folder / "cloud", ["--blobs", f"--identity-config={declared}"])
         self._folder = folder
+        self._stack = stack
 
-    def start(self, stack: ExitStack) -> None:
-        stack.enter_context(kept([self._closed_port]))
+    def start(self) -> None:
         self.cloud.start()
-        stack.callback(self.cloud.stop)
+        self._stack.callback(self.cloud.stop)
         asyncio.run(self._make())
         environment = self._environment = {
             **self.cloud.environment,
@@ -80,9 +80,9 @@ class System:
         )
         for worker in workers:
             worker.start()
-            stack.callback(worker.kill)
+            self._stack.callback(worker.kill)
         self.api = ApiProcess(environment, self._folder / "api.log").start()
-        stack.callback(self.api.kill)
+        self._stack.callback(self.api.kill)
         self.play("warm-up")
         wait_for(
             lambda: httpx.get(f"{self.address}/v1/charts/top/5m", timeout=60).status_code == 200, "the first chart"
@@ -154,10 +154,10 @@ class Visit:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with ExitStack() as stack:
-        system = System(tmp_path_factory.mktemp("browser"))
+        system = System(tmp_path_factory.mktemp("browser"), stack)
         # Playwright keeps a loop in the main thread, in which no other one can run.
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(system.start, stack).result()
+            thread.submit(system.start).result()
         yield system
 
 

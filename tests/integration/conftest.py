@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from songline.processes.ports import reserved
 from tests.support.ingestion import App
 from tests.support.localcloud import LocalCloud, SharedCloud
 
@@ -22,6 +23,13 @@ def own_cloud(cloud_host: LocalCloud) -> Iterator[LocalCloud]:
     cloud = SharedCloud(cloud_host).start()
     yield cloud
     cloud.stop()
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port that nobody else gets in this test, whatever stops on it and starts again."""
+    with reserved({"--port": 0}) as ports:
+        yield ports["--port"]
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +15,7 @@ import httpx
 from songline.api.guard_settings import AUTH
 from songline.identity.scopes import OWN_SCOPES
 from songline.identity.token_source import token_source
-from songline.processes.ports import settle
+from songline.processes.ports import reserved
 from tests.support import watched
 from tests.support.http import PLAIN
 from tests.support.waiting import wait_for
@@ -23,13 +25,16 @@ LISTENS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
 class ApiProcess:
-    """`python -m songline.api` on a free port, which no client gets while it is away; `address` is its own once it
-    listens."""
+    """`python -m songline.api` on a free port, which nobody else gets as long as this object is there; `address` is its
+    own once it listens."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self.environment = dict(environment)
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._held = ExitStack()
+        # There is no last end: each may be followed by a start.
+        weakref.finalize(self, self._held.close)
         self._is_looked_after = False
         self.address = ""
         self._token = ""
@@ -55,9 +60,10 @@ class ApiProcess:
         return {"base_url": self.address, "headers": self.headers, "timeout": timeout, **plain, **options}
 
     def start(self, port: int = 0) -> Self:
+        port = port or self._held.enter_context(reserved({"--port": 0}))["--port"]
         with self.log.open("wb") as log:
             process = self._process = subprocess.Popen(
-                [sys.executable, "-m", "songline.api", "--port", str(port or settle({"--port": 0})["--port"])],
+                [sys.executable, "-m", "songline.api", "--port", str(port)],
                 env=self.environment,
                 stdout=log,
                 stderr=log,

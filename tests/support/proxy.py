@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Self
 
-from songline.processes.ports import settle
+from songline.processes.ports import reserved
 
 
 class CuttingProxy:
@@ -16,8 +16,9 @@ class CuttingProxy:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self.port = settle({"--port": 0})["--port"]
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        with reserved({"--port": 0}) as ports:
+            self.port = ports["--port"]
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,7 +9,6 @@ import httpx
 import pytest
 from msgspec import structs
 
-from songline.processes.ports import settle
 from songline.processors.catalog.fold import apply_facts, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.watermark_store import WatermarkStore
@@ -167,12 +166,11 @@ async def test_workers_share_the_partitions_and_take_over_from_one_that_died(
 
 
 async def test_it_waits_for_what_is_not_there_yet_and_says_for_what(
-    own_cloud: LocalCloud, new_worker: Callable[..., CatalogWorker]
+    own_cloud: LocalCloud, new_worker: Callable[..., CatalogWorker], free_port: int
 ) -> None:
-    port = settle({"health": 0})["health"]
-    worker = new_worker(SONGLINE_CATALOG_PORT=str(port))
+    worker = new_worker(SONGLINE_CATALOG_PORT=str(free_port))
     wait_for(lambda: "waiting: CosmosResourceNotFoundError" in worker.said, "it to say that it waits")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as health:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}", timeout=60) as health:
         assert (await health.get("/health/live")).status_code == 200
         waits = await health.get("/health/ready")
         assert waits.status_code == 503

@@ -16,7 +16,6 @@ import pytest
 
 from songline.audit.library_reference import libraries
 from songline.cloud import cosmos
-from songline.processes.ports import settle
 from songline.processors.runtime.attempts import STRIDE
 from songline.processors.runtime.parking_bound import IN_A_ROW
 from songline.processors.runtime.process import CRASHED_IN_FOLD
@@ -155,10 +154,12 @@ async def test_a_record_that_kills_a_worker_that_had_written_much_is_parked_one_
 
 
 async def test_a_bad_deploy_parks_ten_and_then_stops_also_when_it_is_started_again(
-    cloud: LocalCloud, new_worker: Callable[..., WorkerProcess]
+    cloud: LocalCloud, new_worker: Callable[..., WorkerProcess], free_port: int
 ) -> None:
-    port = settle({"health": 0})["health"]
-    async with libraries_on(cloud) as hub, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as health:
+    async with (
+        libraries_on(cloud) as hub,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}", timeout=60) as health,
+    ):
         await hub.tell(*with_culprits(0, 40, dict.fromkeys(range(5, 40), RAISES)), partition="0")
 
         async def reasons() -> list[str]:
@@ -167,7 +168,7 @@ async def test_a_bad_deploy_parks_ten_and_then_stops_also_when_it_is_started_aga
                 return [one for one in answer.json().get("reasons", []) if "nothing is folded" in one]
             return []
 
-        worker = new_worker(SONGLINE_LIBRARY_PORT=str(port))
+        worker = new_worker(SONGLINE_LIBRARY_PORT=str(free_port))
         async with kept_running(worker) as codes:
             stopped = await wait_for_async(reasons, "it to stop", DEADLINE)
             assert "10 records in a row" in stopped[0]

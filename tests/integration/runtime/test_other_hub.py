@@ -17,7 +17,6 @@ from songline.audit.library_reference import Place, libraries
 from songline.cli import main
 from songline.cloud import cosmos
 from songline.cloud.settings import read_blobs
-from songline.processes.ports import settle
 from songline.processors.library.config import LibraryConfig
 from songline.processors.library.process import projection
 from songline.processors.runtime.projection_config import ProjectionConfig, ProjectionEnvironment
@@ -84,13 +83,12 @@ async def health(port: int) -> AsyncIterator[Callable[[str], Awaitable[list[str]
 
 
 async def test_a_hub_that_grows_and_one_that_is_made_anew(
-    cloud: LocalCloud, new_worker: Callable[..., LibraryWorker]
+    cloud: LocalCloud, new_worker: Callable[..., LibraryWorker], free_port: int
 ) -> None:
-    port = settle({"health": 0})["health"]
     old, added, new = ([played(at) for at in range(*span)] for span in ((0, 40), (100, 110), (200, 260)))
-    async with health(port) as reasons:
+    async with health(free_port) as reasons:
         async with libraries_on(cloud) as hub:
-            worker = new_worker(SONGLINE_LIBRARY_PORT=str(port))
+            worker = new_worker(SONGLINE_LIBRARY_PORT=str(free_port))
             await hub.tell(*old, partition="0")
             await wait_for_async(lambda: hub.read_up_to({"0": 39}), "the first to be read")
             cloud.grow_hub(MUSIC_EVENTS, 5)

@@ -16,7 +16,6 @@ from click.testing import CliRunner
 from songline.cli import main
 from songline.cloud import cosmos
 from songline.processes.entities import CONTAINERS
-from songline.processes.ports import settle
 from songline.processors.catalog.song_store import SongStore
 from songline.schemas.channels import DATABASE, INGESTIONS, SONGS
 from songline.schemas.commands import Upload
@@ -37,12 +36,13 @@ async def database(localcloud: LocalCloud) -> AsyncIterator[CosmosClient]:
 
 
 @pytest.fixture
-def api(localcloud: LocalCloud, database: CosmosClient) -> Iterator[str]:
-    port = settle({"api": 0})["api"]
-    process = subprocess.Popen([sys.executable, "-m", "projections", "--port", str(port)], env=localcloud.environment)
+def api(localcloud: LocalCloud, database: CosmosClient, free_port: int) -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "projections", "--port", str(free_port)], env=localcloud.environment
+    )
     try:
-        wait_for(_answers(f"http://127.0.0.1:{port}/health/ready"), "the API to be ready")
-        yield f"http://127.0.0.1:{port}"
+        wait_for(_answers(f"http://127.0.0.1:{free_port}/health/ready"), "the API to be ready")
+        yield f"http://127.0.0.1:{free_port}"
     finally:
         process.terminate()
         process.wait(20)

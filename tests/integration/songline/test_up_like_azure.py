@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from songline.processes.managed_identity import CLIENT, OTHER_SIGN_INS, VARIABLES, client_ids
-from songline.processes.ports import settle
+from songline.processes.ports import reserved
 from songline.schemas.events import SongPlayed
 from tests.integration.songline.test_names_everywhere import LISTENER, LISTENERS, NAME, Doors, uploaded
 from tests.integration.songline.test_up import PORTS, Up, environment, songline
@@ -19,6 +19,13 @@ from tests.support.waiting import wait_for
 
 USER = "user-of-both"
 DEADLINE_S = 180.0
+
+
+@pytest.fixture
+def ports() -> Iterator[dict[str, int]]:
+    """The same for each system of a test: what it saved may have addresses."""
+    with reserved(dict.fromkeys(PORTS, 0)) as kept:
+        yield kept
 
 
 @pytest.fixture
@@ -66,9 +73,9 @@ def clients_of_keyless_processes(system: Up) -> set[str]:
 
 @pytest.mark.timeout(900)
 def test_a_system_with_keys_goes_on_without_one_and_versions_come_and_go(
-    tmp_path: Path, systems: list[Up], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, systems: list[Up], ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, ports = tmp_path / "data", settle(dict.fromkeys(PORTS, 0))
+    data = tmp_path / "data"
     systems.append(Up(data, "--no-simulator", **ports))
     systems[-1].healthy()
     play(data, "song-1")
@@ -140,13 +147,13 @@ def versions_come_and_go(data: Path, projection: str) -> None:
 
 @pytest.mark.timeout(1_200)
 def test_what_came_by_identity_is_rebuilt_and_goes_on_with_keys(
-    tmp_path: Path, systems: list[Up], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, systems: list[Up], ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in VARIABLES:
         # A command takes them into its process, and this one is the test's own.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    data, ports = tmp_path / "data", settle(dict.fromkeys(PORTS, 0))
+    data = tmp_path / "data"
     systems.append(Up(data, "--like-azure", "--no-simulator", **ports))
     doors = Doors(systems[-1].healthy(), data)
     doors.send(uploaded("song-matched", "Quiet Street", "Benno Falk"))

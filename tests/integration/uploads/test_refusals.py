@@ -13,7 +13,6 @@ import httpx
 import pytest
 from msgspec import structs
 
-from songline.processes.ports import settle
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import derived_id
 from songline.schemas.events import SongRemoved, SongUploaded
@@ -218,8 +217,8 @@ async def test_one_upload_too_many_is_asked_to_come_again_and_a_broken_one_leave
     assert "Traceback" not in narrow.said
 
 
-async def test_without_its_services_the_api_says_when_to_try_again(app: App, tmp_path: Path) -> None:
-    nowhere = f"127.0.0.1:{settle({'--port': 0})['--port']}"
+async def test_without_its_services_the_api_says_when_to_try_again(app: App, tmp_path: Path, free_port: int) -> None:
+    nowhere = f"127.0.0.1:{free_port}"
     key = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
     environment = {
         **app.environment,

@@ -2,7 +2,9 @@
 
 import random
 import socket
-from contextlib import ExitStack, suppress
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -25,20 +27,24 @@ def server_ports(range_file: Path = _RANGE) -> range:
     return found if len(found) >= FEWEST else range(LOWEST, LAST + 1)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine on which nobody listens, chosen at random: two processes rarely choose the same.
+@contextmanager
+def free_ports(count: int) -> Iterator[list[int]]:
+    """Ports of this machine that nobody has, chosen at random: two processes rarely try the same.
 
-    A port that a server got as 0 may be given to any client as its own while the server is away.
+    While the context lasts they are kept, also while their server is away: nobody gets one who takes any port. A server
+    that is told its number can listen on it, by SO_REUSEADDR, which servers set. Only Linux lets a server listen beside
+    us; elsewhere ports are free when the context begins.
     """
     ports = server_ports()
     found: list[int] = []
-    # All are held until all are known.
     with ExitStack() as held:
         while len(found) < count:
-            listener = held.enter_context(socket.socket())
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder = held.enter_context(socket.socket())
             with suppress(OSError):
-                listener.bind((HOST, random.choice(ports)))  # noqa: S311 - no secret
-                listener.listen()
-                found.append(int(listener.getsockname()[1]))
-    return found
+                holder.bind((HOST, random.choice(ports)))  # noqa: S311 - no secret
+                # Both have to say so: from now on a server may listen beside this socket.
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+                found.append(int(holder.getsockname()[1]))
+        if sys.platform != "linux":
+            held.close()
+        yield found

@@ -5,8 +5,9 @@ import select
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.error import URLError
@@ -33,8 +34,8 @@ class StartError(RuntimeError):
 
 
 class LocalCloudProcess(LocalCloud):
-    """A localcloud on free ports, its data in `data`; the ports stay the same over a restart, and go to no client
-    meanwhile.
+    """A localcloud on free ports, its data in `data`; the ports stay the same over a restart, and go to nobody else as
+    long as this object is there.
 
     `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`. It is the namespace that these
     declare; `namespace` opens others beside it.
@@ -44,6 +45,9 @@ class LocalCloudProcess(LocalCloud):
         self.data = data
         self.arguments = list(arguments)
         self.process: subprocess.Popen[bytes] | None = None
+        self._held = ExitStack()
+        # There is no last stop: each may be followed by a start.
+        weakref.finalize(self, self._held.close)
         optional = [name for name, option in OPTIONAL.items() if option in self.arguments]
         ports = dict.fromkeys((*SERVICES, *optional), 0)
         super().__init__(
@@ -58,8 +62,9 @@ class LocalCloudProcess(LocalCloud):
         tries = 0
         while True:
             tries += 1
+            chosen = self._held.enter_context(free_ports(len(missing)))
             try:
-                return self._start({**self.ports, **dict(zip(missing, free_ports(len(missing)), strict=True))})
+                return self._start({**self.ports, **dict(zip(missing, chosen, strict=True))})
             except StartError as error:
                 if not missing or tries == START_TRIES or not any(said in str(error) for said in PORT_TAKEN):
                     raise

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -51,14 +52,15 @@ def gone(pid: int) -> bool:
     return not running(pid)
 
 
-def free_port() -> int:
+@pytest.fixture
+def free_port() -> Iterator[int]:
     """One that is still free when the server comes again."""
-    (port,) = free_ports(1)
-    return port
+    with free_ports(1) as ports:
+        yield ports[0]
 
 
-async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
-    async with AzuriteServer(tmp_path, port=free_port()) as server, blobs(server.port) as client:
+async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path, free_port: int) -> None:
+    async with AzuriteServer(tmp_path, port=free_port) as server, blobs(server.port) as client:
         songs = await client.create_container("songs")
         await songs.upload_blob("abc", b"audio")
     async with AzuriteServer(tmp_path, port=server.port) as again, blobs(again.port) as client:
@@ -83,8 +85,8 @@ async def test_metadata_of_any_name_is_there_after_a_restart(tmp_path: Path) -> 
         assert found == {"abc": metadata, "other": {}}
 
 
-async def test_what_was_answered_outlives_a_kill(tmp_path: Path) -> None:
-    async with AzuriteServer(tmp_path, port=free_port()) as server, blobs(server.port) as client:
+async def test_what_was_answered_outlives_a_kill(tmp_path: Path, free_port: int) -> None:
+    async with AzuriteServer(tmp_path, port=free_port) as server, blobs(server.port) as client:
         songs = await client.create_container("songs")
         await songs.upload_blob("first", b"audio")
         os.kill(server.pid, signal.SIGKILL)
@@ -134,9 +136,9 @@ async def test_its_end_is_noticed(tmp_path: Path) -> None:
         await asyncio.wait_for(noticed.wait(), 60)
 
 
-async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path) -> None:
+async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path, free_port: int) -> None:
     holder = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLDER, str(tmp_path), str(free_port()), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", HOLDER, str(tmp_path), str(free_port), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert holder.stdout is not None

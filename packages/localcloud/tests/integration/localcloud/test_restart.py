@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,11 +50,12 @@ def test_where_another_process_was_faster_other_ports_are_chosen(
     """Of localcloud itself, and of Azurite in it."""
     wanted: list[str] = ["kafka", "blob"]
 
-    def choose(count: int) -> list[int]:
-        ports = free_ports(count)
-        if wanted:
-            ports[[*cloud.ports].index(wanted.pop(0))] = taken
-        return ports
+    @contextlib.contextmanager
+    def choose(count: int) -> Iterator[list[int]]:
+        with free_ports(count) as ports:
+            if wanted:
+                ports[[*cloud.ports].index(wanted.pop(0))] = taken
+            yield ports
 
     cloud = LocalCloudProcess(tmp_path / "data", ["--blobs"])
     monkeypatch.setattr("localcloud.testing.process.free_ports", choose)

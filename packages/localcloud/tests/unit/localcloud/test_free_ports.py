@@ -1,6 +1,8 @@
 """Ports that stay free while their server is away."""
 
+import random
 import socket
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -29,11 +31,24 @@ def test_ports_are_beside_those_of_clients(tmp_path: Path, given: str | None, po
 
 
 def test_ports_are_free_and_no_client_gets_one() -> None:
-    found = free_ports(200)
-    assert len(set(found)) == 200
-    with ExitStack() as stack:
+    with free_ports(200) as found, ExitStack() as stack:
+        assert len(set(found)) == 200
         servers = [stack.enter_context(socket.create_server((HOST, port))) for port in found]
-        assert not set(found) & set(free_ports(200))
         for server in servers:
             client = stack.enter_context(socket.create_connection(server.getsockname()))
             assert client.getsockname()[1] not in server_ports()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port that is kept can't be listened on")
+def test_a_port_is_kept_from_all_who_take_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while its server has not started, or is away."""
+    with free_ports(1) as kept:
+        socket.create_server((HOST, kept[0])).close()
+        others = iter(range(kept[0], kept[0] + FEWEST))
+        monkeypatch.setattr(random, "choice", lambda ports: next(others))
+        with free_ports(2) as found:
+            assert not set(found) & set(kept)
+        socket.create_server((HOST, kept[0])).close()
+    others = iter(kept)
+    with free_ports(1) as again:
+        assert again == kept
