@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined] # not typed
 
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from aiohttp import ClientRequest, ClientResponse, ClientSession, DummyCookieJar, TCPConnector
+from aiohttp.connector import Connection
 from azure.core.pipeline.transport import AioHttpTransport
 
 Guard = Callable[[], Awaitable[None]]
 """Is awaited before a request is sent, and raises where it must not be."""
-
 
 BLOCK_BYTES = 256 * 1024
 """The bodies of answers are taken in pieces of so much at most, as by azure-storage-blob's own transport. By that of
@@ -46,12 +46,26 @@ class EnvironmentProxies:
         return proxy if "://" in proxy else f"http://{proxy}"
 
 
+def guarded(guard: Guard) -> type[ClientRequest]:
+    """The requests of a session that asks `guard`, with nothing but their own first byte behind it.
+
+    Before that a request may wait for long: for a connection, or with a process that is stopped meanwhile.
+    """
+
+    class GuardedRequest(ClientRequest):
+        async def send(self, conn: Connection) -> ClientResponse:
+            await guard()
+            return await super().send(conn)
+
+    return GuardedRequest
+
+
 class HttpTransport(AioHttpTransport):  # type: ignore[misc] # azure-core imports it lazily, without a type
     """The transport of one client, closed by it.
 
     `proxies` are those of the environment if not given. `~/.netrc` is not read: no request of these clients takes its
     user from there, and one that is signed with a key fails if it does. `tls` is the context of HTTPS, that of aiohttp
-    if not given. `guard` is asked each time that a request is sent, also again.
+    if not given. `guard` is asked each time that a request is sent, also again, once there is a connection for it.
     """
 
     def __init__(
@@ -61,22 +75,23 @@ class HttpTransport(AioHttpTransport):  # type: ignore[misc] # azure-core import
         self._proxies = proxies or EnvironmentProxies()
         self._tls = tls
         self._guard = guard
-        self._is_tls_set = tls is None
+        self._has_session = tls is None and guard is None
 
     async def open(self) -> None:
         """Open the transport, once. Raises ValueError after `close`."""
-        if not self._is_tls_set:
-            # azure-core takes the path of a bundle only, and reads it for each request.
-            self._is_tls_set = True
-            assert self._tls is not None
-            connector = TCPConnector(ssl=self._tls)
-            self.session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
+        if not self._has_session:
+            # azure-core takes the path of a bundle only, reads it for each request, and makes requests of its own.
+            self._has_session = True
+            self.session = ClientSession(
+                connector=TCPConnector(ssl=self._tls or True),
+                request_class=ClientRequest if self._guard is None else guarded(self._guard),
+                cookie_jar=DummyCookieJar(),
+                auto_decompress=False,
+            )
         await super().open()
 
     async def send(self, request: Any, **options: Any) -> Any:
         """Send `request`, through a proxy if there is one for its host. Raises AzureError, and what `guard` raises."""
-        if self._guard is not None:
-            await self._guard()
         if self._tls is not None:
             # azure-cosmos asks for no verification on 127.0.0.1 and localhost, whatever its client was told.
             options.pop("connection_verify", None)

@@ -37,12 +37,16 @@ def plan_forgetting(
     user_id: str,
     bounds: Mapping[int, int],
     applied: Mapping[int, int],
+    *,
+    is_fenced: bool = False,
 ) -> ForgettingFlush | MissingNodes | None:
     """The flush that takes out the listener's actions up to `bounds`: partition to lasting position. None where nothing
     changes. What is of a partition without a bound, and of no event (`carried` rows and the like), all goes.
 
     All up to the positions `applied`, by partition, is on the shelf: nobody puts it there again. The worker that passed
     over the listener, under their names, has written nothing of them; one that was stopped before may still have them.
+
+    `is_fenced`: the root is written in any case, so that whatever was planned before is overtaken.
 
     `nodes` are those that are known by id, as of `root`.
     """
@@ -65,7 +69,7 @@ def plan_forgetting(
             is_urgent = True
             break
         changed, removed = after, removed + count
-    if not removed and not raised and not is_urgent:
+    if not removed and not raised and not is_urgent and not is_fenced:
         return None
     written = {node_id: _touched(node, changed, flush) for node_id, node in changed.items()}
     new_root = written.pop(ROOT)

@@ -76,9 +76,18 @@ class ShelfStore:
         """
         await self._apply(shelf, None, rows)
 
-    async def forget(self, shelf: str, user_id: str, bounds: Mapping[int, int], applied: Mapping[int, int]) -> int:
+    async def forget(
+        self,
+        shelf: str,
+        user_id: str,
+        bounds: Mapping[int, int],
+        applied: Mapping[int, int],
+        *,
+        is_fenced: bool = False,
+    ) -> int:
         """Return once the shelf has none of the listener's actions up to `bounds`, and takes none up to `applied` (see
-        `plan_forgetting`); and how many were taken out of it.
+        `plan_forgetting`); and how many were taken out of it. With `is_fenced` it takes nothing either that another
+        process has planned, or was sending, before.
 
         A worker that writes the shelf meanwhile is overtaken, or overtakes: each is written under the root's ETag.
         Raises AzureError, and may be called again.
@@ -86,14 +95,12 @@ class ShelfStore:
         removed = 0
         async with self._locks[shelf]:
             while True:
-                planned = await self._plan(
-                    shelf, lambda known: partial(_planned_forgetting, user_id, bounds, applied, known)
-                )
+                planned = await self._plan(shelf, partial(_forgetting, user_id, bounds, applied, is_fenced))
                 if planned is None:
                     return removed
                 cached, found = planned
                 if await self._write(shelf, cached, found.flush):
-                    removed += found.removed
+                    removed, is_fenced = removed + found.removed, False
                     if not found.flush.is_urgent:
                         return removed
 
@@ -215,10 +222,10 @@ class ShelfStore:
         self.counts.charge += float(headers[_CHARGE])
 
 
-def _planned_forgetting(
-    user_id: str, bounds: Mapping[int, int], applied: Mapping[int, int], known: CachedShelf
-) -> ForgettingFlush | MissingNodes | None:
-    return plan_forgetting(known.root, known.nodes, user_id, bounds, applied)
+def _forgetting(
+    user_id: str, bounds: Mapping[int, int], applied: Mapping[int, int], is_fenced: bool, known: CachedShelf
+) -> Callable[[], ForgettingFlush | MissingNodes | None]:
+    return partial(plan_forgetting, known.root, known.nodes, user_id, bounds, applied, is_fenced=is_fenced)
 
 
 def _unreadable(shelf: str, what: str) -> CosmosHttpResponseError:

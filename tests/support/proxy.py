@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections a test can cut."""
+"""TCP proxies whose connections a test can cut, or hold up."""
 
 import asyncio
 from contextlib import suppress
@@ -39,12 +39,37 @@ class CuttingProxy:
             writer.transport.abort()
             return
         self._writers |= {writer, back}
-        await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        await asyncio.gather(self._pass(reader, back, is_sent=True), self._pass(there, writer))
         self._writers -= {writer, back}
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _let(self, sent: bytes) -> None:
+        """Return once what a client sent may be passed on."""
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_sent: bool = False) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
+                if is_sent:
+                    await self._let(data)
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()
+
+
+class HoldingProxy(CuttingProxy):
+    """A proxy that keeps what has `mark`, and what its connection has behind it, until `release`. `held` is set
+    once something is kept."""
+
+    def __init__(self, target: int, mark: bytes) -> None:
+        super().__init__(target)
+        self._mark = mark
+        self._released = asyncio.Event()
+        self.held = asyncio.Event()
+
+    def release(self) -> None:
+        """Pass on what was kept; from now on nothing is."""
+        self._released.set()
+
+    async def _let(self, sent: bytes) -> None:
+        if self._mark in sent and not self._released.is_set():
+            self.held.set()
+            await self._released.wait()

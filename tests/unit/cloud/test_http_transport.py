@@ -1,13 +1,15 @@
 """HTTP over the real SDKs, to a server that records what it is asked."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import HttpRequest
 from azure.storage.blob._shared.constants import DATA_BLOCK_SIZE
 
 from localcloud.tls import authority
@@ -15,9 +17,11 @@ from localcloud.tls.context import server_context
 from songline.cloud import blobs, checkpoints, cosmos, servicebus
 from songline.cloud.http_transport import EnvironmentProxies, HttpTransport
 from songline.cloud.settings import BlobSettings, CosmosSettings, Secret, ServiceBusSettings
-from tests.support.recording_server import RecordingServer
+from tests.support.recording_server import ANSWER, RecordingServer
 
 KEY = base64.b64encode(b"key").decode()
+MOST_CONNECTIONS = 100
+"""So many at once are those of an aiohttp session at most."""
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUEST_METHOD")
 
 Ask = Callable[[str, AsyncExitStack], Awaitable[Callable[[], Awaitable[object]]]]
@@ -193,6 +197,43 @@ async def test_nothing_is_sent_that_the_guard_refuses(server: RecordingServer) -
         with pytest.raises(LookupError, match="no longer"):
             await database.read()
     assert len(server.targets) == sent > 0
+
+
+async def test_the_guard_is_asked_once_there_is_a_connection() -> None:
+    """A request may have to wait long for one, and by then the answer may be another."""
+    is_lost, busy = False, asyncio.Event()
+    freed = asyncio.Event()
+
+    async def guard() -> None:
+        if is_lost:
+            raise LookupError("no longer")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waiting.append(writer)
+        if len(waiting) == MOST_CONNECTIONS:
+            busy.set()
+        await freed.wait()
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                sent.append(writer)
+                writer.write(ANSWER)
+        writer.close()
+
+    waiting: list[asyncio.StreamWriter] = []
+    sent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, HttpTransport(guard=guard) as transport:
+        request = HttpRequest("GET", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        first = [asyncio.create_task(transport.send(request)) for _ in range(MOST_CONNECTIONS)]
+        await asyncio.wait_for(busy.wait(), 60)
+        late = asyncio.create_task(transport.send(request))
+        await asyncio.sleep(0)  # it begins to wait for a connection
+        is_lost = True
+        freed.set()
+        await asyncio.gather(*first)
+        with pytest.raises(LookupError, match="no longer"):
+            await late
+    assert len(sent) == MOST_CONNECTIONS
 
 
 async def test_bodies_are_taken_in_pieces_as_large_as_those_of_blob_storages_own_transport() -> None:

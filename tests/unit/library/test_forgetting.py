@@ -5,8 +5,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from songline.processors.library.forgetting import is_to_forget, plan_forgetting
+from songline.processors.library.forgetting import ForgettingFlush, is_to_forget, plan_forgetting
 from songline.processors.library.tree import MAX_OPERATIONS, MissingNodes, TreeCapacity
 from songline.projections.library.path_read import PathRead, ReadRoot, SeenLibrary
 from songline.schemas.library.action import UserAction, event_mark
@@ -50,6 +51,16 @@ def forget(
         if not planned.flush.is_urgent:
             break
     return removed, flushes
+
+
+def test_a_fence_is_written_where_nothing_changes() -> None:
+    """Also on a shelf that is not there: whoever has planned to create it is overtaken."""
+    shelf = MemoryShelf(tiny())
+    assert plan_forgetting(shelf.root, shelf.nodes, USER, {0: 5}, NOTHING) is None
+    planned = plan_forgetting(shelf.root, shelf.nodes, USER, {0: 5}, NOTHING, is_fenced=True)
+    assert isinstance(planned, ForgettingFlush)
+    assert (planned.removed, planned.flush.is_urgent, dict(planned.flush.nodes)) == (0, False, {})
+    assert planned.flush.root == structs.replace(shelf.root, flushes=shelf.root.flushes + 1)
 
 
 def fields_of(root: RootDocument) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class LibraryShelves:
 
     async def run(self, job: ErasureJob) -> StepResult:
         """Take the listener out of every version, once the live one has applied all of theirs up to the bounds. Their
-        shelf takes nothing any more of what the version has applied: a worker that was stopped may go on."""
+        shelf takes nothing any more of what the version has applied: a worker that was stopped may go on. Nor does it
+        take what a rebuild was sending when it was stopped."""
         if behind := await self._versions.behind(job.bounds, job.erasure.hub_created_at):
             raise NotYetError(behind)
         actions = 0
@@ -42,10 +43,17 @@ class LibraryShelves:
             bounds = await self._versions.lasting(container, job.erasure)
             applied = await self._versions.applied(container)
             store = ShelfStore(container, ROOM_KB)
-            version, count = known.get(container.id, (0, 0))
-            own = shelf_key(version, shelf_of(job.user_id, count)) if count else ""
+            spread = known.get(container.id)
+            own = shelf_key(spread.version, shelf_of(job.user_id, spread.count)) if spread and spread.count else ""
             for shelf in sorted({*await _shelves(container), own} - {""}):
-                actions += await store.forget(shelf, job.user_id, bounds, applied if shelf == own else {})
+                is_own = shelf == own
+                actions += await store.forget(
+                    shelf,
+                    job.user_id,
+                    bounds,
+                    applied if is_own else {},
+                    is_fenced=is_own and spread is not None and spread.is_building,
+                )
         documents = 0
         async for item in self._former_documents(job.user_id):
             await self._former.delete_item(item["id"], job.user_id)

@@ -9,7 +9,7 @@ import msgspec
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy, DatabaseProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
-from msgspec import structs
+from msgspec import Struct, structs
 
 from songline.cloud.cosmos import OVERTAKEN
 from songline.processors.history.erasure.job import NotYetError
@@ -32,6 +32,14 @@ from songline.schemas.projections import (
 
 _VERSIONS = "SELECT VALUE c.version FROM c WHERE c.projection = @projection"
 _DOCUMENTS = "SELECT * FROM c WHERE c.projection = @projection"
+
+
+class VersionShelves(Struct, frozen=True):
+    """A version's number, over how many shelves it is spread, and whether a rebuild writes it, or began to."""
+
+    version: int
+    count: int
+    is_building: bool
 
 
 class VersionContainers:
@@ -60,15 +68,16 @@ class VersionContainers:
         """That of the live version. Raises NotYetError where that is not known."""
         return self._container((await self._live()).version)
 
-    async def shelves(self) -> Mapping[str, tuple[int, int]]:
-        """The numbers of the versions, and over how many shelves each is spread, by the names of their containers, as
-        far as that is known. Raises NotYetError."""
+    async def shelves(self) -> Mapping[str, VersionShelves]:
+        """Over what shelves versions are spread, by the names of their containers, as far as that is known. Raises
+        NotYetError."""
         live = await self._live()
-        known = {document.version: document.shelves for document, _ in await self._documents()}
-        return {
-            container_of(self._projection, version): (version, shelves)
-            for version, shelves in {**known, live.version: live.shelves}.items()
+        known = {
+            document.version: VersionShelves(document.version, document.shelves, document.state == "building")
+            for document, _ in await self._documents()
         }
+        known[live.version] = VersionShelves(live.version, live.shelves, is_building=False)
+        return {container_of(self._projection, version): one for version, one in known.items()}
 
     async def behind(self, bounds: Mapping[str, int], created_at: datetime | None) -> str:
         """Which partition of the hub that was created at `created_at` the live version has not applied up to `bounds`
