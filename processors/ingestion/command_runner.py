@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,11 +15,14 @@ from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio.spool import spool
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.catalog_reader import CatalogReader
-from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.event_sender import Event, EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore, StoredIngestion
 from songline.processors.ingestion.transitions import CommandRefusedError, decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
+
+RECENT = timedelta(seconds=5)
+"""What was written or read so long ago is taken to hold. A worker that was stopped for longer reads it again."""
 
 
 class ImportCommands(Protocol):
@@ -77,21 +81,32 @@ class CommandRunner:
             await self._imports.give_up(command, text)
 
     async def publish(self, stored: StoredIngestion) -> StoredIngestion:
-        """Publish the events in the outbox, and empty it. A crash in between publishes the same events again."""
+        """Publish the events in the outbox, and empty it. A crash in between publishes the same events again.
+
+        What has left the outbox by then is not sent: another worker went on where this one was stopped. The song may
+        have been removed since, or its uploader erased.
+        """
         ingestion = stored.ingestion
         if ingestion is None or not ingestion.outbox:
             return stored
-        await self._outgoing.publish(ingestion.outbox)
-        return await self._ingestions.advance(stored, lambda known: published(known or ingestion, ingestion.outbox))
+        await self._outgoing.publish(ingestion.outbox, partial(self._is_due, ingestion))
+        return await self._ingestions.amend(stored, lambda known: published(known, ingestion.outbox))
+
+    async def _is_due(self, ingestion: Ingestion, event: Event) -> bool:
+        """Whether the event is in the outbox of the ingestion, as that is by now."""
+        known: Ingestion | None = ingestion
+        asked = ingestion.updated_at
+        while not timedelta() <= self._now() - asked < RECENT:
+            asked = self._now()
+            known = await self._ingestions.read(ingestion.id)
+        return known is not None and event in known.outbox
 
     async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes]) -> Ingestion | None:
         stored = await self._ingestions.begin(command, self._now())
         begun = stored.ingestion
         if begun is not None and not begun.settled:
             finding = await self._examine(upload, body)
-            stored = await self._ingestions.advance(
-                stored, lambda known: decide(known or begun, command, finding, self._now())
-            )
+            stored = await self._ingestions.amend(stored, lambda known: decide(known, command, finding, self._now()))
         stored = await self.publish(stored)
         if upload.blob is not None:
             await self._audio.unstage(upload.blob)

@@ -6,7 +6,6 @@ from functools import partial
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.transitions import erased
-from songline.schemas.ingestions import Ingestion
 
 
 async def erase_removed(ingestions: IngestionStore, audio: AudioStore, now: datetime, after: timedelta) -> int:
@@ -19,10 +18,6 @@ async def erase_removed(ingestions: IngestionStore, audio: AudioStore, now: date
         sha256 = ingestion.upload.sha256
         shared = await ingestions.is_shared(sha256)
         if shared or await audio.erase(sha256, now - after):
-            await ingestions.change(ingestion.id, partial(_erased, ingestion, now))
+            await ingestions.amend(await ingestions.find(ingestion.id), partial(erased, now=now))
             count += not shared
     return count
-
-
-def _erased(seen: Ingestion, now: datetime, known: Ingestion | None) -> Ingestion:
-    return erased(known or seen, now)

@@ -82,6 +82,21 @@ class IngestionStore:
             except OVERTAKEN:
                 stored = await self.find(stored.id)
 
+    async def amend(self, stored: StoredIngestion, step: Callable[[Ingestion], Ingestion]) -> StoredIngestion:
+        """Apply `step` as `advance` does, but create no document: the result of one that has gone has no ingestion.
+
+        Its uploader was erased meanwhile. Whoever still has it, because they were stopped, does not bring it back.
+        """
+        while stored.ingestion is not None:
+            after = step(stored.ingestion)
+            if after == stored.ingestion:
+                break
+            try:
+                return await self._write(stored, after)
+            except OVERTAKEN:
+                stored = await self.find(stored.id)
+        return stored
+
     def unpublished(self, before: datetime) -> AsyncIterator[StoredIngestion]:
         """The ingestions with events in their outbox, unchanged since `before`."""
         return self._query(_UNPUBLISHED, before)

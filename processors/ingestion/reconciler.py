@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 
 import msgspec
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -120,11 +119,11 @@ class Reconciler:
                 await self._work.give_up(*dead_letters[ingestion.id])
                 tally.dead += 1
                 continue
-            after = await self._ingestions.change(ingestion.id, partial(self._overdue, ingestion))
-            tally.overdue += after.state in ("rejected", "dead")
+            after = await self._ingestions.amend(await self._ingestions.find(ingestion.id), self._overdue)
+            tally.overdue += after.ingestion is not None and after.ingestion.state in ("rejected", "dead")
 
-    def _overdue(self, seen: Ingestion, known: Ingestion | None) -> Ingestion:
-        return overdue(known or seen, self._now(), self._config.unfinished, self._config.lost)
+    def _overdue(self, known: Ingestion) -> Ingestion:
+        return overdue(known, self._now(), self._config.unfinished, self._config.lost)
 
     async def _dead_letters(self, wanted: set[str]) -> dict[str, tuple[Command, str]]:
         """The commands of the `wanted` ingestions that are dead letters, with the reason, by ingestion id."""

@@ -1,0 +1,147 @@
+"""A worker that was stopped for long, and goes on after others have carried out what it had begun."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from azure.eventhub import EventDataBatch
+from azure.eventhub.aio import EventHubProducerClient
+
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_eventhubs
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
+from songline.processors.ingestion.audio.sandbox import Sandbox
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.event_sender import EventSender
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS
+from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
+from songline.schemas.events import SongRemoved, SongUploaded
+from songline.schemas.ingestions import Ingestion
+from tests.support.audio import song
+from tests.support.gate import Gate
+from tests.support.ingestion import App
+
+USER = "user-7"
+SLEPT = timedelta(hours=1)
+
+
+class LateProducer:
+    """The producer it is given, whose batches are there once a gate is open."""
+
+    def __init__(self, producer: EventHubProducerClient, gate: Gate) -> None:
+        self._producer, self._gate = producer, gate
+
+    async def create_batch(self, **options: Any) -> EventDataBatch:
+        await self._gate.enter()
+        return await self._producer.create_batch(**options)
+
+    async def send_batch(self, batch: EventDataBatch) -> None:
+        await self._producer.send_batch(batch)
+
+
+class LateSandbox(Sandbox):
+    """Its probes give an answer once a gate is open."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self._gate = gate
+
+    async def probe(self, path: Path) -> ProbedAudio | RefusedAudio:
+        found = await super().probe(path)
+        await self._gate.enter()
+        return found
+
+
+class Workers:
+    """One that is stopped while it waits for the hub or a probe, and one that goes on in its place."""
+
+    def __init__(self, app: App, producer: EventHubProducerClient, folder: Path) -> None:
+        self.slept = timedelta()
+        self.hub, self.probe = Gate(), Gate()
+        late = cast("EventHubProducerClient", LateProducer(producer, self.hub))
+        self.stopped = self._runner(app, late, LateSandbox(self.probe), folder)
+        self.other = self._runner(app, producer, Sandbox(), folder)
+
+    def _runner(self, app: App, hub: EventHubProducerClient, sandbox: Sandbox, folder: Path) -> CommandRunner:
+        return CommandRunner(
+            app.ingestions, app.catalog, AudioStore(app.blobs), EventSender(hub), sandbox, folder, self._now
+        )
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.slept
+
+    async def stop_at(self, gate: Gate, command: Command, content: bytes) -> "asyncio.Task[Ingestion | None]":
+        """Have the worker carry out a command until it waits at the gate."""
+        gate.open.clear()
+        working = asyncio.create_task(self.stopped.carry_out(command, [content]))
+        await asyncio.wait_for(gate.asked.wait(), 60)
+        self.slept = SLEPT
+        return working
+
+
+@pytest.fixture
+async def workers(app: App, tmp_path: Path) -> AsyncIterator[Workers]:
+    async with eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer:
+        yield Workers(app, producer, tmp_path)
+
+
+def ingest(ingestion_id: str, content: bytes) -> Command:
+    upload = Upload(sha256=hashlib.sha256(content).hexdigest(), size=len(content), content_type="audio/wav")
+    data = IngestSong(user_id=USER, upload=upload)
+    return Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=data)
+
+
+def remove(song_id: str) -> Command:
+    data = RemoveSong(user_id=USER, song_id=song_id)
+    return Command(id=f"remove-{song_id}", source="/tests", time=datetime.now(UTC), data=data)
+
+
+async def told(app: App, song_id: str) -> list[type]:
+    """What the hub was told of a song, in order."""
+    return [type(event.data) for event in await app.events() if getattr(event.data, "song_id", "") == song_id]
+
+
+async def test_a_song_that_was_removed_meanwhile_is_not_announced(app: App, workers: Workers) -> None:
+    """Its upload would be the last word about it, and its bytes are gone an hour later."""
+    content = song("wav", 0.2, pitch=310)
+    command = ingest("announced-late", content)
+    working = await workers.stop_at(workers.hub, command, content)
+    await workers.other.carry_out(command, [content])
+    await workers.other.carry_out(remove(command.id), [])
+    workers.hub.open.set()
+    done = await working
+    assert done is not None
+    assert done.removed_at is not None, "it is told of the song as it is"
+    assert await told(app, command.id) == [SongUploaded, SongRemoved]
+
+
+async def test_what_nobody_has_published_meanwhile_is_published(app: App, workers: Workers) -> None:
+    content = song("wav", 0.2, pitch=320)
+    command = ingest("announced-alone", content)
+    working = await workers.stop_at(workers.hub, command, content)
+    workers.hub.open.set()
+    done = await working
+    assert done is not None
+    assert (done.state, done.outbox) == ("ready", ())
+    assert await told(app, command.id) == [SongUploaded]
+
+
+@pytest.mark.parametrize("place", ["hub", "probe"])
+async def test_an_upload_whose_uploader_was_erased_meanwhile_does_not_come_back(
+    app: App, workers: Workers, place: str
+) -> None:
+    """Their document has gone."""
+    content = song("wav", 0.2, pitch=330 + len(place))
+    command = ingest(f"erased-at-{place}", content)
+    gate = workers.hub if place == "hub" else workers.probe
+    working = await workers.stop_at(gate, command, content)
+    await cosmos.container(app.cosmos, DATABASE, INGESTIONS).delete_item(command.id, command.id)
+    gate.open.set()
+    assert await working is None
+    assert await app.ingestions.read(command.id) is None
+    assert await told(app, command.id) == []
