@@ -20,6 +20,7 @@ from songline.audit.library_reference import libraries
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
+from songline.processors.runtime.projection_config import DATA
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, LIBRARY_SHELVES
 from songline.schemas.envelope import Event, encode
 from songline.schemas.progress import PROGRESS
@@ -168,7 +169,8 @@ class RunningWorker:
         self._tally.unlink(missing_ok=True)
         noted = {} if journal is None else {JOURNAL: str(journal)}
         self._started, self._served = time.monotonic(), cpu_s(cloud.pid)
-        self._process = contestant.run(cloud, self._tally, {**CONFIG, **noted})
+        # As by `songline up`: who follows one that was killed knows that it is gone, and need not wait for its claims.
+        self._process = contestant.run(cloud, self._tally, {**CONFIG, **noted, DATA: str(folder)})
 
     def __enter__(self) -> Self:
         return self
