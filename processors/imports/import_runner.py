@@ -15,7 +15,7 @@ from songline.processors.imports.history_sandbox import HistorySandbox, RowBatch
 from songline.processors.imports.import_batch import ImportedBatch, imported_batch, song_ids_in, worded, words_of
 from songline.processors.imports.import_store import ImportStore, StoredImport, moved
 from songline.processors.imports.import_tally import ImportTally
-from songline.processors.imports.import_turn import RENEW_S, ImportTurns
+from songline.processors.imports.import_turn import HeldTurn, ImportTurns, TurnLostError
 from songline.processors.imports.known_listens import KnownListens, TakenListen, packed
 from songline.processors.imports.listen_sender import ListenSender
 from songline.processors.imports.postponing import CommandPostponer
@@ -95,22 +95,25 @@ class ImportRunner:
             await self._files.delete(order.upload.blob)
             return "is over" if stored is not None else "is gone"
         is_full = len(self._reading) >= self._pace.at_once or command.id in self._reading
-        if is_full or not await self._turns.take(order.user_id, command.id):
+        turn = None if is_full else await self._turns.take(order.user_id, command.id)
+        if turn is None:
             await self._later.postpone(command)
             return "waits for its turn"
         self._reading.add(command.id)
         try:
-            return await self._import(stored, command.id, order)
+            return await self._import(stored, turn, command.id, order)
+        except TurnLostError as lost:
+            return f"is left as it is: {lost}"
         finally:
             self._reading.discard(command.id)
-            await self._turns.give_back(order.user_id, command.id)
+            await turn.give_back()
 
     async def give_up(self, command: Command, text: str) -> None:
         """Record that a command becomes a dead letter because of `text`, and delete its file."""
         stored = await self._store.read(command.data.user_id, command.id)
         if isinstance(command.data, ImportHistory):
             if stored is not None and stored.found.run == command.data.run:
-                await self._store.change(stored, partial(self._ended, "failed", None, text))
+                await self._store.change(stored, partial(self._ended, command.data.run, "failed", None, text))
             await self._files.delete(command.data.upload.blob)
 
     async def _undo(self, command: Command, stored: StoredImport | None) -> str:
@@ -128,8 +131,8 @@ class ImportRunner:
         await self._store.change(stored, lambda found: moved(found, self._now(), state="undone", blob=None))
         return "is taken back"
 
-    async def _import(self, stored: StoredImport, import_id: str, order: ImportHistory) -> str:
-        stored = await self._store.change(stored, self._begun)
+    async def _import(self, stored: StoredImport, turn: HeldTurn, import_id: str, order: ImportHistory) -> str:
+        stored = await self._store.change(stored, partial(self._begun, order.run))
         tally = ImportTally()
         state: ImportState = "done"
         reason: str | None = None
@@ -137,47 +140,52 @@ class ImportRunner:
             path = Path(folder) / "history"
             try:
                 await self._files.fetch(order.upload, path)
-                await self._take(stored, import_id, order, path, tally)
+                await self._take(stored, turn, import_id, order, path, tally)
             except UnreadableHistoryError as refused:
                 state, reason = "refused", str(refused)
             except _StoppedError:
                 state = "stopped"
+        await turn.check()
         await self._files.delete(order.upload.blob)
         newest = await self._store.read(order.user_id, import_id)
         if newest is not None:
-            newest = await self._store.change(newest, partial(self._ended, state, tally, reason))
+            newest = await self._store.change(newest, partial(self._ended, order.run, state, tally, reason))
             if newest.found.state in TAKEN_BACK:
                 await self._store.drop_pages(order.user_id, import_id)
         return state if reason is None else f"{state}: {reason}"
 
     async def _take(
-        self, stored: StoredImport, import_id: str, order: ImportHistory, path: Path, tally: ImportTally
+        self,
+        stored: StoredImport,
+        turn: HeldTurn,
+        import_id: str,
+        order: ImportHistory,
+        path: Path,
+        tally: ImportTally,
     ) -> None:
-        if stored.found.state != "running":
+        if not _is_running(order.run, stored.found):
             raise _StoppedError
         known, number = await self._known(order.user_id, import_id, order.run)
         resolution = self._resolution()
-        pages = _Pages(self._store, order, import_id, number)
-        reported_s = renewed_s = began_s = self._steady()
+        pages = _Pages(turn, order, import_id, number)
+        reported_s = began_s = self._steady()
         sent = 0
         try:
             async for batch in self._sandbox.read(path, order.user_id, order.timezone):
                 found = await self._batch(batch, import_id, order, resolution, known, tally)
+                await turn.check()
                 if not order.dry_run:
                     await resolution.keep_names(found.names)
                     if found.events:
-                        await self._sender.publish(order.user_id, found.events)
+                        await self._sender.publish(order.user_id, found.events, turn.check)
                     sent += len(found.events)
                     await pages.add(found.taken)
                     await self._keep_pace(began_s, sent)
                 if self._steady() - reported_s >= REPORT_S:
                     reported_s = self._steady()
-                    stored = await self._store.change(stored, partial(self._progressed, tally))
-                    if stored.found.state != "running":
+                    stored = await self._store.change(stored, partial(self._progressed, order.run, tally))
+                    if not _is_running(order.run, stored.found):
                         raise _StoppedError
-                if self._steady() - renewed_s >= RENEW_S:
-                    renewed_s = self._steady()
-                    await self._turns.take(order.user_id, import_id)
         except (UnreadableHistoryError, _StoppedError):
             await pages.flush()
             raise
@@ -215,16 +223,17 @@ class ImportRunner:
         if ahead_s > 0:
             await asyncio.sleep(ahead_s)
 
-    def _begun(self, found: HistoryImport) -> HistoryImport:
-        return moved(found, self._now(), state="running") if found.state == "queued" else found
+    def _begun(self, run: int, found: HistoryImport) -> HistoryImport:
+        return moved(found, self._now(), state="running") if (found.run, found.state) == (run, "queued") else found
 
-    def _progressed(self, tally: ImportTally, found: HistoryImport) -> HistoryImport:
-        return moved(found, self._now(), counts=tally.counts) if found.state == "running" else found
+    def _progressed(self, run: int, tally: ImportTally, found: HistoryImport) -> HistoryImport:
+        return moved(found, self._now(), counts=tally.counts) if _is_running(run, found) else found
 
     def _ended(
-        self, state: ImportState, tally: ImportTally | None, reason: str | None, found: HistoryImport
+        self, run: int, state: ImportState, tally: ImportTally | None, reason: str | None, found: HistoryImport
     ) -> HistoryImport:
-        if found.state in TAKEN_BACK:
+        if found.run != run or found.state in TAKEN_BACK:
+            # Its listener has sent the file again meanwhile, or taken it back.
             return found
         counts = found.counts if tally is None else tally.counts
         return moved(found, self._now(), state=state, counts=counts, reason=reason, blob=None)
@@ -234,8 +243,8 @@ class _Pages:
     """The pages of a run. One is written when it is full, and at the end: what a crash leaves unrecorded is published
     again, under the same ids."""
 
-    def __init__(self, store: ImportStore, order: ImportHistory, import_id: str, number: int) -> None:
-        self._store = store
+    def __init__(self, turn: HeldTurn, order: ImportHistory, import_id: str, number: int) -> None:
+        self._turn = turn
         self._order = order
         self._import_id = import_id
         self._number = number
@@ -257,9 +266,13 @@ class _Pages:
             number=self._number,
             listens=packed(self._listens),
         )
-        await self._store.add_page(page)
+        await self._turn.add_page(page)
         self._number += 1
         self._listens.clear()
+
+
+def _is_running(run: int, found: HistoryImport) -> bool:
+    return (found.run, found.state) == (run, "running")
 
 
 def _match(resolved: "dict[SongWords, SongMatch]", row: HistoryListen) -> SongMatch:

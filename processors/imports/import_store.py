@@ -67,10 +67,6 @@ class ImportStore:
         async for item in self._container.query_items(_PAGES, partition_key=user_id):
             yield convert(dict(item), ListenPage)
 
-    async def add_page(self, page: ListenPage) -> None:
-        """Write a page; one that is there is written again."""
-        await self._container.upsert_item(msgspec.to_builtins(page), no_response=True)
-
     async def drop_pages(self, user_id: str, import_id: str) -> None:
         """Delete the import's pages."""
         async for page in self.pages(user_id):

@@ -109,7 +109,7 @@ async def work(
         catalog = CatalogReader(partial(cosmos.container, store, DATABASE))
         imports = ImportRunner(
             ImportStore(cosmos.container(store, DATABASE, IMPORTS)),
-            ImportTurns(cosmos.container(store, DATABASE, IMPORTS), now),
+            ImportTurns(cosmos.container(store, DATABASE, IMPORTS), now, lambda: uuid.uuid4().hex),
             CommandPostponer(bus, now),
             StagedHistories(blob_client),
             ListenSender(producer),

@@ -5,10 +5,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
-from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
 from songline.cloud import cosmos, eventhubs
@@ -25,23 +23,10 @@ from songline.schemas.ingestions import Ingestion
 from tests.support.audio import song
 from tests.support.gate import Gate
 from tests.support.ingestion import App
+from tests.support.late_producer import LateProducer
 
 USER = "user-7"
 SLEPT = timedelta(hours=1)
-
-
-class LateProducer:
-    """The producer it is given, whose batches are there once a gate is open."""
-
-    def __init__(self, producer: EventHubProducerClient, gate: Gate) -> None:
-        self._producer, self._gate = producer, gate
-
-    async def create_batch(self, **options: Any) -> EventDataBatch:
-        await self._gate.enter()
-        return await self._producer.create_batch(**options)
-
-    async def send_batch(self, batch: EventDataBatch) -> None:
-        await self._producer.send_batch(batch)
 
 
 class LateSandbox(Sandbox):
@@ -63,8 +48,7 @@ class Workers:
     def __init__(self, app: App, producer: EventHubProducerClient, folder: Path) -> None:
         self.slept = timedelta()
         self.hub, self.probe = Gate(), Gate()
-        late = cast("EventHubProducerClient", LateProducer(producer, self.hub))
-        self.stopped = self._runner(app, late, LateSandbox(self.probe), folder)
+        self.stopped = self._runner(app, LateProducer(producer, self.hub), LateSandbox(self.probe), folder)
         self.other = self._runner(app, producer, Sandbox(), folder)
 
     def _runner(self, app: App, hub: EventHubProducerClient, sandbox: Sandbox, folder: Path) -> CommandRunner:
