@@ -91,7 +91,8 @@ class RebuildLease:
 
         Who took it counts on it that nothing is written any more: another rebuild, or an erasure.
         """
-        if not self._is_recent:
+        # Again, where it was stopped while it waited for the answer.
+        while not self._is_recent:
             async with self._recording:
                 if not self._is_recent:
                     await self._record(self.document)

@@ -118,7 +118,7 @@ class VersionSwitcher:
             after = structs.replace(document, state="dropped", since=self._now(), worker="")
             # Said first: no reader goes on in a version that is dropped.
             marked = await self._store.replace(stored, after)
-            if (await self._store.live(self._name)).version == version:
+            if (await self._store.keep_live(self._name)).version == version:
                 await self._store.replace(marked, document)
                 raise SwitchRefusedError(f"version {version} of {self._name} became live meanwhile: look again")
         await self._projection.remove_rest(version, self._account, self._environ)

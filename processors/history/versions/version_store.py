@@ -21,6 +21,7 @@ from songline.schemas.projections import (
     VersionDocument,
     version_id,
 )
+from songline.schemas.projections import live_version as understood
 
 _OF_PROJECTION = "SELECT * FROM c WHERE c.projection = @projection"
 
@@ -126,11 +127,16 @@ class VersionStore:
 
     async def make_live(self, before: LiveVersionDocument | None, document: VersionDocument) -> None:
         """Make a version live instead of `before`, None where that is damaged, in one write; then say so in the
-        documents of both. Raises VersionOvertakenError where another version became live meanwhile."""
+        documents of both. Raises VersionOvertakenError where another version became live meanwhile, or where this one
+        was dropped: see `keep_live`."""
         after = LiveVersionDocument(id=document.projection, version=document.version, shelves=document.shelves)
         item = await read_document(self._projections, after.id)
         if before is not None and await self.live(after.id) != before:
             raise VersionOvertakenError(f"another version of {after.id} became live meanwhile: look again")
+        # Behind the ETag: whoever drops the version says so first, and writes the live document then.
+        stored = await self.read(after.id, after.version)
+        if stored is not None and stored.document.state == "dropped":
+            raise VersionOvertakenError(f"version {after.version} of {after.id} was dropped meanwhile: look again")
         body = msgspec.to_builtins(after)
         try:
             if item is None:
@@ -148,6 +154,27 @@ class VersionStore:
         # It is live by now. Where another process changes a document meanwhile, the next one that looks settles it.
         with suppress(VersionOvertakenError):
             await self.settle(after.id)
+
+    async def keep_live(self, projection: str) -> LiveVersionDocument:
+        """The live version, whose document is written as it is. Another process that was about to make another version
+        live, whatever it has read, is overtaken: it looks again."""
+        while True:
+            item = await read_document(self._projections, projection)
+            if item is None:
+                # `ensure` makes it before there is another version: nothing can be made live without it, but by force.
+                return await self.live(projection)
+            live = understood(projection, item)
+            try:
+                await self._projections.replace_item(
+                    projection,
+                    msgspec.to_builtins(live),
+                    etag=item["_etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                    no_response=True,
+                )
+            except OVERTAKEN:
+                continue
+            return live
 
     async def settle(self, projection: str) -> list[VersionDocument]:
         """All versions, after the states of those are mended that say otherwise than the live document: a switch is one
