@@ -26,7 +26,8 @@ from songline.processors.runtime.allocator import release_free_memory
 from songline.processors.trending.cells.action_codes import code
 from songline.processors.trending.cells.chunks import Actions, encode_chunk, encode_mark, merged_chunks
 from songline.processors.trending.cells.columns import ActionColumns
-from songline.processors.trending.cells.hour_store import BLOCK_BYTES, HourStore, mark_key
+from songline.processors.trending.cells.hour_marks import mark_key
+from songline.processors.trending.cells.hour_store import BLOCK_BYTES, HourStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.sealed_blocks import pack_block
@@ -48,6 +49,7 @@ SONGS, ZIPF, REGIONS = 20_000, 0.9, 30
 FLUSHED = 1_250
 """Actions that a flush saves: half a second of 10,000 events/s in four partitions."""
 HOUR = 490_000
+MILLION = "s a million"
 FLUSH_S = 0.1
 """The pause between two flushes, each of which asks for the hours that it misses."""
 KEY = IdentityKey(bytes(16))
@@ -129,9 +131,29 @@ def check_known(cells: dict[int, PartitionCells], actions: int, hour: int = HOUR
 
 
 async def load_open_hour(saved: SavedHours, actions: int) -> list[tuple[str, float, str]]:
-    each = actions // PARTITIONS
+    """What it takes to load the hour by its blocks, to write the images of it, and to load it by these."""
     for number in range(PARTITIONS):
-        await saved.save(number, HOUR, each)
+        await saved.save(number, HOUR, actions // PARTITIONS)
+    cells, found = await measured_load(saved, actions, "")
+    cpu_s = time.process_time()
+    for number, one in cells.items():
+        source: Any = SimpleNamespace(number=number, cells=one)
+        await saved.store.save_images(source, asyncio.Lock(), HOUR * HOUR_MS)
+    found.append(
+        (f"CPU of writing its images, {actions:,} actions", (time.process_time() - cpu_s) / actions * 1e6, MILLION)
+    )
+    check_known(cells, actions // PARTITIONS)
+    del cells
+    cells, by_images = await measured_load(saved, actions, " by its images")
+    check_known(cells, actions // PARTITIONS)
+    # What it takes of memory is where the cells before have been.
+    return found + by_images[:2]
+
+
+async def measured_load(
+    saved: SavedHours, actions: int, how: str
+) -> tuple[dict[int, PartitionCells], list[tuple[str, float, str]]]:
+    """The cells of the open hour, and what it took to load them."""
     cells = saved.cells()
     release_free_memory()
     forget_peak()
@@ -143,10 +165,9 @@ async def load_open_hour(saved: SavedHours, actions: int) -> list[tuple[str, flo
     peak = memory_bytes(os.getpid(), "VmHWM") - before
     release_free_memory()
     resident = memory_bytes(os.getpid(), "VmRSS") - before
-    check_known(cells, each)
-    return [
-        (f"CPU of loading an open hour, {actions:,} actions", cpu_s / actions * 1e6, "s a million"),
-        (f"the same by the clock, {actions:,} actions", steady_s / actions * 1e6, "s a million"),
+    return cells, [
+        (f"CPU of loading an open hour{how}, {actions:,} actions", cpu_s / actions * 1e6, MILLION),
+        (f"the same by the clock, {actions:,} actions", steady_s / actions * 1e6, MILLION),
         (f"memory of it, {actions:,} actions", resident / actions, "bytes an action"),
         (f"memory of it at its peak, {actions:,} actions", peak / actions, "bytes an action"),
     ]

@@ -31,7 +31,8 @@ from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import late_hours
 from songline.processors.trending.cells.action_codes import code
 from songline.processors.trending.cells.chunks import CHUNK_ROWS, Actions, encode_chunk, encode_mark
-from songline.processors.trending.cells.hour_store import BLOCK_BYTES, HourStore, mark_key
+from songline.processors.trending.cells.hour_marks import mark_key
+from songline.processors.trending.cells.hour_store import BLOCK_BYTES, HourStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.loaded_actions import ROW_BYTES
 from songline.processors.trending.cells.sealed_blocks import pack_block

@@ -6,6 +6,8 @@ log-structured merge-tree", 1996). A merge moves rows inside the longer run from
 needs no copy of the whole.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -14,6 +16,8 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
 Column: TypeAlias = "npt.NDArray[Any]"
+Columns: TypeAlias = tuple[Column, Column]
+"""Keys, and as many values."""
 
 RATIO = 4
 """A run is at least so many times as long as the one behind it."""
@@ -64,16 +68,27 @@ class SortedColumns:
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
+        self._kept = 0
+        """So many runs are not merged."""
 
     def __len__(self) -> int:
         return sum(map(len, self.runs))
+
+    @contextmanager
+    def kept(self) -> Iterator[list[Run]]:
+        """The runs, of which none is merged in the block: rows that are added meanwhile stand in others."""
+        before, self._kept = self._kept, len(self.runs)
+        try:
+            yield list(self.runs)
+        finally:
+            self._kept = before
 
     def insert(self, keys: Words, values: Column) -> None:
         """Add rows that are not there yet, sorted by key, in arrays that are used by nobody else."""
         if not len(keys):
             return
         self.runs.append(Run(keys, values))
-        while len(self.runs) > 1 and RATIO * len(self.runs[-1]) >= len(self.runs[-2]):
+        while len(self.runs) > self._kept + 1 and RATIO * len(self.runs[-1]) >= len(self.runs[-2]):
             # The shorter one is merged into the longer one.
             last, before = self.runs.pop(), self.runs.pop()
             longer, shorter = (before, last) if len(before) >= len(last) else (last, before)
@@ -106,6 +121,17 @@ class HashSet:
         found[order[new]] = True
         return found
 
+    @contextmanager
+    def kept(self) -> Iterator[list[Columns]]:
+        """The two words of all hashes, in runs that are sorted by the first one, and don't change in the block."""
+        with self._rows.kept() as runs:
+            yield [(run.keys, run.values) for run in runs]
+
+    def restore(self, runs: list[Columns]) -> None:
+        """Hold what another set had (`kept`), in arrays that are used by nobody else; nothing was added yet."""
+        for keys, values in runs:
+            self._rows.insert(keys, values)
+
     def contains(self, hashes: Words) -> npt.NDArray[np.bool_]:
         """Which of these hashes (n, 2) were added."""
         found = np.zeros(len(hashes), np.bool_)
@@ -137,6 +163,18 @@ class CountMap:
         rows = more if missing.all() else more[missing]
         self._rows.insert(keys[missing], rows.astype(widened(NARROW, rows).dtype))
         return counts
+
+    @contextmanager
+    def kept(self) -> Iterator[list[Columns]]:
+        """All keys and their counts, in runs that are sorted by key, and don't change in the block."""
+        with self._rows.kept() as runs:
+            # Counts change in their place.
+            yield [(run.keys, run.values.copy()) for run in runs]
+
+    def restore(self, runs: list[Columns]) -> None:
+        """Hold what another map had (`kept`), in arrays that are used by nobody else; nothing was added yet."""
+        for keys, counts in runs:
+            self._rows.insert(keys, counts)
 
 
 class KeyIndex:

@@ -18,7 +18,7 @@ from songline.cloud import kafka
 from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.settings import EventHubsSettings
 from songline.processors.trending.cells.chunks import encode_mark
-from songline.processors.trending.cells.hour_store import mark_key
+from songline.processors.trending.cells.hour_marks import mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.handover import Hour, SavedValues, chunks_by_hour, hour_of, sealed_blocks
 from songline.processors.trending.state_version import StateVersion

@@ -10,7 +10,8 @@ from azure.storage.blob.aio import ContainerClient
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processors.trending.cells.chunks import encode_mark
-from songline.processors.trending.cells.hour_store import HourStore, mark_key
+from songline.processors.trending.cells.hour_marks import mark_key
+from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours

@@ -12,10 +12,11 @@ from typing import NamedTuple, TypeAlias
 
 from azure.core.exceptions import AzureError
 
+from songline.processors.trending.cells.hour_images import HourImages
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.loaded_actions import LoadedActions
 from songline.processors.trending.cells.partition_cells import PartitionCells
-from songline.processors.trending.cells.sealed_hours import SealedHours
+from songline.processors.trending.cells.sealed_hours import OtherBlocksError, SealedHours
 from songline.processors.trending.cells.state import Cell
 
 log = logging.getLogger(__name__)
@@ -43,14 +44,15 @@ class EarlyPartition(NamedTuple):
 class EarlyHours:
     """Loads hours of partitions that are not assigned yet."""
 
-    def __init__(self, hours: SealedHours, key: IdentityKey) -> None:
+    def __init__(self, hours: SealedHours, images: HourImages, key: IdentityKey) -> None:
         self._hours = hours
+        self._images = images
         self._key = key
         self._partitions: dict[int, EarlyPartition] = {}
 
     def begin(self, number: int, cells: PartitionCells, hours: Iterable[int]) -> None:
         """Load these hours of a partition for `cells`."""
-        loads = {hour: asyncio.create_task(self._load(number, cells.new_cell(hour))) for hour in hours}
+        loads = {hour: asyncio.create_task(self._load_early(number, cells.new_cell(hour))) for hour in hours}
         self._partitions[number] = EarlyPartition(cells, loads)
 
     def take(self, number: int) -> EarlyPartition | None:
@@ -63,22 +65,34 @@ class EarlyHours:
             cancel(partition.loads)
         self._partitions.clear()
 
-    async def _load(self, number: int, cell: Cell) -> EarlyCell | None:
-        loaded, size_bytes = LoadedActions(cell, self._key), 0
+    async def load(self, number: int, cell: Cell) -> EarlyCell | None:
+        """Load what is sealed of an hour into a new cell; None where nothing is. Raises AzureError."""
+        loaded = LoadedActions(cell, self._key)
+        # A block that is added after this is read once more later, and known by then.
+        blocks = await self._hours.blocks(number, cell.hour)
+        behind, size_bytes = await self._images.restore(number, cell, blocks)
         try:
-            # A block that is added after this is read once more later, and known by then.
-            blocks = await self._hours.blocks(number, cell.hour)
-            async for block in self._hours.read(number, cell.hour):
+            async for block in self._hours.read(number, cell.hour, behind):
                 await loaded.add_block(number, block, size_bytes)
                 size_bytes += len(block)
-        except AzureError as error:
-            log.info("hour %d of partition %d is not loaded early: %s", cell.hour, number, error)
+        except OtherBlocksError:
+            # It was deleted meanwhile.
             return None
         await loaded.count()
         if not blocks:
             return None
-        log.info("hour %d of partition %d: %d bytes are loaded before it is assigned", cell.hour, number, size_bytes)
         return EarlyCell(cell, tuple(one.id for one in blocks), sum(one.size for one in blocks))
+
+    async def _load_early(self, number: int, cell: Cell) -> EarlyCell | None:
+        try:
+            loaded = await self.load(number, cell)
+        except AzureError as error:
+            log.info("hour %d of partition %d is not loaded early: %s", cell.hour, number, error)
+            return None
+        if loaded is not None:
+            size = loaded.size_bytes
+            log.info("hour %d of partition %d: %d bytes are loaded before it is assigned", cell.hour, number, size)
+        return loaded
 
 
 def cancel(loads: EarlyLoads) -> None:

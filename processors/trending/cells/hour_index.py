@@ -7,18 +7,16 @@ first one of each page, so it says in which page a row or a count would be. An i
 hour's blob, which its header names. Whoever can't use it reads these.
 """
 
-import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
+from songline.processors.trending.cells.derived_file import BrokenFileError, decode_header, encode_header, header_size
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.sorted_columns import Column, Ints, Words
 from songline.schemas.decoding import MsgpackDecoder
-from songline.schemas.errors import PoisonError
 
 ROW = np.dtype([("song", "<u8"), ("identity", "<u8", (2,))])
 COUNT = np.dtype([("song", "<u8", (2,)), ("region", "<u2"), ("counts", "<u4", (KINDS,))])
@@ -30,13 +28,6 @@ GAP_PAGES = 8
 """Pages that are nearer to each other are read at once, with those in between: a request costs as much as they do."""
 
 MAGIC = b"sli1"
-FRAME = struct.Struct("<4sII")
-"""MAGIC, and of the header behind it its length and its CRC-32."""
-MAX_HEADER_BYTES = 1 << 26
-
-
-class BrokenIndexError(Exception):
-    """The bytes of an index are not those that were written. Its hour can be read without it."""
 
 
 class PageColumns(Struct, frozen=True, array_like=True):
@@ -68,12 +59,12 @@ class PageRun(Struct, frozen=True):
 
 
 class PageTable:
-    """Where the pages of one kind are. Raises BrokenIndexError where the columns don't belong to each other."""
+    """Where the pages of one kind are. Raises BrokenFileError where the columns don't belong to each other."""
 
     def __init__(self, columns: PageColumns, begin_byte: int, item: "np.dtype[np.void]") -> None:
         pages = -(-columns.items // PAGE_ITEMS)
         if columns.items < 0 or len(columns.firsts) != 16 * pages or len(columns.sums) != 4 * pages:
-            raise BrokenIndexError(
+            raise BrokenFileError(
                 f"{columns.items} items, columns of {len(columns.firsts)} and {len(columns.sums)} bytes of their pages"
             )
         self._firsts = np.frombuffer(columns.firsts, "<u8").reshape(-1, 2)
@@ -98,14 +89,14 @@ class PageTable:
         ]
 
     def items(self, run: PageRun, data: bytes) -> Column:
-        """The items of a run that was read. Raises BrokenIndexError."""
+        """The items of a run that was read. Raises BrokenFileError."""
         page_bytes = PAGE_ITEMS * self._item.itemsize
         if len(data) != run.end_byte - run.begin_byte:
-            raise BrokenIndexError(f"{len(data)} bytes at {run.begin_byte}, expected {run.end_byte - run.begin_byte}")
+            raise BrokenFileError(f"{len(data)} bytes at {run.begin_byte}, expected {run.end_byte - run.begin_byte}")
         for page, begin in zip(range(run.first, run.end), range(0, len(data), page_bytes), strict=True):
             checksum, expected = zlib.crc32(data[begin : begin + page_bytes]), int(self._sums[page])
             if checksum != expected:
-                raise BrokenIndexError(
+                raise BrokenFileError(
                     f"the checksum of the page at {run.begin_byte + begin} is {checksum:#x}, expected {expected:#x}"
                 )
         return np.frombuffer(data, self._item)
@@ -132,31 +123,17 @@ class HourIndex:
 
 def encode_index_header(header: IndexHeader) -> bytes:
     """The bytes with which the file begins."""
-    body = _encode(header)
-    return FRAME.pack(MAGIC, len(body), zlib.crc32(body)) + body
+    return encode_header(MAGIC, header)
 
 
-def header_size(begin: bytes) -> int:
-    """How many bytes the header has, by the first ones of the file. Raises BrokenIndexError."""
-    if len(begin) < FRAME.size or begin[: len(MAGIC)] != MAGIC:
-        raise BrokenIndexError(f"it begins with {begin[: len(MAGIC)]!r}, expected {MAGIC!r}")
-    _, length, _ = FRAME.unpack_from(begin)
-    if length > MAX_HEADER_BYTES:
-        raise BrokenIndexError(f"its header has {length} bytes, expected at most {MAX_HEADER_BYTES}")
-    return FRAME.size + int(length)
+def index_header_size(begin: bytes) -> int:
+    """How many bytes the header has, by the first ones of the file. Raises BrokenFileError."""
+    return header_size(MAGIC, begin)
 
 
 def decode_index(begin: bytes, etag: str = "") -> HourIndex:
-    """The index that begins with these bytes. Raises BrokenIndexError."""
-    size = header_size(begin)
-    _, _, checksum = FRAME.unpack_from(begin)
-    body = begin[FRAME.size : size]
-    if zlib.crc32(body) != checksum:
-        raise BrokenIndexError(f"the checksum of its header is {zlib.crc32(body):#x}, expected {checksum:#x}")
-    try:
-        return HourIndex(_decode(body), size, etag)
-    except PoisonError as why:
-        raise BrokenIndexError(why.detail) from why
+    """The index that begins with these bytes. Raises BrokenFileError."""
+    return HourIndex(decode_header(MAGIC, begin, _decoder), index_header_size(begin), etag)
 
 
 def _firsts_before(firsts: Words, wanted: Words, *, or_equal: bool) -> Ints:
@@ -219,5 +196,4 @@ def _split(items: Column) -> Iterator[Column]:
         yield items[begin : begin + PAGE_ITEMS]
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = MsgpackDecoder(IndexHeader).decode
+_decoder = MsgpackDecoder(IndexHeader)

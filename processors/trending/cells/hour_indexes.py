@@ -5,7 +5,6 @@ same one don't disturb each other, and whoever reads one sees that it was replac
 """
 
 import asyncio
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,9 +14,10 @@ from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient
 
 from songline.cloud.concurrency import gather_or_cancel
-from songline.processors.trending.cells.hour_index import HourIndex, PageRun, decode_index, header_size
+from songline.processors.trending.cells.derived_blobs import commit, staged, unchanged
+from songline.processors.trending.cells.hour_index import HourIndex, PageRun, decode_index, index_header_size
 from songline.processors.trending.cells.index_builder import IndexBuilder, IndexPages
-from songline.processors.trending.cells.sealed_hours import OVERTAKEN, SealedHours, answer_in_time, index_name
+from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time, index_name
 
 HEADER_BYTES = 65_536
 """So much is read at first: the header of an hour of three million actions."""
@@ -39,11 +39,11 @@ class HourIndexes:
         self._hours = hours
 
     async def open(self, partition: int, hour: int) -> HourIndex | None:
-        """The hour's index, None where it has none. Raises BrokenIndexError."""
+        """The hour's index, None where it has none. Raises BrokenFileError."""
         blob = self._hours.blob(index_name(partition, hour))
         try:
             begin, etag = await _download(blob, 0, HEADER_BYTES)
-            if (size := header_size(begin)) > len(begin):
+            if (size := index_header_size(begin)) > len(begin):
                 begin += await _read(blob, etag, len(begin), size)
         except (ResourceNotFoundError, IndexReplacedError):
             return None
@@ -66,42 +66,20 @@ class HourIndexes:
         Returns as well where another owner has written one meanwhile.
         """
         blob = self._hours.blob(index_name(partition, hour))
-        condition = await _unchanged(blob)
+        condition = await unchanged(blob)
         rows: list[BlobBlock] = []
         counts: list[BlobBlock] = []
         pages = builder.pages()
         while (some := await asyncio.to_thread(next, pages, None)) is not None:
             await _stage(blob, some, rows, counts)
-        header = await _staged(blob, builder.header(blocks))
-        try:
-            async with answer_in_time():
-                await blob.commit_block_list([header, *rows, *counts], **condition)
-        except HttpResponseError as error:
-            if error.status_code not in OVERTAKEN:
-                raise
+        header = await staged(blob, builder.header(blocks))
+        await commit(blob, [header, *rows, *counts], condition)
 
 
 async def _stage(blob: BlobClient, pages: IndexPages, rows: list[BlobBlock], counts: list[BlobBlock]) -> None:
     for data, blocks in ((pages.rows, rows), (pages.counts, counts)):
         if data:
-            blocks.append(await _staged(blob, data))
-
-
-async def _staged(blob: BlobClient, data: bytes) -> BlobBlock:
-    block = BlobBlock(uuid.uuid4().hex)
-    async with answer_in_time():
-        await blob.stage_block(block.id, data, validate_content=True)
-    return block
-
-
-async def _unchanged(blob: BlobClient) -> dict[str, Any]:
-    """The condition that the blob is what it is now."""
-    try:
-        async with answer_in_time():
-            found = await blob.get_blob_properties()
-    except ResourceNotFoundError:
-        return {"match_condition": MatchConditions.IfMissing}
-    return {"match_condition": MatchConditions.IfNotModified, "etag": found.etag}
+            blocks.append(await staged(blob, data))
 
 
 async def _read(blob: BlobClient, etag: str, begin: int, end: int) -> bytes:

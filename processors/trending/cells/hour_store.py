@@ -10,7 +10,6 @@ place at least. An hour without a mark is in the changelog as a whole. Hours tha
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -23,10 +22,11 @@ from songline.processors.trending.cells.chunks import (
     SealedMark,
     decode_mark,
     encode_mark,
-    merged_chunks,
 )
 from songline.processors.trending.cells.early_hours import EarlyHours, EarlyLoads, EarlyPartition, cancel
+from songline.processors.trending.cells.hour_images import HourImages
 from songline.processors.trending.cells.hour_load import LOAD_WAIT_S, OPEN_WAIT_S, HourLoad
+from songline.processors.trending.cells.hour_marks import is_mark, mark_key
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.late_hours import LateHours, has_index, hours_to_unload, is_over, open_hours
 from songline.processors.trending.cells.loaded_actions import LoadedActions
@@ -35,7 +35,7 @@ from songline.processors.trending.cells.sealed_blocks import pack_block
 from songline.processors.trending.cells.sealed_hours import OtherBlocksError, SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import Cell
-from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunks
+from songline.processors.trending.cells.validation import SEALED, cell_key, merge_saved
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import send_records
 from songline.processors.trending.spans import first_counted_hour
@@ -55,8 +55,6 @@ LARGE_BYTES = 1_000_000
 """Hours of which so much is sealed are loaded one by one: each takes as much memory meanwhile as LOAD_ROWS do."""
 
 NOTHING_EARLY: EarlyLoads = MappingProxyType({})
-
-_MARK_KEY = re.compile(rb"[0-9]{1,5}/[0-9]{1,12}/" + SEALED.encode() + rb"/0")
 
 
 class UnsealedHourError(Exception):
@@ -79,7 +77,8 @@ class HourStore:
         self._saved = saved
         self._hours = hours
         self._late = None if hours is None else LateHours(hours, key)
-        self._early = None if hours is None else EarlyHours(hours, key)
+        self._images = None if hours is None else HourImages(hours, key)
+        self._early = None if hours is None or self._images is None else EarlyHours(hours, self._images, key)
         self._producer = producer
         self._loads: dict[int, HourLoad] = {}
         self._load_errors: dict[int, Exception] = {}
@@ -89,7 +88,7 @@ class HourStore:
 
     def restore_marks(self, removed: Iterable[bytes]) -> None:
         """Hold a mark in the place of each that was removed for being broken: something of its hour may be sealed."""
-        self._saved.update({read_text(key): encode_mark(0) for key in removed if _MARK_KEY.fullmatch(key)})
+        self._saved.update({read_text(key): encode_mark(0) for key in removed if is_mark(key)})
 
     async def load_missing(self, held: Mapping[int, PartitionCells], now_ms: int) -> None:
         """Load the hours that the cells of these partitions miss, and no longer those of others.
@@ -169,9 +168,11 @@ class HourStore:
 
     async def _open_cell(self, number: int, cells: PartitionCells, hour: int, early: EarlyLoads) -> Cell:
         """The cell of an open hour, with all that is saved of it."""
-        found = await early[hour] if hour in early else None
+        found = None
         # Without a mark the hour is in the changelog as a whole: a blob may be that of a hub that was there before.
-        if found is not None and self._saved.value(mark_key(number, hour)):
+        if self._early is not None and self._saved.value(mark_key(number, hour)):
+            found = await (early.get(hour) or self._early.load(number, cells.new_cell(hour)))
+        if found is not None:
             try:
                 await self._load(number, found.cell, found.blocks, found.size_bytes)
             except OtherBlocksError as why:
@@ -261,11 +262,12 @@ class HourStore:
             del self._seal_errors[key]
         return found
 
-    async def seal(self, number: int, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
+    async def seal(self, source: SourcePartition, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
         """Seal chunks of an hour. `is_held`: whether this worker holds the partition still."""
+        number = source.number
         try:
             for group in self._groups(keys):
-                await self._seal(number, hour, group, is_held)
+                await self._seal(source, hour, group, is_held)
         except (AzureError, SealingError) as error:
             if (number, hour) not in self._seal_errors:
                 log.warning("%s can't be sealed, trying again: %s", _name(number, hour), error)
@@ -278,11 +280,16 @@ class HourStore:
         for hour in hours_to_unload(source.cells.loaded(), now_ms):
             source.cells.unload(hour)
 
+    async def save_images(self, source: SourcePartition, flushing: asyncio.Lock, now_ms: int) -> None:
+        """Write the images of open hours of a partition. While `flushing` is held, no flush is under way."""
+        if self._images is not None:
+            await self._images.save(source.number, source.cells, flushing, now_ms)
+
     async def index(self, number: int, now_ms: int) -> None:
         """Make the index of an hour of a partition, if one needs it."""
         if self._late is None:
             return
-        keys = [key for key, _ in self._saved.records(f"{number}/") if _MARK_KEY.fullmatch(key)]
+        keys = [key for key, _ in self._saved.records(f"{number}/") if is_mark(key)]
         hours = [int(key.split(b"/")[1]) for key in keys]
         late = [hour for hour in hours if has_index(hour, self._sealed_bytes(number, hour), now_ms)]
         await self._late.make_one(number, late)
@@ -309,11 +316,12 @@ class HourStore:
                 found.setdefault(int(parts[1]), []).append(read_text(key))
         return found
 
-    async def _seal(self, number: int, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
+    async def _seal(self, source: SourcePartition, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
         assert self._hours is not None
+        number = source.number
         held = {key: self._saved.value(key) for key in keys}
         # A tenth of a second of CPU: charts would be as much older.
-        chunks, broken = await asyncio.to_thread(_merged, held, self.key)
+        chunks, broken = await asyncio.to_thread(merge_saved, held, self.key)
         for key, why in broken.items():
             self._saved.remove(key.encode(), held[key], why)
         values: dict[str, bytes | None] = {}
@@ -325,6 +333,10 @@ class HourStore:
                 await self._hours.make_container()
                 size_bytes = await self._hours.add_block(number, hour, block)
             values[mark_key(number, hour)] = encode_mark(size_bytes)
+            cell = source.cells.cell(hour)
+            # Blocks of others may stand in between, which the cell has not counted.
+            if cell is not None and cell.sealed_bytes + len(block) == size_bytes:
+                cell.sealed_bytes = size_bytes
         if is_held():
             # What was parked is deleted with its whole hour.
             values |= dict.fromkeys(key for key in keys if self._saved.value(key))
@@ -371,6 +383,7 @@ class HourStore:
                 await loaded.add_block(number, block, size_bytes)
                 size_bytes += len(block)
         await loaded.count()
+        cell.sealed_bytes = size_bytes
         if mark is not None and size_bytes < mark.size_bytes:
             log.error(
                 "the sealed hour %d of partition %d has %d bytes, %d were sealed: late events of it may count twice",
@@ -379,17 +392,5 @@ class HourStore:
         return size_bytes
 
 
-def _merged(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:
-    """Saved chunks as few ones, and those that break a rule, by key."""
-    names = list(saved)
-    chunks, broken = check_chunks(list(saved.values()), key.id)
-    return list(merged_chunks(chunks, key)), {names[place]: why for place, why in broken}
-
-
 def _name(number: int, hour: int) -> str:
     return f"hour {hour} of partition {number}"
-
-
-def mark_key(number: int, hour: int) -> str:
-    """The key of the mark that the hour is sealed."""
-    return f"{hour_prefix(number, hour)}{SEALED}/0"

@@ -66,7 +66,7 @@ class IndexedCell(Cell):
         return self.index.rows.runs(question.row_words), self.index.counts.runs(question.hashes)
 
     def answer(self, question: IndexQuestion, rows: list[bytes], counts: list[bytes]) -> None:
-        """Take what was read of the pages to read. Raises BrokenIndexError, and has changed nothing then."""
+        """Take what was read of the pages to read. Raises BrokenFileError, and has changed nothing then."""
         row_runs, count_runs = self.runs(question)
         pages = [self.index.rows.items(*one) for one in zip(row_runs, rows, strict=True)]
         found = joined([self.index.counts.items(*one) for one in zip(count_runs, counts, strict=True)], COUNT)

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 from azure.core.exceptions import AzureError
 
-from songline.processors.trending.cells.hour_index import BrokenIndexError, HourIndex
+from songline.processors.trending.cells.derived_file import BrokenFileError
+from songline.processors.trending.cells.hour_index import HourIndex
 from songline.processors.trending.cells.hour_indexes import HourIndexes, IndexReplacedError
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.index_builder import IndexBuilder
@@ -104,8 +105,8 @@ class LateHours:
         try:
             index = await self._indexes.open(number, hour)
             if index is not None and index.key != self._key.id:
-                raise BrokenIndexError(f"made under the key {index.key.hex()[:32]}, here is {self._key.id.hex()}")
-        except BrokenIndexError as why:
+                raise BrokenFileError(f"made under the key {index.key.hex()[:32]}, here is {self._key.id.hex()}")
+        except BrokenFileError as why:
             self.refuse(number, hour, why)
             return None
         if index is None:
@@ -127,7 +128,7 @@ class LateHours:
         try:
             pages = await self._indexes.read(number, hour, cell.index, [*rows, *counts])
             cell.answer(question, pages[: len(rows)], pages[len(rows) :])
-        except BrokenIndexError as why:
+        except BrokenFileError as why:
             self.refuse(number, hour, why)
             cells.drop(hour)
         except IndexReplacedError:

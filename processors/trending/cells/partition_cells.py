@@ -40,6 +40,8 @@ class PartitionCells:
         self._asked: dict[int, int] = {}
         """How many of the batches that wait for an hour its index was asked for."""
         self._used_ms: dict[int, tuple[int, int]] = {}
+        self.is_saved = True
+        """Whether all that the last flush has changed is saved; whoever saves it says so."""
 
     def fold(self, actions: ActionColumns) -> None:
         """Have a batch wait for the next flush."""
@@ -84,6 +86,10 @@ class PartitionCells:
         """Use a cell that was restored."""
         self._cells[cell.hour] = cell
 
+    def cell(self, hour: int) -> Cell | None:
+        """The hour's cell, None where it is not in memory."""
+        return self._cells.get(hour)
+
     def indexed_cell(self, hour: int) -> IndexedCell | None:
         """The hour's cell, if it has an index."""
         cell = self._cells.get(hour)
@@ -93,6 +99,7 @@ class PartitionCells:
         """What has changed in each cell. No hour may be missing."""
         waiting, self._waiting = self._waiting, {}
         self._asked.clear()
+        self.is_saved = False
         for hour, parts in waiting.items():
             self._used_ms[hour] = self._used_ms.get(hour, (now_ms, 0))[0], now_ms
             yield self._cells[hour].flush(join_actions(parts))

@@ -2,7 +2,8 @@
 
 A blob is a list of blocks. To seal is to add a block under the condition that the list is the one that was read, so
 owners that know nothing of each other add to each other's blocks and never replace one. What is committed stays until
-the whole hour is deleted. Beside a blob may stand its index (`hour_indexes.py`), which is derived from it.
+the whole hour is deleted. Beside a blob may stand what is derived from it: its image while the hour is open
+(`hour_images.py`), and later its index (`hour_indexes.py`).
 """
 
 import asyncio
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 INDEX = ".index"
 """How the name of an hour's index ends. Releases that know none pass over such a name."""
+
+IMAGE = ".image"
+"""The same of the image of an open hour."""
 
 TRIES = 8
 """Another owner adds a block between two of ours at most a few times: it seals now and then."""
@@ -132,10 +136,10 @@ class SealedHours:
         return {int(one) for name in names if (one := name.removesuffix(INDEX)).isdecimal()}
 
     async def delete_before(self, partition: int, hour: int) -> None:
-        """Delete the hours of a partition that are before `hour`, with their indexes."""
+        """Delete the hours of a partition that are before `hour`, with what is derived from them."""
         begin = f"{self._prefix}{partition}/"
         for name in await self._names(begin):
-            sealed = name.removeprefix(begin).removesuffix(INDEX)
+            sealed = name.removeprefix(begin).removesuffix(INDEX).removesuffix(IMAGE)
             if sealed.isdecimal() and int(sealed) < hour:
                 try:
                     await self._container.delete_blob(name)
@@ -184,6 +188,11 @@ def blob_name(partition: int, hour: int) -> str:
 def index_name(partition: int, hour: int) -> str:
     """The name of the hour's index."""
     return blob_name(partition, hour) + INDEX
+
+
+def image_name(partition: int, hour: int) -> str:
+    """The name of the hour's image."""
+    return blob_name(partition, hour) + IMAGE
 
 
 async def _committed(blob: BlobClient) -> tuple[str | None, list[Any]]:

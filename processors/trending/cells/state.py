@@ -10,6 +10,8 @@ that has lost the partition without noticing it can overwrite nothing.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -28,7 +30,7 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.song_index import Ints, SongIndex
-from songline.processors.trending.sorted_columns import CountMap, HashSet
+from songline.processors.trending.sorted_columns import Column, Columns, CountMap, HashSet, Words
 
 OPEN_ROWS = 512
 """A chunk with fewer actions stays open: the next flush writes it again, and has one record less."""
@@ -45,6 +47,14 @@ class CellFlush(Struct, frozen=True):
     chunks: dict[int, bytes]
 
 
+class CellColumns(NamedTuple):
+    """All that a cell has counted: `identities` by their two words, and counts of songs, regions and minutes by code
+    without kind (see `action_codes.code`). Both are in runs that rise."""
+
+    identities: list[Columns]
+    minutes: list[Columns]
+
+
 class Cell:
     """The actions of one partition and hour: what was counted, and what is saved in the chunk that is open."""
 
@@ -58,6 +68,8 @@ class Cell:
         self._hours = CountMap()
         self._open: Actions | None = None
         self._piece = -1
+        self.sealed_bytes = 0
+        """The cell has the actions of so many bytes with which the blob of its sealed hour begins."""
 
     @property
     def rows(self) -> int:
@@ -103,6 +115,20 @@ class Cell:
         codes = np.sort(codes)
         for start in range(0, len(codes), COUNT_ROWS):
             self._count(codes[start : start + COUNT_ROWS])
+
+    @contextmanager
+    def kept(self) -> Iterator[CellColumns]:
+        """All that was counted, in columns that don't change in the block."""
+        with self._known.kept() as identities, self._minutes.kept() as minutes:
+            yield CellColumns(identities, minutes)
+
+    def restore_columns(self, columns: CellColumns) -> None:
+        """Hold what another cell of the hour has counted (`kept`), by the numbers that songs have here, in arrays that
+        are used by nobody else. Nothing was counted yet."""
+        self._known.restore(columns.identities)
+        for keys, counts in columns.minutes:
+            self._hours.add(*_summed(keys >> MINUTE_BITS, counts))
+        self._minutes.restore(columns.minutes)
 
     def _firsts(self, actions: Actions) -> Actions:
         new = self._known.add(actions.identities)
@@ -155,6 +181,12 @@ def _counted(codes: Ints) -> tuple[Ints, Ints]:
         more[:, kind] = np.bincount(places, minlength=len(starts))
         more[:, 0] -= more[:, kind]
     return keys[starts], more
+
+
+def _summed(keys: Column, counts: Column) -> tuple[Words, Ints]:
+    """The distinct ones of keys that rise, and the sum of the counts of each."""
+    starts = _starts(keys.astype(np.int64))
+    return keys[starts].astype(np.uint64), np.add.reduceat(counts, starts, dtype=np.int64)
 
 
 def _starts(keys: Ints) -> Ints:

@@ -1,7 +1,7 @@
 """The messages and saved records of the cells, held to what a source partition can have sent and saved."""
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -15,8 +15,9 @@ from songline.processors.trending.cells.chunks import (
     decode_chunk,
     decode_mark,
     join_chunks,
+    merged_chunks,
 )
-from songline.processors.trending.cells.identity_key import UPLOADER
+from songline.processors.trending.cells.identity_key import UPLOADER, IdentityKey
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.song_index import REGION_BITS, SongIndex
@@ -188,6 +189,13 @@ def check_chunks(
         except PoisonError as why:
             broken_places.append((place, why))
     return found, broken_places
+
+
+def merge_saved(saved: Mapping[str, bytes], key: IdentityKey) -> tuple[list[bytes], dict[str, PoisonError]]:
+    """Saved chunks as few ones, and those that break a rule, by key."""
+    names = list(saved)
+    chunks, broken_places = check_chunks(list(saved.values()), key.id)
+    return list(merged_chunks(chunks, key)), {names[place]: why for place, why in broken_places}
 
 
 def cell_key(key: bytes | None, partition: int) -> list[str]:

@@ -313,6 +313,7 @@ class CellWorker:
                 messages[number] = source, done
         await self._send(flushes, now_ms)
         for number, (source, done) in messages.items():
+            source.cells.is_saved = True
             # Of a partition that was opened anew meanwhile these positions may be another hub's.
             if self._sources.get(number) is source:
                 self._flushed[number] = flushes[number].position
@@ -343,8 +344,9 @@ class CellWorker:
                 # What has left the memory is sealed, though late events go on coming for it.
                 due = self._hours.due(source, now_ms)
             for hour, keys in due.items():
-                await self._hours.seal(number, hour, keys, lambda: self._sources.get(number) is source)  # noqa: B023
+                await self._hours.seal(source, hour, keys, lambda: self._sources.get(number) is source)  # noqa: B023
             if not self.far_behind():
+                await self._hours.save_images(source, self._flushing, now_ms)
                 await self._hours.index(number, now_ms)
             await self._delete_outdated(source, now_ms)
 

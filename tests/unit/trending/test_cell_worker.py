@@ -385,3 +385,16 @@ async def test_a_flush_waits_for_no_sweep_of_blob_storage(monkeypatch: pytest.Mo
         stage.now_ms += HOUR_MS
         await stage.worker.seal()
     assert swept == [0, 1, 0, 1]
+
+
+async def test_a_flush_that_was_not_sent_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object, records: list[object]) -> None:
+        assert not records
+
+    stage = Stage()
+    await stage.open()
+    await stage.consume(0)
+    monkeypatch.setattr(cells, "send_records", fail)
+    with pytest.raises(AssertionError):
+        await stage.worker.flush(now=True)
+    assert not stage.worker._sources[0].cells.is_saved

@@ -14,7 +14,8 @@ from songline.cloud.settings import BLOB_CONNECTION
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import hour_store, loaded_actions, sealed_hours
 from songline.processors.trending.cells.chunks import encode_mark
-from songline.processors.trending.cells.hour_store import HourStore, mark_key
+from songline.processors.trending.cells.hour_marks import mark_key
+from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.state import Cell
@@ -183,9 +184,9 @@ async def test_an_hour_that_can_not_be_sealed_is_told_while_it_is_due() -> None:
         assert not source.cells.missing()
         saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
         due = hours.due(source, over_ms)
-        await hours.seal(0, HOUR, due[HOUR], lambda: True)
+        await hours.seal(source, HOUR, due[HOUR], lambda: True)
         assert isinstance(hours.last_error({0}), AzureError)
-        await hours.seal(0, HOUR + 1, [], lambda: True)
+        await hours.seal(source, HOUR + 1, [], lambda: True)
         assert isinstance(hours.last_error({0}), AzureError), "another hour goes well"
         saved.clear()
         assert not hours.due(source, over_ms)

@@ -15,7 +15,8 @@ from songline.processors.trending.cells import hour_index, index_builder
 from songline.processors.trending.cells.action_codes import LOW_BITS, code
 from songline.processors.trending.cells.chunks import chunk_actions
 from songline.processors.trending.cells.columns import ActionColumns
-from songline.processors.trending.cells.hour_index import BrokenIndexError, HourIndex, decode_index
+from songline.processors.trending.cells.derived_file import BrokenFileError
+from songline.processors.trending.cells.hour_index import HourIndex, decode_index
 from songline.processors.trending.cells.partition_cells import PartitionCells
 from songline.processors.trending.cells.state import CellFlush
 from songline.processors.trending.cells.validation import check_chunk
@@ -150,7 +151,7 @@ def test_an_index_with_any_byte_changed_or_missing_is_no_answer() -> None:
     random = Random(2)
     for at in [*range(20), *random.sample(range(len(file)), 200)]:
         for broken in (file[:at] + bytes([file[at] ^ 1 << random.randrange(8)]) + file[at + 1 :], file[:at]):
-            with pytest.raises(BrokenIndexError):
+            with pytest.raises(BrokenFileError):
                 owner = Owner([], [], broken, count())
                 owner.fold([(kind, "user-1", f"song-{song}", 1, 1) for kind in range(3) for song in range(40)])
                 read_all(owner, broken)

@@ -68,6 +68,37 @@ def test_counts_are_sums(batches: list[dict[int, int]]) -> None:
     assert len(held) == len(sums)
 
 
+@given(st.lists(st.dictionaries(keys, counts, min_size=1, max_size=12), max_size=8), st.integers(0, 8))
+def test_what_is_kept_stays_as_it_is_while_others_are_added(batches: list[dict[int, int]], before: int) -> None:
+    held, known, sums, added = CountMap(), HashSet(), Counter[int](), set[int]()
+
+    def add(batch: dict[int, int]) -> None:
+        sums.update(batch)
+        added.update(batch)
+        columns = np.array([[batch[key], 0, 0] for key in sorted(batch)], np.int64)
+        assert held.add(np.array(sorted(batch), np.uint64), columns)[:, 0].tolist() == [
+            sums[key] for key in sorted(batch)
+        ]
+        known.add(np.array([(key, key + 1) for key in batch], np.uint64))
+
+    for batch in batches[:before]:
+        add(batch)
+    rows, there = dict(sums), set(added)
+    with held.kept() as counted, known.kept() as hashes:
+        for batch in batches[before:]:
+            add(batch)
+        found = {key: more[0] for run in counted for key, more in zip(*(one.tolist() for one in run), strict=True)}
+        assert found == rows
+        assert {key for keys, _ in hashes for key in keys.tolist()} == there
+    for batch in batches:
+        add(batch)
+    again = HashSet()
+    with known.kept() as hashes:
+        again.restore([(keys.copy(), values.copy()) for keys, values in hashes])
+    assert len(again) == len(known) == len(added)
+    assert again.contains(np.array([(key, key + 1) for key in sorted(added)], np.uint64).reshape(-1, 2)).all()
+
+
 @given(st.lists(st.dictionaries(keys, counts, max_size=12), max_size=12))
 def test_a_table_keeps_the_greater_of_two_counts(batches: list[dict[int, int]]) -> None:
     held, greatest = CountTable(), dict[int, int]()
