@@ -19,7 +19,7 @@ from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.runtime.projection_config import DATA
 from songline.processors.trending.cells.sealed_blocks import HEADER, BadFrame, pack_block, unpack_block
-from songline.processors.trending.cells.sealed_hours import INDEX, SealedHours
+from songline.processors.trending.cells.sealed_hours import IMAGE, INDEX, SealedHours
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_BLOBS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
@@ -79,8 +79,12 @@ async def test_a_successor_knows_the_open_hour_before_it_owns_partitions(own_clo
     # The one before is in the group until it is removed, however long the next one takes to start.
     config = {DATA: str(tmp_path), "SONGLINE_TEST_BLOCK_BYTES": "1", "SONGLINE_TRENDING_SESSION_MS": "60000"}
     owners = tmp_path / "owners" / "trending-0.txt"
-    async with cosmos.client(settings.cosmos) as client:
+    async with (
+        cosmos.client(settings.cosmos) as client,
+        blobs.client(read_blobs(own_cloud.environment)) as service,
+    ):
         container = cosmos.container(client, DATABASE, CHARTS)
+        sealed = service.get_container_client(TRENDING_BLOBS)
         # What a worker has saved last may be written again; the next one seals it.
         for turn in range(3):
             # Some of the listeners have played their song before the kill.
@@ -88,8 +92,15 @@ async def test_a_successor_knows_the_open_hour_before_it_owns_partitions(own_clo
             with working(own_cloud, tmp_path / f"{turn}.log", **config) as worker:
                 await wait_for_async(partial(right, settings, container), "counts of all", DEADLINE)
                 await wait_for_async(partial(has_marks, settings, min(turn, 1)), "blocks of the open hour", DEADLINE)
+                await wait_for_async(partial(has_images, sealed, min(turn, 1)), "images of the open hour", DEADLINE)
                 wait_for(lambda: len(owners.read_text().splitlines()) == 2, "its name in the file")
     assert worker.said.count("are loaded before it is assigned") == 4, worker.said
+    assert "can't be used" not in worker.said
+
+
+async def has_images(sealed: ContainerClient, each: int) -> bool:
+    """Whether so many hours of each partition have an image, at least."""
+    return not each or len([one async for one in sealed.list_blobs() if one.name.endswith(IMAGE)]) >= 4 * each
 
 
 async def has_marks(settings: CloudSettings, each: int) -> bool:
