@@ -11,11 +11,12 @@ PREFIX = "SONGLINE_LIBRARY_"
 
 
 class LibraryConfig(Struct, frozen=True):
-    """`writes`: how many shelves are written at a time. `buffer`: how many actions may wait to be written. `room`:
-    about how many kilobytes of memory the nodes take that are cached."""
+    """`writes`: how many shelves are written at a time. `buffer`: how many actions may wait to be written: two
+    seconds of 5,000 events/s, since what waits once is memory for good. `room`: about how many kilobytes of memory the
+    nodes take that are cached."""
 
     writes: int = 16
-    buffer: int = 20_000
+    buffer: int = 10_000
     room: int = 8_000
 
     @classmethod

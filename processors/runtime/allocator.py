@@ -18,8 +18,8 @@ HEAPS = "MALLOC_ARENA_MAX"
 """The variable of the environment that bounds their number. Source: mallopt(3)."""
 MAPPED = "MALLOC_MMAP_THRESHOLD_"
 """The variable of the environment with the size from which pieces are mapped by themselves."""
-LARGE_BYTES = 256 << 10
-"""That size for a worker that has few of them: each costs page faults."""
+LARGE_BYTES = 64 << 10
+"""That size for a worker that has few of them: each costs page faults. Smaller ones leave holes between what stays."""
 RELEASE_S = 5.0
 """The pause between two times at which free memory is given back: what is fetched in so long may come on top."""
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
