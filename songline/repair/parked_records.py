@@ -124,6 +124,9 @@ class ParkedRecords:
         except ValueError as error:
             raise NotResubmittedError(f"it is too large for the hub now: {error}") from None
         await self._audit.write(self._line("resubmit", entry, readers, note))
+        # Its listener may have been erased since it was read: it may have taken long, or the process was stopped.
+        if await self._store.read(entry.id) is None:
+            raise NotResubmittedError("it is not there any more")
         await producer.send_batch(batch)
         action = ParkedAction(action="resubmitted", at=self._now(), by=self._by, readers=readers, note=note)
         await self._store.record(parked.id, action)
