@@ -28,6 +28,7 @@ LONG = (
     "integration/history/test_erasure.py::test_a_listener_is_erased_though",
     "integration/history/test_erasure.py::test_files_that_can_not",
     "integration/history/test_erasure.py::test_what_comes_after",
+    "integration/history/test_erasure_beside_others.py::test_an_eraser_that_was_stopped",
     "integration/history/test_erasure_beside_others.py::test_it_is_not_fixed_up_to_where_they_are_forgotten_while_charts_are_rebuilt[plays]",
     "integration/history/test_erasure_beside_others.py::test_songs_uploaded_while",
     "integration/history/test_erasure_beside_others.py::test_what_comes_in_behind",

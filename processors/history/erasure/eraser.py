@@ -13,13 +13,12 @@ from songline.cloud.extras import MissingExtraError
 from songline.cloud.service_fault import fault_of
 from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.erasure.hub_bounds import HubEndState, has_ended
-from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, LeaseLostError, NotYetError
+from songline.processors.history.erasure.job import LEASE, ErasureJob, ErasureStepRunner, LeaseLostError, NotYetError
 from songline.processors.history.erasure.rename import REDACTED, replaced_in
 from songline.schemas.erasures import Erasure, StepProgress, begun, ended, finished, stepped
 
 logger = logging.getLogger("erasure")
 
-LEASE = timedelta(minutes=2)
 MAX_WHY = 2_000
 """Characters of a reason that are kept."""
 
@@ -78,7 +77,7 @@ class Eraser:
         taken = await self._store.change(erasure.id, self._begun)
         if taken.worker != self._worker or taken.state != "running":
             return
-        job = ErasureJob(self._store, taken, self._worker, self._now)
+        job = ErasureJob(self._store, taken, self._worker, self._now, self._lease)
         working = asyncio.create_task(self._carry_out(job))
         renewing = asyncio.create_task(self._renew(job))
         try:
@@ -140,9 +139,8 @@ class Eraser:
         """Renew the lease until cancelled. Ends where the erasure is another worker's, or can't be renewed in time."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 4)
-            until = self._now() + self._lease
             with suppress(AzureError):
-                await job.change(lambda before, until=until: structs.replace(before, lease_until=until))  # type: ignore[misc]
+                await job.renew()
 
 
 def _log(what: str, error: Exception) -> None:

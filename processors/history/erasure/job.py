@@ -10,6 +10,7 @@ from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.schemas.erasures import Erasure, SongsChoice, StepProgress
 from songline.schemas.forgotten import ForgottenNames
 
+LEASE = timedelta(minutes=2)
 CLOCKS = timedelta(days=1)
 """Two machines' clocks differ by less. Which uploads of the last day came before the bounds is noted, not reckoned."""
 
@@ -39,9 +40,16 @@ class LeaseLostError(Exception):
 
 
 class ErasureJob:
-    """An erasure that is being carried out by `worker`; `now` returns aware times."""
+    """An erasure that is being carried out by `worker`, which renews its `lease`; `now` returns aware times."""
 
-    def __init__(self, store: ErasureStore, erasure: Erasure, worker: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: ErasureStore,
+        erasure: Erasure,
+        worker: str,
+        now: Callable[[], datetime],
+        lease: timedelta = LEASE,
+    ) -> None:
         if erasure.user_id is None:
             raise ValueError(f"erasure {erasure.id} has no listener")
         self.user_id = erasure.user_id
@@ -51,6 +59,7 @@ class ErasureJob:
         self.now = now
         self._store = store
         self._worker = worker
+        self._lease = lease
 
     @property
     def songs(self) -> SongsChoice:
@@ -80,6 +89,26 @@ class ErasureJob:
     async def record(self, progress: StepProgress) -> None:
         """Return once it is recorded how far a step is. Raises LeaseLostError and AzureError."""
         await self.change(lambda before: structs.replace(before, progress=progress))
+
+    async def check(self) -> None:
+        """Return where the erasure is this worker's, which may have been stopped. Raises LeaseLostError and AzureError.
+
+        A step asks before it takes away what has no bounds: another worker may have finished the erasure, and the
+        listener begun anew.
+        """
+        while not self._is_recent:
+            await self.renew()
+
+    @property
+    def _is_recent(self) -> bool:
+        """Whether more than three quarters of the lease are left."""
+        until = self.erasure.lease_until
+        return until is not None and 0.75 * self._lease < until - self.now() <= self._lease
+
+    async def renew(self) -> None:
+        """Renew the lease. Raises LeaseLostError and AzureError."""
+        until = self.now() + self._lease
+        await self.change(lambda before: structs.replace(before, lease_until=until))
 
     async def change(self, step: Callable[[Erasure], Erasure]) -> None:
         """Change the erasure. Raises LeaseLostError and AzureError."""

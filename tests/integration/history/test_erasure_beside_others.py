@@ -9,6 +9,7 @@ import pytest
 
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
+from songline.processors.history.erasure.job import ErasureJob, LeaseLostError
 from songline.processors.history.rebuild.lease import RebuildLease
 from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
 from songline.processors.library.processor import LibraryProcessor, ShelfLayout
@@ -27,6 +28,7 @@ from songline.schemas.channels import (
     SONGS,
 )
 from songline.schemas.envelope import encode
+from songline.schemas.erasures import begun
 from songline.schemas.forgotten import is_forgotten
 from songline.schemas.imports import HistoryImport, ListenPage
 from songline.schemas.parked import parked_event
@@ -132,6 +134,27 @@ async def test_workers_that_were_stopped_do_not_bring_them_back(system: ErasureS
     kept = {stored.id: stored for stored in told}[f"kept-of-{user_id[::-1]}"]
     assert kept.song is not None, "it is not lost"
     assert is_forgotten(kept.song.user_id)
+
+
+async def test_an_eraser_that_was_stopped_takes_nothing_of_who_began_anew(system: ErasureSystem) -> None:
+    """Another one has finished the erasure, in the midst of whose first steps it was."""
+    user_id = "ruth-4"
+    await system.tell(*events_of(user_id)[:1])
+    erasure, lease = await system.request(user_id, "remove"), timedelta(seconds=2)
+    taken = await system.parts.store.change(erasure.id, lambda found: begun(found, "stopped", system.now(), lease))
+    stopped = ErasureJob(system.parts.store, taken, "stopped", system.now, lease)
+    await stopped.check()
+    system.ahead += timedelta(hours=1)
+    await finish(system, erasure.id)
+    await system.leave_traces(user_id)
+    await system.apply()
+    held = [(one.place, one.kind, one.id) for one in await system.held(user_id)]
+    for step in system.parts.steps(system.producer, timedelta(days=7), patience_s=0):
+        if step.name in ("tokens", "songs"):
+            with pytest.raises(LeaseLostError):
+                await step.run(stopped)
+    assert [(one.place, one.kind, one.id) for one in await system.held(user_id)] == held
+    assert {"player token", "ingestion", "dead letter"} <= {kind for _, kind, _ in held}
 
 
 def being_built(projection: str, version: int, begun: datetime, heard_of: datetime) -> VersionDocument:

@@ -25,6 +25,7 @@ class PlayerTokens:
         """Delete the listener's tokens."""
         count = 0
         async for item in self._documents(job.user_id):
+            await job.check()
             with suppress(CosmosResourceNotFoundError):
                 await self._container.delete_item(item["id"], item["id"])
                 count += 1

@@ -93,7 +93,7 @@ class Uploads:
         if job.songs == "remove":
             for song_id in await self._catalog.owned(job.user_id):
                 counts["songs removed"] += song_id not in known and await self._remove(job, song_id)
-        counts["dead letters"] = await self._drop_dead_letters(job.user_id)
+        counts["dead letters"] = await self._drop_dead_letters(job)
         async with self._receiver(None) as receiver:
             async for message in peeked(receiver, PEEKED):
                 command = _command(message)
@@ -167,19 +167,20 @@ class Uploads:
         assert self._runner is not None
         order = RemoveSong(user_id=job.user_id, song_id=song_id)
         command = Command(id=f"{job.erasure.id}.{song_id}"[:128], source=SOURCE, time=self._now(), data=order)
+        await job.check()
         try:
             await self._runner.carry_out(command, ())
         except CommandRefusedError:
             return False
         return True
 
-    async def _drop_dead_letters(self, user_id: str) -> int:
+    async def _drop_dead_letters(self, job: ErasureJob) -> int:
         """Complete the listener's dead letters, and delete their staged files. Others stay."""
         wanted: dict[int, Command] = {}
         async with self._receiver(ServiceBusSubQueue.DEAD_LETTER) as receiver:
             async for message in peeked(receiver, PEEKED):
                 command = _command(message)
-                if command is not None and command.data.user_id == user_id:
+                if command is not None and command.data.user_id == job.user_id:
                     wanted[message.sequence_number or 0] = command
             dropped, seen, others = 0, set[int](), list[ServiceBusReceivedMessage]()
             try:
@@ -194,6 +195,7 @@ class Uploads:
                         if found is None:
                             others.append(message)
                             continue
+                        await job.check()
                         if isinstance(found.data, IngestSong | ImportHistory) and found.data.upload.blob is not None:
                             await self._audio.unstage(found.data.upload.blob)
                         await receiver.complete_message(message)
