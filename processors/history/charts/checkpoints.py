@@ -17,6 +17,7 @@ from msgspec import Struct
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processors.history.charts.saved_replay import ReplayState, SavedReplay, merge_saved
+from songline.processors.history.versions.version_store import VersionOvertakenError
 from songline.schemas.channels import ARCHIVE_INDEX_BLOBS
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.errors import PoisonError
@@ -122,12 +123,25 @@ class StoredCheckpoints:
         return await stream.readall()
 
     async def write(self, number: int, data: bytes) -> None:
+        """Write a blob, if it is not there. Raises VersionOvertakenError where there is another one: another rebuild
+        has taken the version over, and this one was stopped meanwhile."""
         try:
-            await self._container.upload_blob(self._name(number), data, overwrite=True)
+            await self._create(number, data)
         except ResourceNotFoundError:
             with suppress(ResourceExistsError):
                 await self._container.create_container()
-            await self._container.upload_blob(self._name(number), data, overwrite=True)
+            await self._create(number, data)
+
+    async def _create(self, number: int, data: bytes) -> None:
+        try:
+            await self._container.upload_blob(self._name(number), data, overwrite=False)
+        except ResourceExistsError:
+            # It may be this one, whose answer was lost.
+            if await self.read(number) != data:
+                raise VersionOvertakenError(
+                    f"the checkpoint {self._name(number)} was written by another rebuild of the version meanwhile. "
+                    "Repeat the command, and it goes on from there"
+                ) from None
 
     async def remove(self, number: int) -> None:
         with suppress(ResourceNotFoundError):
