@@ -76,9 +76,8 @@ class RebuildLease:
                 f"{document.recorded_at:%H:%M:%S} UTC: wait for it, or stop it; one that was killed is taken over "
                 f"after {LEASE_S:g} s"
             )
-        state = "building" if document.state != "building" else document.state
         since = document.since if document.state == "building" else self._now()
-        await self.record(structs.replace(document, state=state, since=since, worker=self._worker))
+        await self.record(structs.replace(document, state="building", since=since, worker=self._worker))
 
     async def record(self, document: VersionDocument) -> None:
         """Write the version's document, which renews the lease. Raises VersionOvertakenError where it is lost."""

@@ -34,7 +34,7 @@ class LibraryShelves:
     async def run(self, job: ErasureJob) -> StepResult:
         """Take the listener out of every version, once the live one has applied all of theirs up to the bounds. Their
         shelf takes nothing any more of what the version has applied: a worker that was stopped may go on. Nor does it
-        take what a rebuild was sending when it was stopped."""
+        take, in a version that is not live, what a rebuild or a worker was sending when it was stopped."""
         if behind := await self._versions.behind(job.bounds, job.erasure.hub_created_at):
             raise NotYetError(behind)
         actions = 0
@@ -52,7 +52,7 @@ class LibraryShelves:
                     job.user_id,
                     bounds,
                     applied if is_own else {},
-                    is_fenced=is_own and spread is not None and spread.is_building,
+                    is_fenced=is_own and spread is not None and not spread.is_live,
                 )
         documents = 0
         async for item in self._former_documents(job.user_id):

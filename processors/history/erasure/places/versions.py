@@ -35,11 +35,11 @@ _DOCUMENTS = "SELECT * FROM c WHERE c.projection = @projection"
 
 
 class VersionShelves(Struct, frozen=True):
-    """A version's number, over how many shelves it is spread, and whether a rebuild writes it, or began to."""
+    """A version's number, over how many shelves it is spread, and whether it is live."""
 
     version: int
     count: int
-    is_building: bool
+    is_live: bool
 
 
 class VersionContainers:
@@ -73,10 +73,10 @@ class VersionContainers:
         NotYetError."""
         live = await self._live()
         known = {
-            document.version: VersionShelves(document.version, document.shelves, document.state == "building")
+            document.version: VersionShelves(document.version, document.shelves, is_live=False)
             for document, _ in await self._documents()
         }
-        known[live.version] = VersionShelves(live.version, live.shelves, is_building=False)
+        known[live.version] = VersionShelves(live.version, live.shelves, is_live=True)
         return {container_of(self._projection, version): one for version, one in known.items()}
 
     async def behind(self, bounds: Mapping[str, int], created_at: datetime | None) -> str:
