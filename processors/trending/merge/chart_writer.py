@@ -17,10 +17,11 @@ from msgspec import Struct, structs
 from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
+from songline.processors.trending.merge.current_charts import CurrentCharts
 from songline.processors.trending.merge.snapshot_writer import SnapshotWriter
 from songline.processors.trending.merge.state import Merge
 from songline.schemas.decoding import convert
-from songline.schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
+from songline.schemas.documents import GLOBAL, Chart, snapshot_id
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
 from songline.schemas.progress import PROGRESS, Freshness
@@ -75,6 +76,7 @@ class ChartWriter:
         self._container = container
         self._writes = writes
         self._scoped_writes = scoped_writes
+        self._current = CurrentCharts(container)
         self.snapshots = SnapshotWriter(container, snapshot_writes or writes)
         self._previous: dict[str, PreviousRanks] = {}
         self._snapshots: dict[str, str] = {}
@@ -92,6 +94,7 @@ class ChartWriter:
         self._previous.clear()
         self._snapshots.clear()
         self.snapshots.forget()
+        self._current.forget()
         self.last_error = None
         self.refused.clear()
 
@@ -203,7 +206,7 @@ class ChartWriter:
     async def _put(self, key: str, chart: Chart) -> None:
         document = {**msgspec.to_builtins(chart), "chart": key}
         hour = snapshot_id(chart.as_of)
-        await self._container.upsert_item({**document, "id": CURRENT}, no_response=True)
+        await self._current.put(key, chart.as_of, document)
         if hour not in (self._snapshots.get(key), self.snapshots.snapshot_id):
             await self._snapshot({**document, "id": hour})
         self._snapshots[key] = hour

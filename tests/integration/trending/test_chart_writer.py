@@ -111,6 +111,39 @@ async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: C
     assert await ranks(container, CURRENT) == {"song-a": (1, 2)}
 
 
+async def test_an_owner_that_was_stopped_writes_over_no_later_chart(container: ContainerProxy) -> None:
+    """It goes on with what it had, and so does the new owner, whatever comes first."""
+    stopped, late = ChartWriter(container, writes=lambda: 10), Merge(1)
+    say(late, TWO, ["song-a"])
+    await stopped.write(late)
+    owner, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
+    say(merge, TWO + timedelta(minutes=50), ["song-b"])
+    await owner.write(merge)
+    for minute in (1, 2):
+        say(late, TWO + timedelta(minutes=minute), ["song-a", "song-c"])
+        await stopped.write(late)
+        assert await ranks(container, CURRENT) == {"song-b": (1, None)}
+    assert not in_trouble(stopped)
+    say(merge, TWO + timedelta(minutes=51), ["song-d"])
+    await owner.write(merge)
+    assert await ranks(container, CURRENT) == {"song-d": (1, None)}
+
+
+@pytest.mark.parametrize("what", ["earlier", "damaged", "deleted"])
+async def test_what_stands_in_the_place_of_a_chart_is_replaced(container: ContainerProxy, what: str) -> None:
+    owner, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
+    say(merge, TWO, ["song-a"])
+    await owner.write(merge)
+    if what == "deleted":
+        await container.delete_item(CURRENT, KEY)
+    else:
+        found = await read(container, CURRENT)
+        await container.upsert_item(found | ({"asOf": "2026-11-22T13:00:00Z"} if what == "earlier" else {"asOf": 7}))
+    say(merge, TWO + timedelta(minutes=1), ["song-b"])
+    await owner.write(merge)
+    assert await ranks(container, CURRENT) == {"song-b": (1, None)}
+
+
 async def test_freshness_is_written_though_no_chart_changes(container: ContainerProxy) -> None:
     sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
