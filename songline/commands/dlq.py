@@ -137,7 +137,7 @@ def _change(
 
     missing, refused = _run(run, by)
     if refused:
-        raise CommandError(f"{refused} can't be sent again, because they hold no bytes: discard them", ExitCode.REFUSED)
+        raise CommandError(f"refused: {refused}, each for the reason in its line", ExitCode.REFUSED)
     if missing:
         raise CommandError(f"there is no dead letter {', '.join(map(str, sorted(missing)))}", ExitCode.REFUSED)
 

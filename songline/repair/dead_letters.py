@@ -7,7 +7,7 @@ from functools import partial
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
-from azure.servicebus.exceptions import ServiceBusError
+from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 from msgspec import Struct, structs
 
 from songline.cloud.servicebus import peeked
@@ -48,6 +48,11 @@ class DeadLetter(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     blob: str | None = None
 
 
+LOST = (
+    "its lock ended before anything was done, and another one may have it by now: see `songline dlq list`, and repeat"
+)
+
+
 class NoBlobsError(Exception):
     """A staged file can't be deleted because Blob Storage is not configured. The operator sets its address."""
 
@@ -81,16 +86,20 @@ class DeadLetters:
         """Send the dead letters with these numbers again.
 
         Each is sent under a new message id, because the broker would drop an id that it remembers. Yields each with the
-        reason why it was not sent, empty if it was. One whose body holds no bytes stays a dead letter.
+        reason why it was not sent, empty if it was: its body holds no bytes, and it stays a dead letter, or its lock
+        has ended, and another operator may have it.
         """
         async with self._receiver() as receiver, self._bus.get_queue_sender(SONG_COMMANDS) as sender:
             async for message in _taken(receiver, numbers):
                 letter = dead_letter_of(message)
                 try:
-                    await self._resubmit(sender, message, letter, note)
+                    await self._resubmit(receiver, sender, message, letter, note)
                 except PoisonError as error:
                     await receiver.abandon_message(message)
-                    yield letter, str(error)
+                    yield letter, f"{error}; discard it"
+                    continue
+                except MessageLockLostError:
+                    yield letter, LOST
                     continue
                 await receiver.complete_message(message)
                 yield letter, ""
@@ -98,7 +107,7 @@ class DeadLetters:
     async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[DeadLetter, str]]:
         """Delete the dead letters with these numbers, record it in their ingestions, and delete their staged files.
 
-        Yields each, with an empty string. Raises NoBlobsError.
+        Yields each with the reason why it was not, empty if it was. Raises NoBlobsError.
         """
         async with self._receiver() as receiver:
             async for message in _taken(receiver, numbers):
@@ -109,6 +118,12 @@ class DeadLetters:
                         "configured: set its connection string or endpoint, so that the file can be deleted"
                     )
                 await self._audit.write(self._line("discard", letter, None, note))
+                try:
+                    # Another operator may have sent it again since, and a worker needs its file.
+                    await receiver.renew_message_lock(message)
+                except MessageLockLostError:
+                    yield letter, LOST
+                    continue
                 await self._record(message, partial(discarded, note=note, now=self._now()))
                 if letter.blob is not None and self._audio is not None:
                     await self._audio.unstage(letter.blob)
@@ -116,12 +131,20 @@ class DeadLetters:
                 yield letter, ""
 
     async def _resubmit(
-        self, sender: ServiceBusSender, message: ServiceBusReceivedMessage, letter: DeadLetter, note: str | None
+        self,
+        receiver: ServiceBusReceiver,
+        sender: ServiceBusSender,
+        message: ServiceBusReceivedMessage,
+        letter: DeadLetter,
+        note: str | None,
     ) -> None:
         # A repetition after a crash gives the same id, so the broker takes the message once within its window.
         new_id = derived_id("resubmit", letter.message_id or "", str(letter.number))
         sent = again(message, new_id)
         await self._audit.write(self._line("resubmit", letter, new_id, note))
+        # This process may have been stopped for longer than the lock: the letter may be another operator's by now, and
+        # its uploader erased.
+        await receiver.renew_message_lock(message)
         await sender.send_messages(sent)
         await self._record(message, partial(resent, now=self._now()))
 
@@ -130,9 +153,7 @@ class DeadLetters:
         command = _command(message)
         if command is None or not isinstance(command.data, IngestSong):
             return
-        known = await self._ingestions.read(command.id)
-        if known is not None:
-            await self._ingestions.change(command.id, lambda found: step(found or known))
+        await self._ingestions.amend(await self._ingestions.find(command.id), step)
 
     def _receiver(self) -> ServiceBusReceiver:
         return self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
