@@ -90,7 +90,6 @@ def test_a_kept_port_goes_to_no_other_process_that_takes_any(monkeypatch: pytest
         assert other["--port"] == port
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a server without SO_REUSEADDR needs a port that nobody has")
 def test_a_port_that_is_not_kept_is_free_for_any_server() -> None:
     with reserved({"--port": 0}, are_kept=False) as ports, socket.socket() as server:
         server.bind((HOST, ports["--port"]))
