@@ -38,7 +38,7 @@ def reserved(wanted: Mapping[str, int], *, are_kept: bool = True) -> Iterator[di
         ports: dict[str, int] = {}
         for option, port in wanted.items():
             other = next((name for name, taken in ports.items() if taken == port), None)
-            if port and other:
+            if other is not None:
                 raise PortTakenError(port, option, other)
             ports[option] = _reserve(held, port, option)
         if not are_kept or sys.platform != "linux":
@@ -80,9 +80,12 @@ def _reserve_any(held: ExitStack) -> int:
 def _bind(held: ExitStack, port: int, *, is_shared: bool) -> int:
     """Bind a socket to the port: beside others that are bound to it, but for one that listens, or only where there is
     no other. Raises OSError."""
-    holder = held.enter_context(socket.socket())
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_shared)
-    holder.bind((HOST, port))
-    # Both have to say so: from now on a server may listen beside this socket.
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+    # Of those that were tried, only the one that is bound stays open.
+    with ExitStack() as tried:
+        holder = tried.enter_context(socket.socket())
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_shared)
+        holder.bind((HOST, port))
+        # Both have to say so: from now on a server may listen beside this socket.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+        held.enter_context(tried.pop_all())
     return int(holder.getsockname()[1])

@@ -39,12 +39,14 @@ def free_ports(count: int) -> Iterator[list[int]]:
     found: list[int] = []
     with ExitStack() as held:
         while len(found) < count:
-            holder = held.enter_context(socket.socket())
-            with suppress(OSError):
+            # Of those that were tried, only the ones that are bound stay open.
+            with suppress(OSError), ExitStack() as tried:
+                holder = tried.enter_context(socket.socket())
                 holder.bind((HOST, random.choice(ports)))  # noqa: S311 - no secret
                 # Both have to say so: from now on a server may listen beside this socket.
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
                 found.append(int(holder.getsockname()[1]))
+                held.enter_context(tried.pop_all())
         if sys.platform != "linux":
             held.close()
         yield found

@@ -62,7 +62,7 @@ class LocalCloudProcess(LocalCloud):
         tries = 0
         while True:
             tries += 1
-            chosen = self._held.enter_context(free_ports(len(missing)))
+            chosen = self._held.enter_context(free_ports(len(missing))) if missing else []
             try:
                 return self._start({**self.ports, **dict(zip(missing, chosen, strict=True))})
             except StartError as error:
