@@ -11,6 +11,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNot
 from msgspec import Struct, structs
 
 from songline.cloud.cosmos import OVERTAKEN
+from songline.processors.runtime.recent import is_recent
 from songline.schemas.decoding import convert
 from songline.schemas.imports import ListenPage
 from songline.schemas.types import Id, Moment
@@ -49,7 +50,7 @@ class HeldTurn:
 
     async def check(self) -> None:
         """Return where the turn is this worker's, which may have been stopped."""
-        while not timedelta() <= self._now() - self._turn.renewed_at < RENEWED:
+        while not is_recent(self._turn.renewed_at, self._now(), RENEWED):
             await self._write()
 
     async def add_page(self, page: ListenPage) -> None:

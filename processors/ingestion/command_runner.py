@@ -18,6 +18,7 @@ from songline.processors.ingestion.catalog_reader import CatalogReader
 from songline.processors.ingestion.event_sender import Event, EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore, StoredIngestion
 from songline.processors.ingestion.transitions import CommandRefusedError, decide, died, published, remove, withdraw
+from songline.processors.runtime.recent import is_recent
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
 
@@ -96,7 +97,7 @@ class CommandRunner:
         """Whether the event is in the outbox of the ingestion, as that is by now."""
         known: Ingestion | None = ingestion
         asked = ingestion.updated_at
-        while not timedelta() <= self._now() - asked < RECENT:
+        while not is_recent(asked, self._now(), RECENT):
             asked = self._now()
             known = await self._ingestions.read(ingestion.id)
         return known is not None and event in known.outbox

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from songline.processors.history.versions.version_store import StoredVersion, VersionOvertakenError, VersionStore
 from songline.processors.runtime.owner_file import running_machine
+from songline.processors.runtime.recent import is_recent
 from songline.schemas.projections import VersionDocument
 
 LEASE_S = 10.0
@@ -99,7 +100,7 @@ class RebuildLease:
     @property
     def _is_recent(self) -> bool:
         at = self.document.recorded_at
-        return at is not None and timedelta() <= self._now() - at < timedelta(seconds=RENEW_S)
+        return at is not None and is_recent(at, self._now(), timedelta(seconds=RENEW_S))
 
     async def _record(self, document: VersionDocument) -> None:
         after = structs.replace(document, recorded_at=self._now())
