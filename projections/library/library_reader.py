@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
+from songline.projections.freshness import read_watermarks
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.lists import LibraryLists
 from songline.projections.library.path_read import PathRead, ReadRoot, SeenLibrary, letters_in, node_kind
@@ -13,7 +15,7 @@ from songline.schemas.library.action_run import RunFormatError
 from songline.schemas.library.fold import HeardListen, fold_actions, fold_window, heard_listens, within
 from songline.schemas.library.node import TreeDocument
 from songline.schemas.library.shelf import ROOT, shelf_key, shelf_of
-from songline.schemas.progress import PROGRESS, WatermarkDocument
+from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 T = TypeVar("T")
 
@@ -37,6 +39,14 @@ class LibraryReader:
         self._former = former
         self._cache = cache
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def watermarks(self, served: ServedVersion, created_at: datetime | None) -> dict[str, Watermark]:
+        """How far the libraries of a version are, as `read_watermarks`. Raises StoreUnavailableError.
+
+        Of a version that had no shelves when it was asked for nothing is applied: what its worker has written since
+        isn't found without their number.
+        """
+        return await read_watermarks(served.store, created_at) if served.shelves else {}
 
     async def read(self, served: ServedVersion, user_id: str) -> LibraryLists:
         """The listener's library in a version, with every action that was there when the call began.

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from songline.projections import past
 from songline.projections import read_your_writes as reaching
-from songline.projections.freshness import freshness, read_watermarks
+from songline.projections.freshness import freshness
 from songline.projections.http import openapi
 from songline.projections.http.ids import UserId
 from songline.projections.http.moments import Moment
@@ -228,6 +228,7 @@ async def _fresh(
 
     hub: HubCreation | None = request.app.state.hub
     versions: VersionedStores = request.app.state.versions
+    reader: LibraryReader = request.app.state.libraries
 
     async def read() -> tuple[dict[str, Watermark], ServedVersion]:
         # Asked each time: the version before does not go on once another one is live.
@@ -236,7 +237,7 @@ async def _fresh(
             created_at = known(request.app.state)
         else:
             created_at = await hub.created_at()
-        return await read_watermarks(served.store, created_at), served
+        return await reader.watermarks(served, created_at), served
 
     def position(found: tuple[dict[str, Watermark], ServedVersion]) -> Mapping[str, int]:
         return {partition: one.position for partition, one in found[0].items()}

@@ -6,7 +6,6 @@ from contextlib import suppress
 from songline.identity.scopes import Scope
 from songline.players.opensubsonic.call import PlayerCall
 from songline.players.opensubsonic.marks import ListenerMarks
-from songline.projections.freshness import read_watermarks
 from songline.projections.hub_creation import HubCreation
 from songline.projections.library.library_reader import LibraryReader
 from songline.projections.live_version import VersionedStores
@@ -36,6 +35,6 @@ async def _position(call: PlayerCall) -> Mapping[str, int]:
     """Up to where the library has applied each partition."""
     versions: VersionedStores = call.request.app.state.versions
     hub: HubCreation | None = call.request.app.state.hub
-    served = await versions.live(LIBRARY)
-    reached = await read_watermarks(served.store, None if hub is None else await hub.created_at())
+    reader: LibraryReader = call.request.app.state.libraries
+    reached = await reader.watermarks(await versions.live(LIBRARY), None if hub is None else await hub.created_at())
     return {partition: one.position for partition, one in reached.items()}
