@@ -10,7 +10,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from msgspec import Struct
 
 from songline.cloud.credentials import entra
-from songline.cloud.http_transport import HttpTransport
+from songline.cloud.http_transport import Guard, HttpTransport
 from songline.cloud.settings import BLOB_CONNECTION, BlobSettings, connection_parts
 from songline.cloud.tls import client_context
 
@@ -27,9 +27,11 @@ PIECES: dict[str, Any] = {
 }
 
 
-def client(settings: BlobSettings, **options: Any) -> BlobServiceClient:
-    """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
-    options = {**PIECES, "transport": HttpTransport(tls=client_context(settings.authorities)), **options}
+def client(settings: BlobSettings, guard: Guard | None = None, **options: Any) -> BlobServiceClient:
+    """An asynchronous client; close it, or use it as a context manager. `guard` as of HttpTransport; `options` go to
+    the SDK's constructor."""
+    transport = HttpTransport(tls=client_context(settings.authorities), guard=guard)
+    options = {**PIECES, "transport": transport, **options}
     if settings.connection is not None:
         return BlobServiceClient.from_connection_string(settings.connection.reveal(), **options)
     assert settings.endpoint is not None

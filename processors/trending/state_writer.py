@@ -1,6 +1,7 @@
 """The pump of a hand-over: writes a version's state to the hubs, to Blob Storage and to Cosmos DB; and removes one.
 
-Its worker must not run: the version is not live yet, or not any more. Methods raise KafkaError and AzureError.
+Its worker must not run: the version is not live yet, or not any more. A rebuild that was stopped would write beside it:
+a `guard` is asked before each record is sent. Methods raise KafkaError, AzureError, and what the guard raises.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from songline.cloud import kafka
 from songline.cloud.concurrency import gather_or_cancel
+from songline.cloud.http_transport import Guard
 from songline.cloud.settings import EventHubsSettings
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_marks import mark_key
@@ -35,6 +37,28 @@ AT_ONCE = 8
 """Hours that are sealed at the same time."""
 
 
+class _GuardedSender:
+    """Sends records of changelogs, each once `guard` was asked."""
+
+    def __init__(self, producer: AIOKafkaProducer, guard: Guard | None) -> None:
+        self.producer = producer
+        self._guard = guard
+
+    async def check(self) -> None:
+        """Return where something may be sent. Raises what the guard raises."""
+        if self._guard is not None:
+            await self._guard()
+
+    async def send(self, changelog: str, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> int:
+        """Send keys with values, None to remove one, to a partition; return how many once the hub has them all."""
+        sent = []
+        for key, value in records:
+            await self.check()
+            sent.append(await self.producer.send(changelog, value, key, partition))
+        await asyncio.gather(*sent)
+        return len(sent)
+
+
 class StateWriter:
     """Writes the state of `version`: first all hours, then the shards, and how far the sources are in the end.
 
@@ -45,13 +69,13 @@ class StateWriter:
         self,
         version: StateVersion,
         settings: EventHubsSettings,
-        producer: AIOKafkaProducer,
+        sender: _GuardedSender,
         hours: SealedHours | None,
         attempts: ContainerProxy,
     ) -> None:
         self._version = version
         self._settings = settings
-        self._producer = producer
+        self._sender = sender
         self._hours = hours
         self._attempts = attempts
 
@@ -90,44 +114,54 @@ class StateWriter:
         await self._save(TRENDING_CELLS_CHANGELOG, hour[0], {mark_key(*hour): encode_mark(size_bytes)})
 
     async def _save(self, changelog: str, partition: int, values: Mapping[str, bytes | None]) -> None:
-        keys = ((self._version.with_prefix(key), value) for key, value in values.items())
-        sent = [await self._producer.send(changelog, value, key, partition) for key, value in keys]
-        await asyncio.gather(*sent)
+        records = ((self._version.with_prefix(key), value) for key, value in values.items())
+        await self._sender.send(changelog, partition, records)
 
     async def _pass_over_stages(self) -> None:
         """Have the version's group begin at the ends of the hubs between the stages, which hold nothing of it."""
         options = {**kafka.client_options(self._settings), "group_id": self._version.group, "enable_auto_commit": False}
         async with kafka.running(AIOKafkaConsumer(**options)) as consumer:
-            tps = await _partitions(self._producer, (TRENDING_PARTIALS, TRENDING_TOPS))
+            tps = await _partitions(self._sender.producer, (TRENDING_PARTIALS, TRENDING_TOPS))
             consumer.assign(tps)
-            await consumer.commit(await consumer.end_offsets(tps))
+            ends = await consumer.end_offsets(tps)
+            await self._sender.check()
+            await consumer.commit(ends)
 
 
 @asynccontextmanager
 async def open_state_writer(
-    version: StateVersion, settings: EventHubsSettings, hours: ContainerClient | None, attempts: ContainerProxy
+    version: StateVersion,
+    settings: EventHubsSettings,
+    hours: ContainerClient | None,
+    attempts: ContainerProxy,
+    guard: Guard | None = None,
 ) -> AsyncIterator[StateWriter]:
-    """A writer of the version's state, while the context lasts."""
+    """A writer of the version's state, while the context lasts. The clients of `hours` and `attempts` ask the guard
+    themselves."""
     sealed = None if hours is None else SealedHours(hours, version.prefix)
     async with kafka.running(kafka.producer(settings)) as producer:
-        yield StateWriter(version, settings, producer, sealed, attempts)
+        yield StateWriter(version, settings, _GuardedSender(producer, guard), sealed, attempts)
 
 
 async def remove_state(
-    version: StateVersion, settings: EventHubsSettings, hours: ContainerClient | None, attempts: ContainerProxy
+    version: StateVersion,
+    settings: EventHubsSettings,
+    hours: ContainerClient | None,
+    attempts: ContainerProxy,
+    guard: Guard | None = None,
 ) -> int:
-    """Remove all that is saved of a version, and return how many records and sealed hours that were.
+    """Remove all that is saved of a version, and return how many records and sealed hours that were. The clients of
+    `hours` and `attempts` ask the guard themselves.
 
     What it has sent between the stages goes with the retention of these hubs.
     """
     removed = 0
     async with kafka.running(kafka.producer(settings)) as producer:
+        sender = _GuardedSender(producer, guard)
         for changelog in (TRENDING_CELLS_CHANGELOG, TRENDING_SHARDS_CHANGELOG):
             tps = await _partitions(producer, (changelog,))
             for partition, keys in (await _saved_keys(version, settings, tps)).items():
-                sent = [await producer.send(changelog, None, key, partition) for key in keys]
-                await asyncio.gather(*sent)
-                removed += len(sent)
+                removed += await sender.send(changelog, partition, ((key, None) for key in keys))
     if hours is not None:
         with suppress(ResourceNotFoundError):
             names = [one.name async for one in hours.list_blobs(name_starts_with=version.prefix)]

@@ -101,7 +101,10 @@ async def _hand_over(
     shards = min(hubs[TRENDING_PARTIALS], hubs[TRENDING_SHARDS_CHANGELOG])
     attempts = cosmos.container(parts.account, DATABASE, ATTEMPTS)
     version = StateVersion(parts.version.version)
-    async with open_hours(environ) as hours, open_state_writer(version, settings, hours, attempts) as writer:
+    async with (
+        open_hours(environ, parts.guard) as hours,
+        open_state_writer(version, settings, hours, attempts, parts.guard) as writer,
+    ):
         values, chunks = replay.take_handed_over()
         await writer.write_chunks(chunks)
         await writer.finish(split_values(with_positions(values, sources), shards), sources)
@@ -120,8 +123,8 @@ def charts_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltPr
         async def hand_over(replay: ChartReplay, sources: Mapping[int, Watermark]) -> None:
             await _hand_over(parts, environ, replay, sources)
 
-        remove = partial(remove_charts_state, parts.version.version, parts.account, environ)
-        async with open_checkpoints(environ, CHARTS, parts.version.version) as checkpoints:
+        remove = partial(remove_charts_state, parts.version.version, parts.account, environ, parts.guard)
+        async with open_checkpoints(environ, CHARTS, parts.version.version, parts.guard) as checkpoints:
             yield ChartsWriter(ChartDocuments(parts.container), key, checkpoints, hand_over, remove)
 
     return RebuiltProjection(CHARTS, CHARTS_CONTAINER, "chart", ReplayRebuild(policy, open_writer).rebuild)

@@ -15,6 +15,7 @@ from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from songline.cloud import blobs
+from songline.cloud.http_transport import Guard
 from songline.cloud.settings import read_blobs
 from songline.processors.history.charts.saved_replay import ReplayState, SavedReplay, merge_saved
 from songline.processors.history.versions.version_store import VersionOvertakenError
@@ -153,10 +154,11 @@ class StoredCheckpoints:
 
 @asynccontextmanager
 async def open_checkpoints(
-    environ: Mapping[str, str], projection: str, version: int
+    environ: Mapping[str, str], projection: str, version: int, guard: Guard | None = None
 ) -> AsyncIterator[StoredCheckpoints]:
-    """The checkpoints of a version of a projection, beside the index of the archive. Raises SettingError."""
-    async with blobs.client(read_blobs(environ)) as account:
+    """The checkpoints of a version of a projection, beside the index of the archive. Their requests ask `guard`. Raises
+    SettingError."""
+    async with blobs.client(read_blobs(environ), guard) as account:
         container = account.get_container_client(ARCHIVE_INDEX_BLOBS)
         yield StoredCheckpoints(container, f"rebuilds/{projection}-v{version}/")
 

@@ -70,7 +70,7 @@ def plays_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltPro
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[DaysWriter]:
         key = await read_identity_key(cosmos.container(parts.account, DATABASE, ATTEMPTS))
-        async with open_checkpoints(environ, PLAYS, parts.version.version) as checkpoints:
+        async with open_checkpoints(environ, PLAYS, parts.version.version, parts.guard) as checkpoints:
             yield DaysWriter(RebuiltDocuments(parts.container, "songId"), key, checkpoints)
 
     return RebuiltProjection(PLAYS, PLAYS_CONTAINER, "songId", ReplayRebuild(policy, open_writer).rebuild)

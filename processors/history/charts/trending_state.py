@@ -7,6 +7,7 @@ from azure.cosmos.aio import CosmosClient
 from azure.storage.blob.aio import ContainerClient
 
 from songline.cloud import blobs, cosmos
+from songline.cloud.http_transport import Guard
 from songline.cloud.settings import names_blobs, read_blobs, read_eventhubs
 from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import remove_state
@@ -14,17 +15,20 @@ from songline.schemas.channels import ATTEMPTS, DATABASE, TRENDING_BLOBS
 
 
 @asynccontextmanager
-async def open_hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | None]:
-    """The container of sealed hours; None where `environ` names no Blob Storage."""
+async def open_hours(environ: Mapping[str, str], guard: Guard | None = None) -> AsyncIterator[ContainerClient | None]:
+    """The container of sealed hours, whose requests ask `guard`; None where `environ` names no Blob Storage."""
     if not names_blobs(environ):
         yield None
         return
-    async with blobs.client(read_blobs(environ)) as account:
+    async with blobs.client(read_blobs(environ), guard) as account:
         yield account.get_container_client(TRENDING_BLOBS)
 
 
-async def remove_charts_state(version: int, account: CosmosClient, environ: Mapping[str, str]) -> None:
-    """Remove the sets, sums and positions of a version whose worker does not run. Raises AzureError and KafkaError."""
+async def remove_charts_state(
+    version: int, account: CosmosClient, environ: Mapping[str, str], guard: Guard | None = None
+) -> None:
+    """Remove the sets, sums and positions of a version whose worker does not run. `guard` is asked before anything is
+    removed but by `account`, which has its own. Raises AzureError, KafkaError, and what `guard` raises."""
     attempts = cosmos.container(account, DATABASE, ATTEMPTS)
-    async with open_hours(environ) as hours:
-        await remove_state(StateVersion(version), read_eventhubs(environ), hours, attempts)
+    async with open_hours(environ, guard) as hours:
+        await remove_state(StateVersion(version), read_eventhubs(environ), hours, attempts, guard)

@@ -6,6 +6,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
+from songline.cloud.http_transport import Guard
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome, nobody_leaves
 from songline.processors.history.rebuild.progress import RebuildCount
@@ -17,7 +18,8 @@ class RebuildParts(Struct, frozen=True):
     """What a rebuild has: the `version` that it makes in `container` of `account`, the `history` that it folds, the
     `hub` behind that, and the `count` in which it says how far it is. `until_s`: only events of seconds before are
     folded; None: all. The history is read under the `names` of those whose erasure had begun to rename;
-    `read_names` reads whose that are by now."""
+    `read_names` reads whose that are by now. `guard` is asked before anything is written elsewhere than by `account`,
+    which asks it itself, and raises where the version is another process's."""
 
     version: VersionDocument
     account: CosmosClient
@@ -28,6 +30,7 @@ class RebuildParts(Struct, frozen=True):
     until_s: int | None
     names: NamesToCome = NOBODY_LEAVES
     read_names: Callable[[], Awaitable[NamesToCome]] = nobody_leaves
+    guard: Guard | None = None
 
 
 class RebuiltProjection(Struct, frozen=True):

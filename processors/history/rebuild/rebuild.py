@@ -148,6 +148,7 @@ async def _build(
         until_s=None if before.until is None else int(before.until.timestamp()) + 1,
         names=names,
         read_names=read_names,
+        guard=lease.check,
     )
     began_s = time.monotonic()
     folding = asyncio.ensure_future(projection.rebuild(parts))
