@@ -72,6 +72,14 @@ def past_reader(environ: Mapping[str, str]) -> PastReader:
     return PastFolds((sys.executable, "-m", MODULE), environ, PastConfig.read(environ), time.time)
 
 
+class FoldUnderWay(Struct, frozen=True):
+    """A fold, who asked for it first, and when it was begun, in Unix seconds: it may have read no later event."""
+
+    task: asyncio.Task[bytes]
+    asker: str | None
+    began_s: float
+
+
 class PastFolds:
     """Folds moments by the program `command`, which reads a question and writes its answer. `now_s` is Unix seconds.
 
@@ -86,8 +94,7 @@ class PastFolds:
         self._config = config
         self._now_s = now_s
         self._turns = asyncio.Semaphore(config.at_once)
-        self._folds: dict[bytes, asyncio.Task[bytes]] = {}
-        self._askers: dict[bytes, str | None] = {}
+        self._folds: dict[bytes, FoldUnderWay] = {}
         self._kept: OrderedDict[bytes, tuple[Any, float]] = OrderedDict()
 
     async def chart(self, key: str, second: int, asker: str | None) -> Chart:
@@ -112,15 +119,14 @@ class PastFolds:
             return kept
         fold = self._folds.get(asked)
         if fold is None:
-            if asker is not None and list(self._askers.values()).count(asker) >= EACH:
+            if asker is not None and [one.asker for one in self._folds.values()].count(asker) >= EACH:
                 raise TooManyMomentsError(f"{asker}: saw {EACH} others being folded, expected {EACH} at most at a time")
             if len(self._folds) >= self._config.at_once + WAITING:
                 raise PastUnavailableError(f"{len(self._folds)} moments are being folded; ask again later")
-            fold = self._folds[asked] = asyncio.create_task(self._fold(asked))
-            self._askers[asked] = asker
-            fold.add_done_callback(lambda done: self._forget(asked, done))
-        began_s = self._now_s()
-        written = await asyncio.shield(fold)
+            task = asyncio.create_task(self._fold(asked))
+            fold = self._folds[asked] = FoldUnderWay(task, asker, self._now_s())
+            task.add_done_callback(lambda done: self._forget(asked, done))
+        written = await asyncio.shield(fold.task)
         try:
             outcome = _outcomes.decode(written)
             if outcome.type == "refusal":
@@ -131,7 +137,7 @@ class PastFolds:
             found = await asyncio.to_thread(decoder.decode, written)
         except PoisonError as poison:
             raise PastUnavailableError(f"what the fold wrote is no answer: {poison.detail}") from None
-        if question.second + SETTLED_S <= began_s:
+        if question.second + SETTLED_S <= fold.began_s:
             lasts_s = LISTENER_KEPT_S if isinstance(question, LibraryQuestion) else math.inf
             self._kept[asked] = found, self._now_s() + lasts_s
             while len(self._kept) > KEPT:
@@ -171,7 +177,7 @@ class PastFolds:
         return written
 
     def _forget(self, asked: bytes, done: asyncio.Task[bytes]) -> None:
-        del self._folds[asked], self._askers[asked]
+        del self._folds[asked]
         if not done.cancelled():
             # Nobody may be waiting for it any more.
             done.exception()

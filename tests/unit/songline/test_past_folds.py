@@ -66,6 +66,27 @@ async def test_an_answer_about_a_second_that_may_still_grow_is_not_kept(tmp_path
     assert len(folding.asked) == 2
 
 
+async def test_an_answer_is_not_kept_for_who_asked_when_its_fold_had_begun_too_early(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    folding = Folding(tmp_path, CHARTS, more=f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)")
+
+    async def ask() -> Chart:
+        return await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1, None)
+
+    first = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    folding.now_s = NOW_S + SETTLED_S
+    later = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    go.touch()
+    assert list(await asyncio.gather(first, later)) == [CHART] * 2
+    assert len(folding.asked) == 1
+    # Only now all of that second can have been read.
+    for _ in range(2):
+        await ask()
+        assert len(folding.asked) == 2
+
+
 async def test_a_library_is_read_as_it_was_folded(tmp_path: Path) -> None:
     library = fold_actions(())
     folding = Folding(tmp_path, PastLibrary(library, {"0": 7, "1": -1}))
