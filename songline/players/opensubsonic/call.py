@@ -29,18 +29,25 @@ class WrittenPositions:
     """
 
     def __init__(self) -> None:
-        self._written: OrderedDict[str, tuple[datetime, Mapping[str, int]]] = OrderedDict()
+        self._written: OrderedDict[str, Mapping[str, tuple[datetime, int]]] = OrderedDict()
 
     def remember(self, user_id: str, position: Mapping[str, int], now: datetime) -> None:
-        self._written[user_id] = now, {**self.of(user_id, now), **position}
+        """The later position of a partition stays: two likes may be answered in the other order."""
+        known = self._known(user_id, now)
+        later = {one: (now, at) for one, at in position.items() if one not in known or at > known[one][1]}
+        self._written[user_id] = {**known, **later}
         self._written.move_to_end(user_id)
         if len(self._written) > ROOM:
             self._written.popitem(last=False)
 
     def of(self, user_id: str, now: datetime) -> Mapping[str, int]:
         """The position by partition; empty where nothing is to be waited for."""
-        at, position = self._written.get(user_id, (now, {}))
-        return position if now - at < LASTS else {}
+        return {partition: position for partition, (_, position) in self._known(user_id, now).items()}
+
+    def _known(self, user_id: str, now: datetime) -> Mapping[str, tuple[datetime, int]]:
+        """When each position was written, and the position, by partition, as long as it is not forgotten."""
+        found = self._written.get(user_id, {})
+        return {partition: one for partition, one in found.items() if now - one[0] < LASTS}
 
 
 class OpenSubsonicState(Struct, frozen=True):

@@ -124,3 +124,14 @@ def test_positions_are_remembered_for_a_while() -> None:
     assert written.of("ada", NOW) == {"1": 5, "2": 7}
     assert written.of("eve", NOW) == {}
     assert written.of("ada", NOW + LASTS) == {}
+
+
+def test_of_two_likes_the_later_position_is_waited_for_in_whatever_order_they_are_answered() -> None:
+    written, soon = WrittenPositions(), NOW + timedelta(seconds=20)
+    written.remember("ada", {"1": 9}, NOW)
+    written.remember("ada", {"1": 7, "2": 3}, soon)
+    assert written.of("ada", soon) == {"1": 9, "2": 3}
+    # Each is forgotten by its own time.
+    assert written.of("ada", NOW + LASTS) == {"2": 3}
+    written.remember("ada", {"1": 1}, NOW + LASTS)
+    assert written.of("ada", NOW + LASTS) == {"1": 1, "2": 3}
