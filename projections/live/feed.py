@@ -155,7 +155,8 @@ class LiveFeed:
             finally:
                 self._samples.clear()
                 self._marks.clear()
-                self._latest = None
+                # Who comes later gets nothing of now.
+                self._latest = self._uploads = None
                 if self._hubs is not None:
                     await self._hubs.close()
 

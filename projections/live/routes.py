@@ -104,7 +104,7 @@ async def stream(
     check: Callable[[datetime | None], None] = lambda through: None,
 ) -> AsyncIterator[bytes]:
     """The events for one watcher: `chart` for `single`, `followed` for the charts by name. The stream ends when `check`
-    raises TooStaleError for the moment through which charts are complete.
+    raises TooStaleError for the moment through which charts are complete, or the one that would be sent.
 
     Source: HTML Living Standard, section 9.2 (server-sent events).
     """
@@ -123,6 +123,9 @@ async def stream(
                     except StoreUnavailableError:
                         # The `live` event reports the failure. The client keeps its last chart.
                         continue
+                    if chart is not None:
+                        # It may be a round of writes behind the chart that the snapshot read, or of another version.
+                        check(chart.complete_through)
                     now = msgspec.json.encode(Followed(name=name, chart=chart) if name else chart)
                     if now != sent.get(name):
                         sent[name] = now

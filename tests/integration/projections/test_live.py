@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
+from msgspec import structs
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.kafka import client_options
@@ -25,12 +27,15 @@ from songline.projections.live.snapshot import Live
 from songline.projections.live.worker_reports import WorkerReports
 from songline.projections.live_version import VersionedStores
 from songline.projections.songs.served_songs import SongVersions
+from songline.projections.staleness import StalenessCheck
 from songline.projections.store import DocumentStore
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS, PROJECTIONS, SONGS
-from songline.schemas.documents import chart_key
+from songline.schemas.commands import Upload
+from songline.schemas.documents import CURRENT, chart_key
 from songline.schemas.envelope import encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed
+from songline.schemas.ingestions import Ingestion
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
@@ -143,6 +148,44 @@ async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: LiveFeed,
     assert {one.name for one in latest.projections} == {"charts", "catalog", "library"}
     assert latest.uploads is not None
     assert latest.troubles == ()
+
+
+async def test_a_chart_that_is_older_than_allowed_ends_the_stream_and_is_not_sent(
+    feed: LiveFeed, database: CosmosClient
+) -> None:
+    container, now = cosmos.container(database, DATABASE, CHARTS), datetime.now(UTC)
+    for scope, through in (("global", now), ("genre:behind", now - timedelta(hours=1))):
+        chart = structs.replace(examples.CHART, scope=scope, as_of=through, complete_through=through)
+        document = {**msgspec.to_builtins(chart), "id": CURRENT, "chart": chart_key("top", "1h", scope)}
+        await container.upsert_item(document)
+    check = partial(StalenessCheck(None, lambda: datetime.now(UTC)).check, "charts", "30m")
+    told: list[str] = []
+    async with asyncio.timeout(60):
+        async for event in stream(feed, FollowedChart("top", "1h", "genre:behind"), check=check):
+            told.append(event.decode().partition("\n")[0])
+            if told[-1] == "event: chart":
+                break
+    assert told[-1] == "event: live"
+
+
+async def test_uploads_are_counted_anew_for_who_comes_after_a_time_without_watchers(
+    feed: LiveFeed, database: CosmosClient
+) -> None:
+    async with asyncio.timeout(60), feed.watching():
+        number, before = await feed.after(0)
+    # As without watchers: no snapshot is taken any more.
+    await feed.close()
+    assert before.uploads is not None
+    upload = Upload(sha256="ab" * 32, size=5, content_type="audio/wav", blob="counted")
+    moment = datetime.now(UTC)
+    received = Ingestion(
+        id="counted", user_id="user-7", state="received", received_at=moment, updated_at=moment, upload=upload
+    )
+    await cosmos.container(database, DATABASE, INGESTIONS).upsert_item(msgspec.to_builtins(received))
+    async with asyncio.timeout(60), feed.watching():
+        _, after = await feed.after(number)
+    assert after.uploads is not None
+    assert after.uploads.states["received"] == before.uploads.states["received"] + 1
 
 
 async def test_who_plays_what_is_told_by_title_while_it_is_news(
