@@ -10,14 +10,14 @@ from songline.schemas.documents import Chart
 from songline.schemas.song_names import is_name_id
 
 
-async def with_names(chart: Chart, songs: Callable[[], SongVersions]) -> Chart:
-    """The chart, in which songs that are known by name only have their words; the same one where there are none, or
-    while names can't be read."""
+async def with_names(chart: Chart, songs: Callable[[], SongVersions], max_staleness: str | None = None) -> Chart:
+    """The chart, in which songs that are known by name only have their words, read no longer ago than `max_staleness`;
+    the same one where there are none, or while names can't be read."""
     unnamed = {one.song_id for one in chart.entries if one.title is None and is_name_id(one.song_id)}
     if not unnamed:
         return chart
     try:
-        titles = await (await songs().live()).titles.of(unnamed)
+        titles = await (await songs().live()).titles_within(max_staleness).of(unnamed)
     except StoreUnavailableError:
         return chart
     entries = []

@@ -109,7 +109,7 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
-        found = await with_names(found, lambda: _songs(request))
+        found = await with_names(found, lambda: _songs(request), max_staleness)
         if form == negotiation.JSON:
             response = fresh(request, found, CHART_CACHE if max_staleness is None else CHECKED_CACHE)
         else:
@@ -154,7 +154,7 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
             # A snapshot is of its hour's first moment: nothing that came after `end` is in one.
             _staleness(request).check("charts", max_staleness, await charts.complete_through(store), end)
         found = await history.snapshots(store, kind, window, known, begin, end, limit)
-        found = history.renamed(found, await _titles(request, history.song_ids(found)))
+        found = history.renamed(found, await _titles(request, history.song_ids(found), max_staleness))
         name = f"{kind}-{window}-history"
         response = plain(found) if form == negotiation.JSON else tabled(found.charts, form, name)
         response.headers["Vary"] = "Accept"
@@ -174,10 +174,11 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         return plain(await history.of_song(store, song_id, WINDOWS, now()))
 
 
-async def _titles(request: Request, song_ids: set[str]) -> Mapping[str, Title | None]:
-    """The songs' names of now; none while the catalog can't be read, where charts keep those of then."""
+async def _titles(request: Request, song_ids: set[str], max_staleness: str | None) -> Mapping[str, Title | None]:
+    """The songs' names of now, read no longer ago than `max_staleness`; none while the catalog can't be read, where
+    charts keep those of then."""
     try:
-        return await (await _songs(request).live()).titles.of(song_ids)
+        return await (await _songs(request).live()).titles_within(max_staleness).of(song_ids)
     except StoreUnavailableError:
         return {}
 

@@ -26,13 +26,11 @@ from songline.projections.live_version import ServedVersion, VersionedStores, Ve
 from songline.projections.page_size import MAX_LIMIT
 from songline.projections.past import AsOf, PastMomentError, PastReader
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
-from songline.projections.songs.served_songs import ServedSongs, SongVersions
-from songline.projections.songs.titles import LASTS, TitleCache
+from songline.projections.songs.served_songs import SongVersions
 from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.caller_name import caller_name
 from songline.schemas.channels import LIBRARY
-from songline.schemas.durations import read_duration
 from songline.schemas.library.action import microseconds
 from songline.schemas.library.fold import RECENT
 from songline.schemas.progress import Watermark
@@ -104,7 +102,7 @@ def _library(app: FastAPI, now: Now) -> None:
             songs = await _songs(request).of(songs_version)
         except VersionGoneError:
             return refused(400, "No such page", (Fault("cursor", shown(cursor), GONE),))
-        page = await libraries.page(lists, _titles(songs, max_staleness), user_id, query, limit, fresh)
+        page = await libraries.page(lists, songs.titles_within(max_staleness), user_id, query, limit, fresh)
         return plain(structs.replace(page, next=with_versions(page.next, read_version, songs.version)))
 
 
@@ -129,7 +127,7 @@ def _recent(app: FastAPI, now: Now) -> None:
         fresh, lists, _ = await _read_at(
             request, now, user_id, min_position, wait, max_staleness, as_of, (since, until)
         )
-        titles = _titles(await _songs(request).live(), max_staleness)
+        titles = (await _songs(request).live()).titles_within(max_staleness)
         return plain(await libraries.recent(lists, titles, user_id, limit, fresh))
 
 
@@ -154,7 +152,7 @@ def _summary(app: FastAPI, now: Now) -> None:
             request, now, user_id, min_position, wait, max_staleness, as_of, (since, until)
         )
         # The catalog is asked for the owners of uploads alone.
-        titles = _titles(await _songs(request).live(), max_staleness) if lists.library.uploaded else None
+        titles = (await _songs(request).live()).titles_within(max_staleness) if lists.library.uploaded else None
         return plain(await libraries.summary(lists, titles, user_id, fresh))
 
 
@@ -205,11 +203,6 @@ async def _read(request: Request, served: ServedVersion, user_id: str) -> Librar
 def _songs(request: Request) -> SongVersions:
     songs: SongVersions = request.app.state.songs
     return songs
-
-
-def _titles(songs: ServedSongs, max_staleness: str | None) -> TitleCache:
-    """The titles of a version of the songs, read from the catalog no longer ago than the caller allows."""
-    return songs.titles.within(LASTS if max_staleness is None else read_duration(max_staleness).total_seconds())
 
 
 async def _fresh(

@@ -55,5 +55,6 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 async def _titles(request: Request, names: list[str]) -> dict[str, tuple[str | None, str | None]]:
     versions: SongVersions = request.app.state.songs
-    found = await (await versions.live()).titles.of(names)
+    # As they are stored now, like the matches.
+    found = await (await versions.live()).titles.within(0.0).of(names)
     return {name: (None, None) if (title := found[name]) is None else (title.title, title.artist) for name in names}

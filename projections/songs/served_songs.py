@@ -5,9 +5,10 @@ from collections import OrderedDict
 from msgspec import Struct
 
 from songline.projections.live_version import VersionedStores
-from songline.projections.songs.titles import TitleCache
+from songline.projections.songs.titles import LASTS, TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas.channels import SONGS
+from songline.schemas.durations import read_duration
 
 CACHES = 2
 """The live version has a cache, and the one before, in which lists are still read on."""
@@ -19,6 +20,10 @@ class ServedSongs(Struct, frozen=True):
     version: int
     store: DocumentStore
     titles: TitleCache
+
+    def titles_within(self, max_staleness: str | None) -> TitleCache:
+        """The titles, read no longer ago than `maxStaleness` allows, where a caller says that."""
+        return self.titles.within(LASTS if max_staleness is None else read_duration(max_staleness).total_seconds())
 
 
 class SongVersions:
