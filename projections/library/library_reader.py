@@ -106,7 +106,9 @@ class LibraryReader:
                     roots = await store.read_if_changed(ROOT, shelf, ReadRoot, seen.etag)
                     if roots is None:
                         return False
-                    await self._add(path, roots)
+                    if roots:
+                        await self._add(path, roots)
+                    # Without a root it is asked for again below: a query says whether its container is there at all.
                 pause_s = PAUSE_S
                 while wanted := path.wanted:
                     await self._read_wanted(path, store, shelf)

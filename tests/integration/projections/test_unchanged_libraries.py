@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processes.entities import CONTAINERS
@@ -9,7 +11,7 @@ from songline.processors.library.shelf_store import ShelfStore
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.library_reader import LibraryReader
 from songline.projections.live_version import ServedVersion
-from songline.projections.store import DocumentStore
+from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_SHELVES
 from songline.schemas.library.action import UserAction, event_mark, microseconds
 from songline.schemas.library.shelf import shelf_key
@@ -54,3 +56,16 @@ async def test_a_library_is_read_again_only_where_its_shelf_has_changed(localclo
         assert await songs() == []
         await write(listen("ada", "d", 4))
         assert await songs() == ["d"]
+
+
+async def test_a_library_whose_version_is_dropped_while_it_is_read_is_not_an_empty_one(localcloud: LocalCloud) -> None:
+    async with cosmos.client(read_cosmos(localcloud.environment)) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+        shelves, former = (cosmos.container(client, DATABASE, name) for name in (LIBRARY_SHELVES, LIBRARY))
+        served = ServedVersion(1, 1, DocumentStore(shelves))
+        reader = LibraryReader(DocumentStore(former), FoldedCache())
+        await ShelfStore(shelves, room_kb=1_000).apply(shelf_key(1, 0), 1, [listen("ada", "a", 1)])
+        assert [song.song_id for song in (await reader.read(served, "ada")).library.songs] == ["a"]
+        await cosmos.delete(client, DATABASE, LIBRARY_SHELVES)
+        with pytest.raises(StoreUnavailableError, match="is not there"):
+            await reader.read(served, "ada")
