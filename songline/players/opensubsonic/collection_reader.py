@@ -1,10 +1,11 @@
 """Reads the songs that can be streamed out of the catalog, and keeps them up to date with little reading.
 
 All songs are read once, the newest first. From then on a question costs one query, for the documents that were written
-since the last one. What was deleted is not among these (a listener was forgotten): all is read anew now and then.
+since the last one began. What was deleted is not among these (a listener was forgotten): all is read anew now and then.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,8 @@ class CatalogRow(SongDocument, frozen=True, kw_only=True, rename="camel", omit_d
 
 
 class _Read(Struct):
-    """What was read of one version of the catalog. `written_s`: documents up to then are in it."""
+    """What was read of one version of the catalog. `written_s`: documents as they were then are in it, in unix seconds.
+    The reading may have taken a while: it is no later than its beginning."""
 
     version: int
     listed: dict[str, Listed]
@@ -105,6 +107,7 @@ class CollectionReader:
             if len(rows) < _PAGE or rows[-1].order is None or len(listed) >= MAX_SONGS:
                 break
             before = rows[-1].order
+        written_s -= self._taken_s(began_s)
         return _Read(version, listed, written_s, began_s, began_s, await _collected(listed))
 
     async def _changed(self, found: _Read, store: DocumentStore, began_s: float) -> _Read:
@@ -112,6 +115,7 @@ class CollectionReader:
         rows = await store.find(_CHANGED, since, MANY, CatalogRow)
         if len(rows) == MANY:
             return await self._whole(found.version, store, began_s)
+        written_s = max((row.written_s for row in rows), default=found.written_s) - self._taken_s(began_s)
         listed = found.listed
         is_changed = False
         for row in rows:
@@ -119,8 +123,12 @@ class CollectionReader:
         while len(listed) > MAX_SONGS:
             del listed[min(listed, key=lambda song_id: listed[song_id].song.uploaded_at)]
         collection = await _collected(listed) if is_changed else found.collection
-        written_s = max((row.written_s for row in rows), default=found.written_s)
         return _Read(found.version, listed, max(written_s, found.written_s), found.whole_s, began_s, collection)
+
+    def _taken_s(self, began_s: float) -> int:
+        """The whole seconds since a read began. The last document that it found was written in these, or before them:
+        so many seconds earlier no page of it was read."""
+        return math.ceil(self._steady() - began_s)
 
 
 def _apply(listed: dict[str, Listed], row: CatalogRow) -> bool:

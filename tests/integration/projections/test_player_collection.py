@@ -1,7 +1,9 @@
 """The collection that players browse, read from the catalog as its worker leaves it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.cosmos.aio import CosmosClient
@@ -12,6 +14,7 @@ from songline.players.opensubsonic import collection_reader
 from songline.players.opensubsonic.collection_reader import FRESH_S, WHOLE_S, CollectionReader
 from songline.processors.catalog.song_store import SongStore
 from songline.projections.api import create
+from songline.projections.store import DocumentStore
 from songline.schemas.channels import DATABASE, SONGS
 from songline.schemas.search import terms
 from songline.schemas.songs import Song
@@ -89,6 +92,48 @@ async def test_what_comes_changes_and_goes_is_followed(
     assert [song.id for song in found.found_songs(terms("dusk"))] == ["song-2"]
     assert found.found_songs(terms("Title 2")) == []
     assert await reader.read() is found
+
+
+async def test_what_changes_while_all_is_read_is_there_a_moment_later(
+    songs: SongStore,
+    reader: CollectionReader,
+    clock: Clock,
+    database: CosmosClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages take their time. What was written behind the first one may be older than what the last one has."""
+    monkeypatch.setattr(collection_reader, "_PAGE", 1)
+    monkeypatch.setattr(collection_reader, "_OVERLAP_S", 0)
+    container = cosmos.container(database, DATABASE, SONGS)
+
+    async def written_s(number: int) -> int:
+        seconds: int = (await container.read_item(f"song-{number}", f"song-{number}"))["_ts"]
+        return seconds
+
+    for number in (1, 2, 3):
+        await put(songs, number)
+    read_page, pages = DocumentStore.find, 0
+
+    async def find(store: DocumentStore, *question: Any) -> list[Any]:
+        nonlocal pages
+        found = await read_page(store, *question)
+        pages += 1
+        if pages == 1:
+            await put(songs, 3, position=2, title="Dusk")
+            position = 2
+            async with asyncio.timeout(60):
+                while await written_s(1) <= await written_s(3):
+                    await put(songs, 1, position=position, title=f"Dawn {position}")
+                    position += 1
+            clock.s += await written_s(1) - await written_s(3)
+        return found
+
+    monkeypatch.setattr(DocumentStore, "find", find)
+    titles = [song.title for song in (await reader.read()).songs.values()]
+    assert titles[1:] == ["Title 2", "Title 3"]
+    assert titles[0].startswith("Dawn")
+    clock.s += FRESH_S
+    assert [song.title for song in (await reader.read()).songs.values()] == [titles[0], "Title 2", "Dusk"]
 
 
 async def test_what_was_deleted_goes_when_all_is_read_again(
