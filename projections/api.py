@@ -149,6 +149,7 @@ def create(
                 consumer = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
                 stack.push_async_callback(consumer.close)
                 app.state.hub = HubCreation(consumer, time.monotonic)
+                stack.push_async_callback(app.state.hub.close)
                 ends = HubEndsReader(consumer, _now, time.monotonic)
                 stack.push_async_callback(ends.close)
             app.state.staleness = StalenessCheck(ends, _now)

@@ -13,15 +13,18 @@ async def read_watermarks(store: DocumentStore, created_at: datetime | None = No
     StoreUnavailableError.
 
     Call it before the documents are read, so that the watermarks hold for them. `created_at` is the creation time of
-    the hub, None if it is unknown. Positions of a hub with another creation time don't count: of this hub nothing is
-    applied.
+    the hub, None if it is unknown. Positions of a hub that was created earlier don't count: of this hub nothing is
+    applied. Of one that was created later the worker has heard before the caller.
     """
     progress = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
     reached = {} if progress is None else progress.partitions
     if created_at is None:
         return reached
     nothing = Watermark(position=-1, through=None)
-    return {partition: one if one.created_at in (None, created_at) else nothing for partition, one in reached.items()}
+    return {
+        partition: nothing if one.created_at is not None and one.created_at < created_at else one
+        for partition, one in reached.items()
+    }
 
 
 def freshness(as_of: datetime, through: datetime | None, reached: Mapping[str, Watermark]) -> dict[str, Any]:

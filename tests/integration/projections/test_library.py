@@ -35,6 +35,7 @@ from songline.schemas.projections import LiveVersionDocument, container_of
 from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHELVES = 4
@@ -301,16 +302,25 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
     async with eventhubs.producer(wires, MUSIC_EVENTS) as hub:
         created_at = (await hub.get_eventhub_properties())["created_at"]
     positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY_SHELVES), "shelf")
-    await positions.add(("11", "12"))
+    await positions.add(("11", "12", "13"))
     await positions.advance("11", Watermark(position=6, through=NOON, created_at=created_at))
     await positions.advance(
         "12", Watermark(position=6, through=NOON, created_at=created_at - timedelta(milliseconds=1))
     )
+    # The worker has heard of a hub that was made later still, of which the API hears in a moment.
+    await positions.advance("13", Watermark(position=6, through=NOON, created_at=created_at + timedelta(hours=1)))
     app = create(read_cosmos(shared_localcloud.environment), hubs=wires)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
     ):
+
+        async def is_known() -> bool:
+            position = (await get(client, "/v1/users/reader/summary"))["position"]
+            return [position[one] for one in ("11", "12", "13")] == [6, -1, 6]
+
+        # Reads that wait for nothing hear of the hub as well.
+        await wait_for_async(is_known, "the position of an earlier hub to be none")
         there = await client.get("/v1/users/reader/summary", params={"min_position": "11:6", "wait": 0})
         assert there.status_code == 200, there.text
         assert (there.json()["position"]["11"], there.json()["position"]["12"]) == (6, -1)
