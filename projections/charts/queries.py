@@ -1,6 +1,7 @@
 """Reads charts by kind, window and scope."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import structs
@@ -65,6 +66,13 @@ async def complete_through(store: DocumentStore) -> datetime | None:
     """The moment through which all charts are complete, None while that is unknown. Raises StoreUnavailableError."""
     fresh = await store.read(PROGRESS, PROGRESS, Freshness)
     return None if fresh is None else fresh.complete_through
+
+
+def position_in(found: Chart, created_at: datetime | None) -> Mapping[str, int]:
+    """The position of a chart in the hub that was created at `created_at`, None if it is unknown; empty for a chart
+    that has nothing of this hub, but of one that was there before."""
+    newest = found.complete_through or found.as_of
+    return {} if created_at is not None and newest < created_at else found.position
 
 
 def freshest(found: Chart, fresh: Freshness | None) -> Chart:

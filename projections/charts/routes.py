@@ -19,6 +19,7 @@ from songline.projections.http.moments import Moment
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import fresh, plain, shown
+from songline.projections.hub_creation import HubCreation
 from songline.projections.live_version import VersionedStores
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
@@ -56,7 +57,8 @@ class Index(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Add the routes of charts. The app's state has `versions`, the VersionedStores, and `past`, a PastReader."""
+    """Add the routes of charts. The app's state has `versions`, the VersionedStores, `past`, a PastReader, and `hub`, a
+    HubCreation or None."""
     _current(app, now)
     _before(app, now)
 
@@ -95,15 +97,20 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
         if form is None:
             return unacceptable(accept)
 
-        async def read() -> Chart | None:
+        hub: HubCreation | None = request.app.state.hub
+
+        async def read() -> tuple[Chart | None, Mapping[str, int]]:
+            created_at = None if hub is None or min_position is None else await hub.created_at()
             # Asked each time: the version before does not go on once another one is live.
-            return await charts.chart(await _store(request), kind, window, known, limit)
+            found = await charts.chart(await _store(request), kind, window, known, limit)
+            return found, {} if found is None else charts.position_in(found, created_at)
 
         if as_of is not None:
             past.only_one(min_position, max_staleness)
             found = await _past(request, chart_key(kind, window, known), past.second_of(as_of, now()), limit)
         else:
-            found = await reaching(f"chart {kind} {window} {known}", read, _position, parse(min_position), wait)
+            view, wanted = f"chart {kind} {window} {known}", parse(min_position)
+            found, _ = await reaching(view, read, lambda read: read[1], wanted, wait)
             if found is not None:
                 _staleness(request).check("charts", max_staleness, found.complete_through)
         if found is None:
@@ -204,10 +211,6 @@ async def _past(request: Request, key: str, second: int, limit: int) -> Chart | 
     reader: PastReader = request.app.state.past
     found = await reader.chart(key, second, caller_name(request.scope))
     return structs.replace(found, entries=found.entries[:limit])
-
-
-def _position(chart: Chart | None) -> Mapping[str, int]:
-    return {} if chart is None else chart.position
 
 
 def tabled(found: tuple[Chart, ...] | SongPlays, form: str, name: str) -> Response:

@@ -11,11 +11,12 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 from msgspec import structs
 
-from songline.cloud import cosmos
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_eventhubs
 from songline.processes.entities import CONTAINERS
 from songline.projections.api import create
 from songline.schemas import examples
-from songline.schemas.channels import CHARTS, DATABASE, NAMES
+from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, NAMES
 from songline.schemas.documents import CURRENT, Chart, ChartEntry, chart_key
 from songline.schemas.progress import PROGRESS, Freshness
 from songline.schemas.song_names import song_name
@@ -114,6 +115,28 @@ async def test_songs_that_are_known_by_name_only_have_their_words(
         (None, None),
         (None, None),
     ]
+
+
+async def test_a_position_in_a_hub_that_was_there_before_is_none_of_this_one(
+    localcloud: LocalCloud, container: ContainerProxy
+) -> None:
+    wires = read_eventhubs(localcloud.environment)
+    async with eventhubs.producer(wires, MUSIC_EVENTS) as hub:
+        created_at = (await hub.get_eventhub_properties())["created_at"]
+    app = create(localcloud.settings().cosmos, hubs=wires)
+    asked = {"min_position": "0:3", "wait": "0"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+        for earlier_s, status in ((1, 503), (0, 200)):
+            moment = created_at - timedelta(seconds=earlier_s)
+            for through in (moment, None):
+                await write(container, structs.replace(GLOBAL, as_of=moment, complete_through=through))
+                answer = await client.get("/v1/charts/top/1h", params=asked)
+                assert answer.status_code == status, answer.text
+                # Without a position to wait for, the chart is what it is.
+                assert (await client.get("/v1/charts/top/1h")).status_code == 200
 
 
 @pytest.mark.parametrize("genre", ["джаз", "演歌", "r&b", "हिन्दी"])
