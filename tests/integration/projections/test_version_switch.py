@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from songline.schemas.progress import PROGRESS, Freshness
 from songline.schemas.projections import LiveVersionDocument, VersionDocument, container_of, version_id
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
 
 READS_A_SECOND = int(os.environ.get("SONGLINE_SWITCH_READS", "40"))
 SWITCHES = int(os.environ.get("SONGLINE_SWITCHES", "2"))
@@ -263,9 +265,27 @@ def api(cloud: LocalCloud, services: VersionServices, tmp_path: Path) -> Iterato
 async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServices, api: ApiProcess) -> None:
     until, readers = asyncio.Event(), [Reader(api.client(), seed) for seed in range(8)]
     reading = [asyncio.create_task(one.run(until, len(readers) / READS_A_SECOND)) for one in readers]
+    seen: set[tuple[str, int]] = set()
+
+    async def all_are_read(version: int) -> None:
+        """Return once every projection was read in this version."""
+        for one in readers:
+            one.read_versions.clear()
+
+        async def are_read() -> bool:
+            for one in reading:
+                if one.done():
+                    one.result()
+            seen.update(*(one.read_versions for one in readers))
+            return {(projection, version) for projection in VERSIONED} <= {
+                read for one in readers for read in one.read_versions
+            }
+
+        await wait_for_async(are_read, f"all projections to be read in version {version}")
+
     try:
         for turn in range(SWITCHES):
-            await asyncio.sleep(1.2)
+            await all_are_read(2 if turn % 2 else 1)
             for projection in VERSIONED:
                 switcher = services.switcher(VERSIONED[projection])
                 if turn % 2:
@@ -275,22 +295,21 @@ async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServic
             live = [(await services.store.live(projection)).version for projection in VERSIONED]
             assert live == [1 if turn % 2 else 2] * len(VERSIONED)
             assert not [one for one in reading if one.done()]
+        await all_are_read(1 if turn % 2 else 2)
     finally:
         until.set()
         results = await asyncio.gather(*reading, return_exceptions=True)
     assert results == [None] * len(readers)
-    assert sum(one.answers for one in readers) > 100
-    seen = {version for one in readers for version in one.read_versions}
     assert seen == {(projection, version) for projection in VERSIONED for version in (1, 2)}
 
     # A list whose version is dropped says so; the live one goes on.
     async with api.client() as client:
         if (await services.store.live(LIBRARY)).version != 2:
             await services.switcher(VERSIONED[LIBRARY]).switch(2, force=False)
-        await asyncio.sleep(1.1)
-        first = (await client.get("/v1/users/ann/library", params={"limit": 5})).json()
+        first = await wait_for_async(partial(first_page, client, 2), "the API to serve version 2")
+        assert first is not None
         await services.switcher(VERSIONED[LIBRARY]).roll_back(force=False)
-        await asyncio.sleep(1.1)
+        await wait_for_async(partial(first_page, client, 1), "the API to serve version 1 again")
         following = await client.get("/v1/users/ann/library", params={"limit": 5, "cursor": first["next"]})
         assert [entry["plays"] for entry in following.json()["entries"]] == [2] * 5
         await services.switcher(VERSIONED[LIBRARY]).drop(2)
@@ -301,12 +320,20 @@ async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServic
         # Nothing is guessed where the live document is damaged, and other projections are served.
         projections = cosmos.container(services.account, DATABASE, PROJECTIONS)
         await projections.upsert_item({"id": LIBRARY, "version": 0, "shelves": 4})
-        await asyncio.sleep(1.1)
-        damaged = await client.get("/v1/users/ann/library")
-        assert (damaged.status_code, "songline projection switch library" in damaged.text) == (503, True)
+
+        async def is_told() -> bool:
+            damaged = await client.get("/v1/users/ann/library")
+            return damaged.status_code == 503 and "songline projection switch library" in damaged.text
+
+        await wait_for_async(is_told, "the API to say what is damaged, and what mends it")
         assert (await client.get("/v1/songs")).status_code == 200
         report = (await client.get("/health/progress")).json()
         assert [one["cause"] for one in report["reasons"]] == ["version-unknown"]
         await services.switcher(VERSIONED[LIBRARY]).switch(1, force=True)
-        await asyncio.sleep(1.1)
-        assert (await client.get("/v1/users/ann/library")).status_code == 200
+        await wait_for_async(partial(first_page, client, 1), "the API to serve the version that was chosen")
+
+
+async def first_page(client: httpx.AsyncClient, version: int) -> dict[str, Any] | None:
+    """The first page of a library, None where it is not of this version: the API hears of a switch a moment later."""
+    body: dict[str, Any] = (await client.get("/v1/users/ann/library", params={"limit": 5})).json()
+    return body if [entry["plays"] for entry in body.get("entries", ())] == [version] * 5 else None
