@@ -31,7 +31,7 @@ from songline.processors.history.as_of.answers import (
 )
 from songline.processors.history.as_of.library import library_as_of
 from songline.processors.history.erasure.names_to_come import NOBODY_LEAVES, NamesToCome
-from songline.processors.history.erasure.tail_names import is_being_forgotten, read_keyed
+from songline.processors.history.erasure.tail_names import erasures_of, is_being_forgotten, read_keyed
 from songline.processors.history.index.opening import open_index
 from songline.processors.runtime.match_watch import read_matches
 from songline.processors.runtime.service_errors import last_line
@@ -66,12 +66,17 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                     await index.recall()
                     return await _charts(environ, opened, matches, second)
                 case LibraryQuestion(second, user_id):
-                    if is_being_forgotten(user_id, await read_keyed(environ)):
+                    before = await read_keyed(environ)
+                    if is_being_forgotten(user_id, before):
                         return FoldFailure(BEING_FORGOTTEN)
                     # Before the files' moments are asked for: else the ends of each would be read.
                     await index.update_all()
                     history = SpannedHistory(opened.with_names(matches, NOBODY_LEAVES))
-                    return await library_as_of(history, index.listener_history, matches, user_id, second)
+                    found = await library_as_of(history, index.listener_history, matches, user_id, second)
+                    # One that has begun since may have erased a part of it before that was read.
+                    if erasures_of(user_id, await read_keyed(environ)) - erasures_of(user_id, before):
+                        return FoldFailure(FORGOTTEN_MEANWHILE)
+                    return found
     except MomentError as error:
         return MomentRefusal(error.rule)
     except ArchiveHoleError as error:

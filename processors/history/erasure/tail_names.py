@@ -77,9 +77,16 @@ NOBODY_FORGOTTEN = ForgottenListeners((), datetime(1970, 1, 1, tzinfo=UTC))
 
 def is_being_forgotten(user_id: str, erasures: Iterable[Erasure]) -> bool:
     """Whether an erasure of the listener has begun, and is not done."""
-    return any(
-        one.state == "running" and listener_hash(user_id, bytes.fromhex(one.key)) == one.listener for one in erasures
-    )
+    return any(one.state == "running" and _is_of(user_id, one) for one in erasures)
+
+
+def erasures_of(user_id: str, erasures: Iterable[Erasure]) -> frozenset[str]:
+    """The ids of the listener's own erasures, begun or done."""
+    return frozenset(one.id for one in erasures if _is_of(user_id, one))
+
+
+def _is_of(user_id: str, erasure: Erasure) -> bool:
+    return listener_hash(user_id, bytes.fromhex(erasure.key)) == erasure.listener
 
 
 async def read_keyed(environ: Mapping[str, str]) -> list[Erasure]:

@@ -17,7 +17,13 @@ from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processors.history.archive.name_format import NameFormat
 from songline.processors.history.as_of import process
-from songline.processors.history.as_of.answers import ChartsQuestion, FoldFailure, LibraryQuestion, PastCharts
+from songline.processors.history.as_of.answers import (
+    ChartsQuestion,
+    FoldFailure,
+    LibraryQuestion,
+    PastCharts,
+    PastLibrary,
+)
 from songline.processors.history.as_of.process import answer
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
@@ -181,6 +187,26 @@ async def test_charts_are_folded_again_where_a_listener_is_forgotten_meanwhile(
             assert lines(found.charts) == expected(history, second, second, Rules())
         else:
             assert found.sentence == process.FORGOTTEN_MEANWHILE
+
+
+async def test_a_library_whose_listener_was_forgotten_while_it_was_read_is_no_answer(
+    cloud: LocalCloud, history: list[HistoryEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far the erasure has come since: what was read may lack a part of it."""
+    bounds = {str(number): len(history) for number in range(PARTITIONS)}
+    for user_id, state in ((USERS[0], "running"), (USERS[0], "done"), (USERS[1], "running")):
+        begun = structs.replace(erasure(user_id, bounds), state=state)
+        known = iter([[], [begun]])
+
+        async def keyed(environ: Mapping[str, str], known: Iterator[list[Erasure]] = known) -> list[Erasure]:
+            return next(known)
+
+        monkeypatch.setattr(process, "read_keyed", keyed)
+        found = await answer(LibraryQuestion(history[-1].second, USERS[0]), cloud.environment)
+        if user_id == USERS[0]:
+            assert found == FoldFailure(process.FORGOTTEN_MEANWHILE)
+        else:
+            assert isinstance(found, PastLibrary)
 
 
 class ErasedMeanwhile(HistoryInFiles):
