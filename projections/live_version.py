@@ -65,6 +65,9 @@ class LiveVersionReader:
         now_s = self._steady()
         found = await self._document(self._projection)
         first = None if found is not None else await self._document(version_id(self._projection, FIRST_VERSION))
+        if first is not None:
+            # What is live is said before there is a version: both may have been made since.
+            found = await self._document(self._projection)
         try:
             live = live_version(self._projection, found, first)
         except DamagedVersionError as error:

@@ -38,6 +38,9 @@ async def read(container: ContainerProxy, projection: str) -> LiveVersionDocumen
     """The live version of `projection` in the container `projections`. Raises AzureError and DamagedVersionError."""
     found = await read_document(container, projection)
     first = None if found is not None else await read_document(container, version_id(projection, FIRST_VERSION))
+    if first is not None:
+        # What is live is said before there is a version: both may have been made since.
+        found = await read_document(container, projection)
     return live_version(projection, found, first)
 
 
