@@ -3,6 +3,7 @@
 A moment is folded from the archive, which this package can't read: `songline.api` gives the app what can.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, NoReturn, Protocol
 
@@ -52,14 +53,19 @@ class ListenerAsOf(Struct, frozen=True):
     position: dict[str, int]
 
 
+LiveCharts = Callable[[], Awaitable[int]]
+"""Which version of the charts is live: of a chart of the past, the rules are its. Raises StoreUnavailableError."""
+
+
 class PastReader(Protocol):
     """Moments of the past, for a caller of the name `asker`; None for one who may have all there are.
 
     Both raise PastMomentError, PastMissingError, TooManyMomentsError and PastUnavailableError.
     """
 
-    async def chart(self, key: str, second: int, asker: str | None) -> Chart:
-        """The chart of a key such as `top:1h:global`, with all its entries, as of a Unix second."""
+    async def chart(self, key: str, second: int, asker: str | None, live: LiveCharts) -> Chart:
+        """The chart of a key such as `top:1h:global`, with all its entries, as of a Unix second. Raises what `live`
+        raises as well."""
 
     async def library(self, user_id: str, second: int, asker: str | None) -> ListenerAsOf:
         """A listener's library as of a Unix second."""
@@ -71,7 +77,7 @@ class NoPast:
     def __init__(self, why: str) -> None:
         self._why = why
 
-    async def chart(self, key: str, second: int, asker: str | None) -> NoReturn:
+    async def chart(self, key: str, second: int, asker: str | None, live: LiveCharts) -> NoReturn:
         raise PastMissingError(self._why)
 
     async def library(self, user_id: str, second: int, asker: str | None) -> NoReturn:

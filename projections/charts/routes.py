@@ -209,7 +209,12 @@ def _staleness(request: Request) -> StalenessCheck:
 async def _past(request: Request, key: str, second: int, limit: int) -> Chart | None:
     """The first entries of a chart of the past. Raises the errors of `songline.projections.past`."""
     reader: PastReader = request.app.state.past
-    found = await reader.chart(key, second, caller_name(request.scope))
+
+    async def live() -> int:
+        versions: VersionedStores = request.app.state.versions
+        return (await versions.live(CHARTS)).version
+
+    found = await reader.chart(key, second, caller_name(request.scope), live)
     return structs.replace(found, entries=found.entries[:limit])
 
 

@@ -18,6 +18,7 @@ from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, names_blobs,
 from songline.processors.history.as_of.answers import ChartsQuestion, LibraryQuestion
 from songline.projections.past import (
     ListenerAsOf,
+    LiveCharts,
     NoPast,
     PastMomentError,
     PastReader,
@@ -97,10 +98,10 @@ class PastFolds:
         self._folds: dict[bytes, FoldUnderWay] = {}
         self._kept: OrderedDict[bytes, tuple[Any, float]] = OrderedDict()
 
-    async def chart(self, key: str, second: int, asker: str | None) -> Chart:
-        """The chart of a key as of a Unix second. Raises PastMomentError, TooManyMomentsError and
-        PastUnavailableError."""
-        found = await self._answer(ChartsQuestion(second), asker, _charts)
+    async def chart(self, key: str, second: int, asker: str | None, live: LiveCharts) -> Chart:
+        """The chart of a key as of a Unix second, by the rules of the live version. Raises PastMomentError,
+        TooManyMomentsError, PastUnavailableError, and what `live` raises."""
+        found = await self._answer(ChartsQuestion(second, await live()), asker, _charts)
         kind, window, scope = key.split(":", 2)
         if (chart := found.charts.get(key)) is not None:
             return chart

@@ -7,9 +7,10 @@ from songline.schemas.library.fold import FoldedLibrary
 
 
 class ChartsQuestion(Struct, frozen=True, tag="charts"):
-    """All charts as of a Unix second."""
+    """All charts as of a Unix second, by the policy of a version of the charts."""
 
     second: int
+    version: int
 
 
 class LibraryQuestion(Struct, frozen=True, tag="library"):

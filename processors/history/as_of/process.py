@@ -62,9 +62,9 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
         ):
             matches = await matches_as_of(environ, question.second)
             match question:
-                case ChartsQuestion(second):
+                case ChartsQuestion(second, version):
                     await index.recall()
-                    return await _charts(environ, opened, matches, second)
+                    return await _charts(environ, opened, matches, second, version)
                 case LibraryQuestion(second, user_id):
                     before = await read_keyed(environ)
                     if is_being_forgotten(user_id, before):
@@ -89,15 +89,17 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
         return FoldFailure(f"the history can't be read: {last_line(error)}")
 
 
-async def _charts(environ: Mapping[str, str], opened: HubHistory, matches: NameMatches, second: int) -> Answer:
+async def _charts(
+    environ: Mapping[str, str], opened: HubHistory, matches: NameMatches, second: int, version: int
+) -> Answer:
     """The charts as of a second, of a history in which every listener had one name an hour while it was read."""
     # A library waits for neither numpy nor the trending worker's code.
-    from songline.processors.history.as_of.live_charts import live_charts_as_of
+    from songline.processors.history.as_of.version_charts import version_charts_as_of
 
     names = NamesToCome(await read_keyed(environ))
     for _ in range(TRIES):
         history = SpannedHistory(opened.with_names(matches, names))
-        found = await live_charts_as_of(environ, history, second, names)
+        found = await version_charts_as_of(environ, history, second, version, names)
         before, names = names, NamesToCome(await read_keyed(environ))
         if names.erasures <= before.erasures:
             return found

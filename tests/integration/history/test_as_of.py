@@ -142,7 +142,7 @@ async def test_of_a_moment_whose_events_are_gone_the_answer_says_which(
     late = [one for one in numbered(history) if one.position >= 3]
     await write_archive(cloud, late, "archive-late")
     environ = {**cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": "archive-late"}
-    for question in (LibraryQuestion(history[-1].second, USERS[0]), ChartsQuestion(late[0].second)):
+    for question in (LibraryQuestion(history[-1].second, USERS[0]), ChartsQuestion(late[0].second, 1)):
         found = await answer(question, environ)
         assert isinstance(found, FoldFailure)
         for words in ("lacks positions 0 to 2", "Capture was turned on late", "songline rebuild", "--skip"):
@@ -159,7 +159,7 @@ async def test_of_a_moment_that_needs_a_damaged_file_the_answer_says_how_to_go_o
         content = await (await container.download_blob(path)).readall()
         await container.upload_blob(path, content[:-20], overwrite=True)
     environ = {**cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": "archive-cut"}
-    for question in (LibraryQuestion(history[-1].second, USERS[0]), ChartsQuestion(history[-1].second)):
+    for question in (LibraryQuestion(history[-1].second, USERS[0]), ChartsQuestion(history[-1].second, 1)):
         found = await answer(question, environ)
         assert isinstance(found, FoldFailure)
         for words in (path, "is damaged", "until the file is restored", "songline rebuild"):
@@ -181,7 +181,7 @@ async def test_charts_are_folded_again_where_a_listener_is_forgotten_meanwhile(
             return [structs.replace(known, id=f"{at}", user_id=None) for at in range(min(forgotten, looks))]
 
         monkeypatch.setattr(process, "read_keyed", keyed)
-        found = await answer(ChartsQuestion(second), cloud.environment)
+        found = await answer(ChartsQuestion(second, 1), cloud.environment)
         assert isinstance(found, expected_kind)
         if isinstance(found, PastCharts):
             assert lines(found.charts) == expected(history, second, second, Rules())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from songline.projections.past import ListenerAsOf, PastMissingError, PastMomentError, PastUnavailableError
+from songline.projections.past import ListenerAsOf, LiveCharts, PastMissingError, PastMomentError, PastUnavailableError
 from songline.schemas.documents import Chart
 from songline.schemas.examples import CHART
 from songline.schemas.library.action import UserAction, microseconds
@@ -26,7 +26,7 @@ class KnownPast:
         self.asked: list[tuple[str, int]] = []
         self._error = error
 
-    async def chart(self, key: str, second: int, asker: str | None) -> Chart:
+    async def chart(self, key: str, second: int, asker: str | None, live: LiveCharts) -> Chart:
         self._ask(key, second)
         return CHART
 

@@ -45,24 +45,29 @@ class Folding:
         return self.log.read_text().splitlines()
 
 
+async def first_version() -> int:
+    """The version of the charts that is live."""
+    return 1
+
+
 CHARTS = PastCharts({"top:1h:global": CHART}, CHART, 7)
 
 
 async def test_all_charts_of_a_moment_are_folded_once(tmp_path: Path) -> None:
     folding = Folding(tmp_path, CHARTS)
-    found = await asyncio.gather(*[folding.past.chart("top:1h:global", PAST_S, None) for _ in range(5)])
+    found = await asyncio.gather(*[folding.past.chart("top:1h:global", PAST_S, None, first_version) for _ in range(5)])
     assert found == [CHART] * 5
-    other = await folding.past.chart("trending:5m:region:DE", PAST_S, None)
+    other = await folding.past.chart("trending:5m:region:DE", PAST_S, None, first_version)
     assert (other.kind, other.window, other.scope) == ("trending", "5m", "region:DE")
     assert len(folding.asked) == 1
-    await folding.past.chart("top:1h:global", PAST_S - 1, None)
+    await folding.past.chart("top:1h:global", PAST_S - 1, None, first_version)
     assert len(folding.asked) == 2
 
 
 async def test_an_answer_about_a_second_that_may_still_grow_is_not_kept(tmp_path: Path) -> None:
     folding = Folding(tmp_path, CHARTS)
     for _ in range(2):
-        await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1, None)
+        await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1, None, first_version)
     assert len(folding.asked) == 2
 
 
@@ -71,7 +76,7 @@ async def test_an_answer_is_not_kept_for_who_asked_when_its_fold_had_begun_too_e
     folding = Folding(tmp_path, CHARTS, more=f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)")
 
     async def ask() -> Chart:
-        return await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1, None)
+        return await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1, None, first_version)
 
     first = asyncio.create_task(ask())
     await asyncio.sleep(0)
@@ -85,6 +90,18 @@ async def test_an_answer_is_not_kept_for_who_asked_when_its_fold_had_begun_too_e
     for _ in range(2):
         await ask()
         assert len(folding.asked) == 2
+
+
+async def test_charts_are_folded_anew_by_the_rules_of_another_version_that_is_live(tmp_path: Path) -> None:
+    folding, versions = Folding(tmp_path, CHARTS), [1, 2, 1]
+
+    async def live() -> int:
+        return versions.pop(0)
+
+    for _ in range(3):
+        assert await folding.past.chart("top:1h:global", PAST_S, None, live) == CHART
+    asked = [msgspec.json.decode(one) for one in folding.asked]
+    assert asked == [{"type": "charts", "second": PAST_S, "version": version} for version in (1, 2)]
 
 
 async def test_a_library_is_read_as_it_was_folded(tmp_path: Path) -> None:
@@ -110,13 +127,13 @@ async def test_a_listener_s_past_is_not_kept_for_long(tmp_path: Path) -> None:
 async def test_a_fold_that_takes_too_long_is_ended_and_said_so(tmp_path: Path) -> None:
     folding = Folding(tmp_path, CHARTS, more="time.sleep(600)", config=PastConfig(longest_s=0.5))
     with pytest.raises(PastUnavailableError, match=f"ended after 0.5 s.*{AS_OF_S}"):
-        await folding.past.chart("top:1h:global", PAST_S, None)
+        await folding.past.chart("top:1h:global", PAST_S, None, first_version)
 
 
 async def test_what_keeps_a_fold_from_an_answer_is_said(tmp_path: Path) -> None:
     folding = Folding(tmp_path, CHARTS, more="sys.exit('no such thing')")
     with pytest.raises(PastUnavailableError, match="code 1: no such thing"):
-        await folding.past.chart("top:1h:global", PAST_S, None)
+        await folding.past.chart("top:1h:global", PAST_S, None, first_version)
     refused = Folding(tmp_path, MomentRefusal("the history begins later"))
     with pytest.raises(PastMomentError, match="begins later"):
         await refused.past.library("ana", PAST_S, None)
@@ -125,7 +142,8 @@ async def test_what_keeps_a_fold_from_an_answer_is_said(tmp_path: Path) -> None:
 async def test_more_folds_than_may_wait_are_refused(tmp_path: Path) -> None:
     folding = Folding(tmp_path, CHARTS, more="time.sleep(0.2)")
     found = await asyncio.gather(
-        *[folding.past.chart("top:1h:global", PAST_S - number, None) for number in range(12)], return_exceptions=True
+        *[folding.past.chart("top:1h:global", PAST_S - number, None, first_version) for number in range(12)],
+        return_exceptions=True,
     )
     refused = [one for one in found if isinstance(one, PastUnavailableError)]
     assert len(refused) == 3
@@ -137,7 +155,7 @@ async def test_one_caller_leaves_room_for_others(tmp_path: Path) -> None:
     folding = Folding(tmp_path, CHARTS, more="time.sleep(0.2)")
 
     def ask(second: int, asker: str | None) -> asyncio.Task[Chart]:
-        return asyncio.create_task(folding.past.chart("top:1h:global", second, asker))
+        return asyncio.create_task(folding.past.chart("top:1h:global", second, asker, first_version))
 
     own = [ask(PAST_S - number, "ana") for number in range(EACH + 2)]
     # What is being folded already may be asked for by everybody.
