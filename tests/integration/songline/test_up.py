@@ -198,7 +198,6 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     again = up("--rate=10")
     api = again.healthy()
     assert again.text.count("From now on it has keys of its own") == 1
-    # It goes on from where it was, once it has read what came meanwhile.
     wait_for(lambda: grown(api, last), "charts that go on where they ended", DEADLINE)
     killed_workers_are_started_again(again, api)
     assert sound(api, kept) == SONG
