@@ -6,7 +6,7 @@ they are, in a `ReceivedEvent`: its position, time and body are read, and all el
 asked for. Connections, links, credit, errors, and what is no event stay the SDK's.
 
 Where nothing has arrived the SDK waits for a frame under a timer, and sleeps twice as well, for each partition by
-itself. Here a round without a frame ends at once, and all sleep until the same moment.
+itself. Here a round without a frame ends at once, and all sleep until the same moment: longer while few events come.
 
 A link is open after some ten answers of the hub, after each of which the SDK sleeps. Here it sleeps a tenth of that.
 """
@@ -47,6 +47,12 @@ READY_S = 0.005
 """The pause between two looks whether a link is open."""
 
 _SDK_READY_S = 0.05
+
+QUIET_S = 0.25
+"""The pause between two rounds while few events come. An event may wait so long, and each round costs more than it."""
+
+FEW = 50
+"""So many events of all readers of a process, in QUIET_S, are more than few."""
 
 _ReadFrame: TypeAlias = Callable[..., Coroutine[Any, Any, bool]]
 _IncomingTransfer: TypeAlias = Callable[[Any, list[Any]], Awaitable[None]]
@@ -113,8 +119,32 @@ def pause_together_s(now_s: float, delay_s: float) -> float:
     return (floor(now_s / delay_s + 0.5) + 1) * delay_s - now_s
 
 
+class RoundPace:
+    """How long the readers of a process sleep between their rounds, by how many events they `take` in all."""
+
+    def __init__(self) -> None:
+        self._is_quiet = False
+        self._taken = 0
+        self._since_s = 0.0
+
+    def take(self) -> None:
+        """An event was taken."""
+        self._taken += 1
+
+    def delay_s(self, now_s: float, delay_s: float) -> float:
+        """What to sleep for in place of `delay_s`."""
+        if now_s - self._since_s >= QUIET_S:
+            self._is_quiet = self._taken < FEW
+            self._taken, self._since_s = 0, now_s
+        return max(delay_s, QUIET_S) if self._is_quiet else delay_s
+
+
+_pace = RoundPace()
+
+
 async def _sleep_together(delay_s: float) -> None:
-    await asyncio.sleep(pause_together_s(asyncio.get_running_loop().time(), delay_s))
+    now_s = asyncio.get_running_loop().time()
+    await asyncio.sleep(pause_together_s(now_s, _pace.delay_s(now_s, delay_s)))
 
 
 async def _sleep_while_opening(delay_s: float) -> None:
@@ -233,6 +263,7 @@ def _take_message(link: Any, consumer: Any, delivery_id: int | None, end: bytes)
         end = bytes(link._received_payload)
         link._received_payload = bytearray()
     consumer._message_buffer.append(end)
+    _pace.take()
 
 
 def _consumer_of(link: Any) -> Any:

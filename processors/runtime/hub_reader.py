@@ -105,8 +105,10 @@ class HubReader:
                 self._on_events,
                 max_batch_size=BATCH,
                 prefetch=BATCH,
-                # The SDK calls so often when nothing comes: what waits for a flush waits little longer.
-                max_wait_time=self._config.flush_s / 4,
+                # The SDK calls so often when nothing comes: what waits for a flush waits little longer. With the usual
+                # pause it is less than that between rounds while few events come, so that each of these calls for every
+                # partition, and all are committed in the same one.
+                max_wait_time=self._config.flush_s / 5,
                 starting_position="-1",
                 on_error=self._on_error,
                 on_partition_initialize=self._on_open,

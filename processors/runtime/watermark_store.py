@@ -17,7 +17,7 @@ from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 GATHER_S = 0.06
 """Watermarks that are moved within so many seconds are one request. The SDK's readers look at their partitions 20 times
-a second."""
+a second at most."""
 
 GATHERED_MAX = 10
 """The most operations that Cosmos DB takes in a patch."""

@@ -256,6 +256,25 @@ def test_all_who_sleep_as_long_wake_together(now_s: float, delay_s: float) -> No
     assert abs((now_s + pause_s) / delay_s - round((now_s + pause_s) / delay_s)) < 1e-3
 
 
+def test_rounds_are_further_apart_while_few_events_come() -> None:
+    pace, sdk_s, now_s = eventhub_frames.RoundPace(), 0.05, 100.0
+    for _ in range(eventhub_frames.FEW):
+        pace.take()
+    assert pace.delay_s(now_s, sdk_s) == sdk_s
+    assert pace.delay_s(now_s + sdk_s, sdk_s) == sdk_s, "that so few have come is not known before QUIET_S"
+    now_s += eventhub_frames.QUIET_S
+    assert pace.delay_s(now_s, sdk_s) == eventhub_frames.QUIET_S
+    assert pace.delay_s(now_s, 1.0) == 1.0, "what is longer stays so"
+    for _ in range(eventhub_frames.FEW - 1):
+        pace.take()
+    now_s += eventhub_frames.QUIET_S
+    assert pace.delay_s(now_s, sdk_s) == eventhub_frames.QUIET_S
+    for _ in range(eventhub_frames.FEW):
+        pace.take()
+    now_s += eventhub_frames.QUIET_S
+    assert pace.delay_s(now_s, sdk_s) == sdk_s
+
+
 async def test_a_round_without_a_frame_ends_at_once_and_the_sdk_listens_now_and_then() -> None:
     connection, listened, now_s = _Connection(), [], 100.0
     client: Any = connection.client
