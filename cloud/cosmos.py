@@ -16,6 +16,7 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct
 
+from songline.cloud import cosmos_bodies
 from songline.cloud.credentials import entra
 from songline.cloud.http_transport import Guard, HttpTransport
 from songline.cloud.settings import CosmosSettings
@@ -59,7 +60,7 @@ def client(settings: CosmosSettings, guard: Guard | None = None) -> CosmosClient
     """An asynchronous client; close it, or use it as a context manager. `guard` as of HttpTransport."""
     credential = settings.key.reveal() if settings.key is not None else entra()
     transport = HttpTransport(tls=client_context(settings.authorities), guard=guard)
-    return CosmosClient(settings.endpoint, credential=credential, transport=transport)
+    return CosmosClient(settings.endpoint, credential=credential, transport=transport, **cosmos_bodies.install())
 
 
 @asynccontextmanager
