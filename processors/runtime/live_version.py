@@ -36,12 +36,22 @@ class VersionChangedError(Exception):
 
 async def read(container: ContainerProxy, projection: str) -> LiveVersionDocument:
     """The live version of `projection` in the container `projections`. Raises AzureError and DamagedVersionError."""
+    return (await _read_both(container, projection))[0]
+
+
+async def _read_both(
+    container: ContainerProxy, projection: str, *, was_made: bool = True
+) -> tuple[LiveVersionDocument, bool]:
+    """The live version, and whether its document is there. Where that `was_made` before, it must not be missing.
+    Raises AzureError and DamagedVersionError."""
     found = await read_document(container, projection)
-    first = None if found is not None else await read_document(container, version_id(projection, FIRST_VERSION))
-    if first is not None:
-        # What is live is said before there is a version: both may have been made since.
-        found = await read_document(container, projection)
-    return live_version(projection, found, first)
+    first = None
+    if found is None and was_made:
+        first = await read_document(container, version_id(projection, FIRST_VERSION))
+        if first is not None:
+            # What is live is said before there is a version: both may have been made since.
+            found = await read_document(container, projection)
+    return live_version(projection, found, first), found is not None
 
 
 async def create(container: ContainerProxy, first: LiveVersionDocument) -> LiveVersionDocument:
@@ -69,13 +79,16 @@ class LiveVersionWatch:
         self._running = running
         self._look_s = look_s
         self._damage = ""
+        self._was_made = True
+        """Whether the live document was there at the last look, or should have been. As long as no version is made
+        there is none: two questions each time would be one too many."""
 
     async def run(self) -> LiveVersionDocument:
         """Return once another version is live. While that can't be read, `running` goes on."""
         while True:
             await asyncio.sleep(self._look_s)
             try:
-                live = await read(self._container, self._running.id)
+                live, self._was_made = await _read_both(self._container, self._running.id, was_made=self._was_made)
             except AzureError as error:
                 log.info("which version is live can't be read: %s", error)
                 continue
