@@ -8,7 +8,7 @@ import numpy as np
 
 from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable, add_rows
 from songline.processors.trending.plays.backlog import Backlog, Day
-from songline.processors.trending.song_index import Ints, SongIndex
+from songline.processors.trending.song_index import Ints, SongIndex, Which
 from songline.processors.trending.sorted_columns import Column
 from songline.schemas.plays import HOURS, SongDay, day_id
 
@@ -27,6 +27,8 @@ class SongDays:
     def __init__(self, songs: SongIndex, prefix: str) -> None:
         self._songs = songs
         self._hours: dict[int, CountTable] = {}
+        self._stored: dict[int, Which] = {}
+        """Of each day (since 1970), by the number of a song, whether its document may be stored."""
         self.backlog = Backlog(prefix)
 
     def add(self, hour: int, songs: Ints, more: Column) -> None:
@@ -35,13 +37,37 @@ class SongDays:
         The day waits where nothing is added, too: a former owner that has lost the shard without noticing it may have
         saved counts, while the days that it let wait were written as they were before.
         """
-        distinct = self.restore(hour, songs, more)
-        names = map(self._songs.names.__getitem__, distinct.tolist())
+        distinct = self._count(hour, songs, more)
+        self._let_wait(hour, distinct)
+
+    def restore(self, hour: int, songs: Ints, more: Column, *, waits: bool = False) -> None:
+        """Add what was saved of an hour, of which any owner may have stored the days. Without `waits` none of them
+        waits for it: `Backlog.inherit` takes over what does."""
+        distinct = self._count(hour, songs, more)
+        self._mark_stored(hour // HOURS, distinct)
+        if waits:
+            self._let_wait(hour, distinct)
+
+    def may_be_stored(self, document: SongDay) -> bool:
+        """Whether the document's day may be stored: it was written, or some of it was counted by an earlier owner."""
+        song, stored = self._songs.get(document.song_id, UNKNOWN), self._stored.get(_number(document))
+        return stored is not None and 0 <= song < len(stored) and bool(stored[song])
+
+    def _let_wait(self, hour: int, songs: Ints) -> None:
+        names = map(self._songs.names.__getitem__, songs.tolist())
         self.backlog.add(zip(names, repeat(hour // HOURS)))
 
-    def restore(self, hour: int, songs: Ints, more: Column) -> Ints:
-        """Add what was saved of an hour, and let no day wait: `Backlog.inherit` takes over what waits. Returns the
-        songs, each once."""
+    def _mark_stored(self, day: int, songs: Ints) -> None:
+        stored = self._stored.get(day)
+        if stored is None or len(stored) < len(self._songs):
+            grown = np.zeros(len(self._songs) + len(self._songs) // 8, np.bool_)
+            if stored is not None:
+                grown[: len(stored)] = stored
+            stored = self._stored[day] = grown
+        stored[songs] = True
+
+    def _count(self, hour: int, songs: Ints, more: Column) -> Ints:
+        """Add to the counts of an hour; return the songs, each once."""
         distinct, places = np.unique(songs, return_inverse=True)
         sums = np.zeros((len(distinct), KINDS), np.int64)
         add_rows(sums, places, more)
@@ -51,6 +77,7 @@ class SongDays:
     def drop(self, hour: int) -> None:
         """Drop an hour of a day that no window can show any more."""
         self._hours.pop(hour, None)
+        self._stored.pop(hour // HOURS, None)
 
     def due(self, limit: int) -> list[SongDay]:
         """At most so many of the days that wait, as they are now. Call `written` with each that is."""
@@ -74,8 +101,12 @@ class SongDays:
 
     def written(self, document: SongDay) -> None:
         """The document, or one that counts more, is stored."""
-        day = document.song_id, date.fromisoformat(document.id).toordinal() - _EPOCH
-        if self._document(day).total > document.total:
+        day = document.song_id, _number(document)
+        total = self._document(day).total
+        if total:
+            # Of a day that was dropped meanwhile nothing is kept.
+            self._mark_stored(day[1], self._songs.numbers([document.song_id]))
+        if total > document.total:
             self.backlog.move_to_end(day)
         else:
             self.backlog.remove(day)
@@ -95,3 +126,8 @@ class SongDays:
             likes=tuple(counts[:, LIKES].tolist()),
             unlikes=tuple(counts[:, UNLIKES].tolist()),
         )
+
+
+def _number(document: SongDay) -> int:
+    """The document's day, in days since 1970."""
+    return date.fromisoformat(document.id).toordinal() - _EPOCH

@@ -106,7 +106,9 @@ class PlaysWriter:
 
     async def _write_some(self, due: list[tuple[Shard, SongDay]]) -> bool:
         """Write a few days at once; return whether the service took them."""
-        results = await gather_or_cancel(self._put(document) for _, document in due)
+        results = await gather_or_cancel(
+            self._put(document, is_new=not shard.days.may_be_stored(document)) for shard, document in due
+        )
         failures = []
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:
@@ -128,11 +130,11 @@ class PlaysWriter:
             log.warning("%s, trying again: %s", what, last_line(error))
         self.last_error = error
 
-    async def _put(self, document: SongDay) -> AzureError | None:
-        """Write the day unless the stored one counts as much or more; return the error that the service answered."""
+    async def _put(self, document: SongDay, *, is_new: bool) -> AzureError | None:
+        """Write the day unless the stored one counts as much or more; return the error that the service answered. One
+        that `is_new` is not stored, but by an owner that has lost the shard and does not know it."""
         try:
-            # With a single action in it a day is new, but for a worker that has just started.
-            there = document.total > 1 and await self._raise(document)
+            there = not is_new and await self._raise(document)
             if not there and not await self._create(document):
                 await self._raise(document)
         except AzureError as error:

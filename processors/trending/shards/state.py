@@ -204,8 +204,7 @@ class Shard:
         for key, pairs, counts in merged_tables(tables, self.songs):
             more = self._counts.restore(key, pairs, counts)
             if key.unit == "hour":
-                count = self.days.add if waits_all else self.days.restore
-                count(key.bucket, pairs >> REGION_BITS, more)
+                self.days.restore(key.bucket, pairs >> REGION_BITS, more, waits=waits_all)
         for unit in _UNITS:
             self._windows.refill(unit, self._counts.tables(unit))
         self._genres.cover(len(self.songs))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -90,6 +91,30 @@ async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerP
     shard_with(shard, {"a": 2}, position=5, hour=HOUR - 24)
     await writer.write()
     assert hours(await song_days(container)) == {("a", NOON): (4, 0, 0), ("a", "2026-05-18T14"): (2, 0, 0)}
+
+
+async def test_a_day_that_is_new_is_not_looked_for(container: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    patched: list[str] = []
+    patch_item = container.patch_item
+
+    async def patch(item: str, partition_key: str, *rest: Any, **options: Any) -> Any:
+        patched.append(partition_key)
+        return await patch_item(item, partition_key, *rest, **options)
+
+    monkeypatch.setattr(container, "patch_item", patch)
+    shard = shard_with(Shard(0, "me", KEY), {"a": 2, "b": 1}, position=3)
+    await writer_of(container, shard).write()
+    assert patched == []
+    saved = {key: value for key, value in shard.flush().items() if value is not None}
+    shard_with(shard, {"a": 5, "c": 2}, position=4)
+    await writer_of(container, shard).write()
+    assert patched == ["a"]
+    next_owner = Shard(0, "next", KEY)
+    next_owner.restore(saved.items())
+    shard_with(next_owner, {"a": 6, "b": 2, "c": 3}, position=5)
+    await writer_of(container, next_owner).write()
+    assert patched[1:] == ["a", "b", "c"], "of c nothing is saved, so it seems to be new, and is there"
+    assert await listens(container) == {"a": 6, "b": 2, "c": 3}
 
 
 async def test_what_could_not_be_written_waits(client: CosmosClient) -> None:
