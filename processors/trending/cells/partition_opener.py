@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from faust.types import TP
 from msgspec import structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.runtime.resume_point import HubMismatch, HubState
 from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
@@ -231,20 +232,23 @@ class PartitionOpener:
                 self.reopen(tp.partition)
 
     async def _save(self) -> None:
-        """Save how far the partitions are read."""
-        assignment, holder = self._assignment, self._holder
-        for number, before in list(self._open.items()):
-            if holder is None or assignment != self._assignment:
-                return
-            position = max(holder.flushed(number), before.position)
-            reached = structs.replace(before, position=position, through=moment_at(self._now_ms()))
-            try:
-                await self._positions.save(number, reached)
-            except PositionResetError:
+        """Save how far the partitions are read, all at once: that is one request."""
+        holder = self._holder
+        if holder is not None:
+            await gather_or_cancel(self._save_one(holder, *one) for one in list(self._open.items()))
+
+    async def _save_one(self, holder: PartitionHolder, number: int, before: Watermark) -> None:
+        assignment = self._assignment
+        position = max(holder.flushed(number), before.position)
+        reached = structs.replace(before, position=position, through=moment_at(self._now_ms()))
+        try:
+            await self._positions.save(number, reached)
+        except PositionResetError:
+            if assignment == self._assignment:
                 self.reopen(number)
-            else:
-                if number in self._open:
-                    self._open[number] = reached
+        else:
+            if assignment == self._assignment and number in self._open:
+                self._open[number] = reached
 
     async def _has_changelog(self, number: int) -> bool:
         """Whether the changelog has a partition for what is saved of this one."""

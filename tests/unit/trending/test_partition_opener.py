@@ -30,7 +30,7 @@ class Positions:
             raise ServiceRequestError("it is away")
         return StartPosition(Watermark(position=-1, through=datetime.now(UTC)), 0)
 
-    async def save(self, *_: object) -> None:
+    async def save(self, partition: int, reached: Watermark) -> None:
         pass
 
 
@@ -79,6 +79,32 @@ async def opened(away: int | None = None) -> tuple[PartitionOpener, Holder, set[
 async def test_all_partitions_are_asked_for_at_once() -> None:
     opener, holder, unopened = await opened()
     assert (holder.held, unopened, opener.last_error) == (set(range(PARTITIONS)), set(), None)
+
+
+class GatheredPositions(Positions):
+    """Saves positions once all of them are to be saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[int] = []
+        self._saving = asyncio.Barrier(PARTITIONS)
+
+    async def save(self, partition: int, reached: Watermark) -> None:
+        self.saved.append(partition)
+        if len(self.saved) > PARTITIONS:
+            # The first ones are of partitions as they are opened.
+            await self._saving.wait()
+
+
+async def test_how_far_partitions_are_read_is_saved_of_all_at_once() -> None:
+    positions = GatheredPositions()
+    opener, holder, _ = opener_of(positions)
+    opener.assigned(holder, COMMITTED)
+    async with asyncio.timeout(60):
+        await opener.poll()
+        assert len(positions.saved) == PARTITIONS
+        await opener.save_before_revoked()
+    assert sorted(positions.saved[PARTITIONS:]) == list(range(PARTITIONS))
 
 
 async def test_one_that_can_not_be_asked_for_keeps_no_other_closed() -> None:
