@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
+from songline.processors.trending.merge.chart_ranking import ShardList, rank
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.spans import MINUTE_MS
 from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
@@ -89,11 +89,10 @@ class Merge:
         """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks of `compared_with`, by song id."""
         name, window, scope = key.split(":", 2)
         kind: Kind = "top" if name == "top" else "trending"
-        songs = [
-            song
+        lists = [
+            ShardList(top, report.songs)
             for report in self._reports.values()
             if (top := report.tops.get(key)) is not None
-            for song in ranked_songs(top, report.songs)
         ]
         fresh = self.freshness(scope)
         return Chart(
@@ -105,7 +104,7 @@ class Merge:
             complete_through=fresh.complete_through,
             position=fresh.position,
             compared_with=compared_with,
-            entries=rank(kind, songs, previous),
+            entries=rank(kind, lists, previous),
         )
 
     def _complete(self, parts: list[ReportPart], watermark: ShardWatermark) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from songline.processors.trending.cells.wire import ROWS, CountRows, CountSection, SongFact, no_rows, pack
 from songline.processors.trending.count_table import KINDS, LISTENS
-from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
+from songline.processors.trending.merge.chart_ranking import ShardList, rank
 from songline.processors.trending.shards import counts as counting
 from songline.processors.trending.shards import saved_tables
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
@@ -233,14 +233,14 @@ def test_the_top_list_is_that_of_sorting(values: list[tuple[int, int]], removed:
 def test_ranks_go_over_the_lists_of_all_shards_and_ties_by_song_id() -> None:
     lists = [TopK(["b", "c"], [2, 1], [0, 0], [2, 1]), TopK(["a"], [2], [1], [2])]
     labels = {song: SongLabel(song, song.upper(), None, None) for song in "abc"}
-    songs = [song for top in lists for song in ranked_songs(top, labels)]
-    entries = rank("top", songs, {"c": 1})
+    shards = [ShardList(top, labels) for top in lists]
+    entries = rank("top", shards, {"c": 1})
     assert [(entry.rank, entry.song_id, entry.previous_rank) for entry in entries] == [
         (1, "a", None),
         (2, "b", None),
         (3, "c", 1),
     ]
-    assert [entry.score for entry in rank("trending", songs, {})] == [value / (1 << SCALE_BITS) for value in (2, 2, 1)]
+    assert [entry.score for entry in rank("trending", shards, {})] == [value / (1 << SCALE_BITS) for value in (2, 2, 1)]
 
 
 def test_a_report_has_what_is_new_and_a_whole_one_everything() -> None:
