@@ -15,6 +15,7 @@ delete process.env.AZURITE_DB;
 require("./index_pieces.js");
 require("./synced_index.js");
 require("./summed_extents.js");
+require("./range_checksums.js");
 require("./block_checksums.js");
 require("./acknowledged.js");
 // Each namespace that is opened at run time has an account of its own, under the key of the declared one.

@@ -1,6 +1,8 @@
 """Blob Storage that lives and dies with the process that serves it."""
 
 import asyncio
+import base64
+import hashlib
 import os
 import signal
 import subprocess
@@ -8,9 +10,11 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
+from azure.core.pipeline import PipelineResponse
 from azure.storage.blob import BlobBlock, BlobType
 from azure.storage.blob.aio import BlobServiceClient
 
@@ -127,6 +131,49 @@ def test_blocks_have_the_checksums_that_azurite_finds_by_itself() -> None:
     )
     # That of "123456789", as catalogues of CRCs have it.
     assert done.stdout == "ae8b14860a799888\n"
+
+
+def read_bytes(pid: int) -> int:
+    """What a process has read so far, from files and sockets. Source: proc(5), /proc/PID/io."""
+    return int(Path(f"/proc/{pid}/io").read_text().partition("rchar:")[2].split()[0])
+
+
+def md5_of(response: PipelineResponse[Any, Any]) -> str | None:
+    md5: str | None = response.http_response.headers.get("Content-MD5")
+    return md5
+
+
+async def test_a_range_has_its_md5_where_one_asks_and_costs_nothing_where_nobody_does(tmp_path: Path) -> None:
+    size = 2**20 - 2
+    content = os.urandom(size + 2)
+    told: list[str | None] = []
+
+    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+        songs = await client.create_container("songs")
+        stored = songs.get_blob_client("blocks")
+        for name, part in (("YQ==", content[:1_000]), ("Yg==", content[1_000:])):
+            await stored.stage_block(name, part)
+        await stored.commit_block_list([BlobBlock("YQ=="), BlobBlock("Yg==")])
+
+        async def ranged(name: str, begin: int, count: int, *, asked: bool) -> None:
+            stream = await songs.get_blob_client(name).download_blob(
+                offset=begin,
+                length=count,
+                validate_content=asked,
+                raw_response_hook=lambda one: told.append(md5_of(one)),
+            )
+            assert await stream.readall() == content[begin : begin + count]
+
+        await songs.upload_blob("whole", content)
+        for name in ("blocks", "whole"):
+            # One read for the answer, one that compares what is there with what was written.
+            before = read_bytes(server.pid)
+            await ranged(name, 1, size, asked=False)
+            assert read_bytes(server.pid) - before < 2.9 * size
+            await ranged(name, 999, size, asked=True)
+            await ranged(name, 999, 2, asked=False)
+    asked = base64.b64encode(hashlib.md5(content[999 : 999 + size], usedforsecurity=False).digest()).decode()
+    assert told == [None, asked, None] * 2
 
 
 async def test_its_end_is_noticed(tmp_path: Path) -> None:
