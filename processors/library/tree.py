@@ -35,8 +35,11 @@ MAX_ADDED_BYTES = 400 * KB
 
 _ROW_BYTES = 40
 _DOCUMENT_BYTES = 400
-_RUNS = 6
-"""A node with more runs than this has its last ones merged."""
+_DIGITS = "0123456789abcdef"
+_LARGE_RUN = 2 * KB
+"""A run of fewer letters is small: its actions take a tenth more room, and less once it is merged with others."""
+_SMALL_RUNS = 6
+"""A node with more small runs than this has them merged."""
 
 
 class TreeCapacity(Struct, frozen=True):
@@ -111,7 +114,7 @@ class FlushPlan:
         self._size = self._sizes[ROOT]
         self._over = set(root.overfull)
         self._missing: set[str] = set()
-        self._has_changed = False
+        self._has_changed = self._has_pushed = False
         applied = -1 if partition is None else root.applied.get(str(partition), -1)
         fresh = actions if partition is None else [action for action in actions if action.position > applied]
         if fresh:
@@ -163,6 +166,8 @@ class FlushPlan:
         """Push actions of `node` to its children, as far as they fit into the transaction; return whether any did."""
         if not self._has_room(node, node, 0):
             return False  # What it holds takes as much room in its children: nothing need be unpacked to know it.
+        if self._has_pushed and node.id not in self._split and not self._has_room_for_children(node):
+            return False
         runs = self._split_of(node)
         children = {digit: self._child(node, digit) for digit in sorted(runs, key=lambda digit: -len(runs[digit]))}
         if any(child is None for child in children.values()):
@@ -181,8 +186,8 @@ class FlushPlan:
         if len(kept) == len(runs):
             return False
         del self._split[node.id]
-        left = (encode_run(merge_actions(map(decode_run, kept.values()))),) if kept else ()
-        self._put(structs.replace(node, runs=left, pushed=pushed))
+        self._put(structs.replace(node, runs=tuple(kept.values()), pushed=pushed))
+        self._has_pushed = True
         return True
 
     def _split_of(self, node: TreeDocument) -> dict[str, str]:
@@ -209,6 +214,20 @@ class FlushPlan:
         count = len(self._sizes) + (node.id not in self._sizes)
         if child.id != node.id and child.id not in self._sizes:
             size, count = size + runs_bytes(child.runs), count + 1
+        return count <= MAX_OPERATIONS and size + _DOCUMENT_BYTES * count <= MAX_TRANSACTION_BYTES
+
+    def _has_room_for_children(self, node: TreeDocument) -> bool:
+        """Whether the transaction has room for all that a push of `node` changes. One that is pushed down in part is
+        unpacked and packed again for the rest, so only the first node of a transaction is: the largest of all."""
+        size, count = self._size, len(self._sizes) + (node.id not in self._sizes)
+        if node.id not in self._sizes:
+            size += runs_bytes(node.runs)
+        for digit in _DIGITS:
+            child_id = child_of(node.id, digit)
+            if child_id not in self._sizes:
+                child = self._nodes.get(child_id)
+                unknown = self._capacity.leaf if digit in node.pushed else 0
+                size, count = size + (unknown if child is None else runs_bytes(child.runs)), count + 1
         return count <= MAX_OPERATIONS and size + _DOCUMENT_BYTES * count <= MAX_TRANSACTION_BYTES
 
     def _put(self, node: TreeDocument) -> None:
@@ -241,14 +260,15 @@ def _share(node_id: str) -> float:
 
 
 def append_run(runs: tuple[str, ...], run: str) -> tuple[str, ...]:
-    """`runs` and `run`, the last ones merged where there are many: each is then larger than what comes behind it."""
-    if len(runs) < _RUNS:
+    """`runs` and `run`, the small ones merged where they are many.
+
+    Large ones are left as they are: to merge them saves little room, and a push unpacks all of them anyway.
+    """
+    small = [one for one in runs if len(one) < _LARGE_RUN]
+    if len(small) < _SMALL_RUNS:
         return (*runs, run)
-    kept, merged, size = list(runs), [run], len(run)
-    while kept and (len(kept[-1]) <= 2 * size or len(kept) >= _RUNS):
-        size += len(kept[-1])
-        merged.append(kept.pop())
-    return (*kept, encode_run(merge_actions(map(decode_run, merged))))
+    large = (one for one in runs if len(one) >= _LARGE_RUN)
+    return (*large, encode_run(merge_actions(map(decode_run, (*small, run)))))
 
 
 def _by_digit(actions: Sequence[UserAction], depth: int) -> dict[str, list[UserAction]]:

@@ -10,7 +10,9 @@ least: first the lowest bytes of all, then their second ones, and so on.
 import zlib
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, repeat
 from math import gcd
 
@@ -28,6 +30,9 @@ _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 
 Column = tuple[int, int, int, bytes]
+
+# As UserAction._make does it, without a call of Python's for each row.
+_to_action: Callable[[tuple[object, ...]], UserAction] = partial(tuple.__new__, UserAction)
 
 
 class RunFormatError(ValueError):
@@ -64,9 +69,7 @@ def encode_run(actions: Sequence[UserAction]) -> str:
     users, songs, at_us, marks, kinds, partitions, positions, ms_played, resubmitted, plays, firsts, imports = zip(
         *actions, strict=True
     )
-    counts: dict[str, int] = {}
-    for user in users:
-        counts[user] = counts.get(user, 0) + 1
+    counts = Counter(users)
     names = sorted(set(songs))
     numbers = {song: number for number, song in enumerate(names)}
     carried = {}
@@ -82,10 +85,10 @@ def encode_run(actions: Sequence[UserAction]) -> str:
             users=list(counts),
             user_counts=list(counts.values()),
             songs=names,
-            song=_column([numbers[song] for song in songs]),
+            song=_column(list(map(numbers.__getitem__, songs))),
             at_us=_column(at_us),
             mark=_column(marks),
-            kind=_column([_KIND_NUMBERS[kind] for kind in kinds]),
+            kind=_column(list(map(_KIND_NUMBERS.__getitem__, kinds))),
             partition=_column(partitions),
             position=_column(positions),
             ms_played=_column(ms_played),
@@ -139,32 +142,30 @@ def _rows(columns: _Columns) -> list[UserAction]:
         resubmitted[row] = True
     for row, (some, first_us) in columns.carried.items():
         plays[row], firsts[row] = some, first_us
-    return [
-        UserAction._make(row)
-        for row in zip(
-            chain.from_iterable(map(repeat, columns.users, columns.user_counts)),
-            map(columns.songs.__getitem__, _numbers(columns.song, count)),
-            _numbers(columns.at_us, count),
-            _numbers(columns.mark, count),
-            map(KINDS.__getitem__, _numbers(columns.kind, count)),
-            _numbers(columns.partition, count),
-            _numbers(columns.position, count),
-            _numbers(columns.ms_played, count),
-            resubmitted,
-            plays,
-            firsts,
-            _numbers(columns.import_mark, count),
-            strict=True,
-        )
-    ]
+    rows = zip(
+        chain.from_iterable(map(repeat, columns.users, columns.user_counts)),
+        map(columns.songs.__getitem__, _numbers(columns.song, count)),
+        _numbers(columns.at_us, count),
+        _numbers(columns.mark, count),
+        map(KINDS.__getitem__, _numbers(columns.kind, count)),
+        _numbers(columns.partition, count),
+        _numbers(columns.position, count),
+        _numbers(columns.ms_played, count),
+        resubmitted,
+        plays,
+        firsts,
+        _numbers(columns.import_mark, count),
+        strict=True,
+    )
+    return list(map(_to_action, rows))
 
 
 def _column(numbers: Sequence[int]) -> Column:
     if not numbers:
         return 0, 1, 0, b""
+    if numbers.count(numbers[0]) == len(numbers):
+        return numbers[0], 1, 0, b""
     least, most = min(numbers), max(numbers)
-    if least == most:
-        return least, 1, 0, b""
     offsets = [number - least for number in numbers] if least else numbers
     # Moments and lengths are often whole milliseconds or seconds.
     step = gcd(*offsets)

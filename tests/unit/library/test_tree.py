@@ -15,10 +15,11 @@ from songline.processors.library.tree import (
     MissingNodes,
     TreeCapacity,
     TreeFlush,
+    append_run,
     runs_bytes,
 )
 from songline.schemas.library.action import UserAction, event_mark, merge_actions
-from songline.schemas.library.action_run import decode_run
+from songline.schemas.library.action_run import decode_run, encode_run
 from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument, torn_reads
 from songline.schemas.library.shelf import ROOT, action_key, is_on_path, path_of
 from tests.support.library_tree import MemoryShelf, actions_of, tiny
@@ -191,6 +192,45 @@ def test_copies_in_other_flushes_are_dropped_where_they_meet(users: int) -> None
     assert len(actions_of(shelf.documents.values())) == 1_000
     stored = sum(len(decode_run(run)) for node in shelf.documents.values() for run in node.runs)
     assert stored < 1_900
+
+
+def test_large_runs_are_left_as_they_are_until_a_push() -> None:
+    """Texts that are no runs can't be unpacked: nothing tries to."""
+    large = ("!" * 3_000,) * 20
+    runs = (*large, *(encode_run([listen(number, 1, number)]) for number in range(6)))
+    merged = append_run(runs, encode_run([listen(9, 1, 9)]))
+    assert merged[:20] == large
+    assert [decode_run(run) for run in merged[20:]] == [
+        [*(listen(number, 1, number) for number in range(6)), listen(9, 1, 9)]
+    ]
+    assert append_run(large, "!") == (*large, "!")
+
+
+def test_a_node_for_which_there_is_no_room_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three nodes are full, and a transaction takes the children of one, and a part of the next one's."""
+    monkeypatch.setattr(tree, "MAX_OPERATIONS", 20)
+    unpacked: Counter[str] = Counter()
+
+    def count(run: str) -> list[UserAction]:
+        unpacked[run] += 1
+        return decode_run(run)
+
+    monkeypatch.setattr(tree, "decode_run", count)
+    rows: dict[str, list[UserAction]] = {}
+    for number in range(3_000):
+        action = listen(number, number, number)
+        rows.setdefault(action_key(action)[0], []).append(action)
+    nodes = {
+        digit: NodeDocument(id=digit, shelf="v1-0", received=1, runs=(encode_run(merge_actions([some])),))
+        for digit, some in rows.items()
+        if digit in "abc"
+    }
+    root = RootDocument(shelf="v1-0", flushes=1, pushed=dict.fromkeys(nodes, 1), overfull=tuple(nodes))
+    flush = FlushPlan(root, nodes, 0, [], tiny()).advance()
+    assert isinstance(flush, TreeFlush)
+    assert len(flush.nodes) == 17, "a node and its children"
+    assert len(flush.root.overfull) >= 2, "the others wait"
+    assert unpacked.total() == 1
 
 
 def largest_batch(shelf: MemoryShelf) -> int:
