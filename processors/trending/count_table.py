@@ -91,4 +91,5 @@ def add_rows(sums: npt.NDArray[Any], at: Ints, more: npt.NDArray[Any]) -> None:
     """Add rows to those of `sums` at these places, which may repeat."""
     # A column at a time: numpy takes ten times as long to add in two dimensions.
     for column in range(sums.shape[1]):
-        np.add.at(sums[:, column], at, more[:, column])
+        # Of another type they would be taken one by one.
+        np.add.at(sums[:, column], at, more[:, column].astype(sums.dtype, copy=False))

@@ -108,13 +108,12 @@ class ShardCounts:
                 self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
             yield BucketIncrease(bucket, numbers, pairs, more, rose)
 
-    def restore(self, key: BucketKey, pairs: Ints, counts: Column) -> Column:
-        """Raise the counts of a table to what was saved of it; return by how much each rose. The pairs are distinct."""
-        rows, table = self._rows.of(pairs), self._tables.get(key)
+    def restore(self, key: BucketKey, rows: Ints, counts: Column) -> Column:
+        """Raise the counts of a table to what was saved of it; return by how much each rose. The rows rise."""
+        table = self._tables.get(key)
         if table is not None:
             return table.raise_to(rows, counts)[1]
-        order = np.argsort(rows)
-        self._tables[key] = CountTable.filled(rows[order], counts[order])
+        self._tables[key] = CountTable.filled(rows, counts)
         return counts
 
     def is_newer(self, unit: Unit, bucket: int) -> bool:

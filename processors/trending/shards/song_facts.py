@@ -29,14 +29,9 @@ class SongFacts:
 
     def learn(self, partition: int, fact: SongFact) -> bool:
         """Add a fact; return whether what charts show of its song has changed."""
-        fact = self._keyed(fact)
         before = self._facts.get(fact.song_id, {})
-        after = _learned(before, partition, fact)
-        if after is before:
-            return False
-        self._facts[fact.song_id] = after
-        self._assign_slots(fact.song_id, before, after)
-        return _shown(holding(after)) != _shown(holding(before))
+        after = self._add(partition, fact)
+        return after is not before and _shown(holding(after)) != _shown(holding(before))
 
     def of(self, song_id: str) -> SongFact | None:
         """The fact that holds; None while nobody has uploaded the song."""
@@ -73,12 +68,22 @@ class SongFacts:
         """
         facts = decode_facts(piece)
         for partition, fact in facts:
-            self.learn(partition, fact)
+            self._add(partition, fact)
         self._dirty.clear()
         is_former = any(_is_clear(fact) for _, fact in facts)
         if is_former:
             self._former |= {fact.song_id for _, fact in facts}
         return is_former
+
+    def _add(self, partition: int, fact: SongFact) -> Mapping[Key, SongFact]:
+        """Add a fact; return all of its song, the same mapping as before where it says nothing new."""
+        fact = self._keyed(fact)
+        before = self._facts.get(fact.song_id, {})
+        after = _learned(before, partition, fact)
+        if after is not before:
+            self._facts[fact.song_id] = after
+            self._assign_slots(fact.song_id, before, after)
+        return after
 
     def _keyed(self, fact: SongFact) -> SongFact:
         if not _is_clear(fact):

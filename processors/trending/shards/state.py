@@ -201,10 +201,10 @@ class Shard:
     def _restore_counts(self, tables: dict[BucketKey, list[bytes]], *, waits_all: bool) -> None:
         """Count what was saved, and only then fill the windows: by its small records each row of a large state would
         be looked up many times. `waits_all`: all songs' days wait to be written."""
-        for key, pairs, counts in merged_tables(tables, self.songs):
-            more = self._counts.restore(key, pairs, counts)
+        for key, rows, counts in merged_tables(tables, self.songs, self._rows):
+            more = self._counts.restore(key, rows, counts)
             if key.unit == "hour":
-                self.days.restore(key.bucket, pairs >> REGION_BITS, more, waits=waits_all)
+                self.days.restore(key.bucket, self._rows.songs(rows), more, waits=waits_all)
         for unit in _UNITS:
             self._windows.refill(unit, self._counts.tables(unit))
         self._genres.cover(len(self.songs))

@@ -161,7 +161,7 @@ tables = st.dictionaries(st.tuples(small, small), st.integers(1, 9), max_size=5)
 def test_saved_tables_are_merged_by_the_greater_count(
     found: list[tuple[int, dict[tuple[int, int], int]]], group_bytes: int
 ) -> None:
-    saving, songs = SongIndex(), SongIndex()
+    saving, songs, index = SongIndex(), SongIndex(), RowIndex()
     saved: dict[BucketKey, list[bytes]] = {}
     expected: dict[BucketKey, dict[tuple[str, int], int]] = {}
     for bucket, table in found:
@@ -172,15 +172,14 @@ def test_saved_tables_are_merged_by_the_greater_count(
         known = expected.setdefault(key, {})
         known |= {one: max(listens, known.get(one, 0)) for one, listens in pairs.items()}
     with patch.object(saved_tables, "GROUP_BYTES", group_bytes):
-        merged = list(saved_tables.merged_tables(saved, songs))
-    assert all((one.pairs[1:] > one.pairs[:-1]).all() for one in merged)
+        merged = list(saved_tables.merged_tables(saved, songs, index))
+    assert all((one.rows[1:] > one.rows[:-1]).all() for one in merged)
     assert {
         one.key: {
             (songs.names[pair >> REGION_BITS], pair & (1 << REGION_BITS) - 1): three[LISTENS]
-            for pair, three in zip(one.pairs.tolist(), one.counts.tolist(), strict=True)
+            for pair, three in zip(index.pairs(one.rows).tolist(), one.counts.tolist(), strict=True)
         }
         for one in merged
-        if len(one.pairs)
     } == {key: table for key, table in expected.items() if table}
 
 
