@@ -31,6 +31,14 @@ class StagedDownload(Struct, frozen=True):
     pieces: AsyncIterator[bytes]
 
 
+class StoredSong(Struct, frozen=True):
+    """The bytes of a song as they were found, last stored or touched at `touched_at`."""
+
+    sha256: str
+    etag: str
+    touched_at: datetime
+
+
 class AudioStore:
     """Reads, stores and deletes audio files in Blob Storage.
 
@@ -52,14 +60,13 @@ class AudioStore:
     async def keep(self, sha256: str, path: Path, content_type: str, staged: StagedDownload | None) -> None:
         """Store the file at `path` under its hash.
 
-        A blob that exists already stays and is touched, so that a concurrent `erase` leaves it. If the file was
-        `staged`, the service copies it if possible, so that its bytes are not sent again.
+        A blob that exists already stays and is touched, so that whoever found it before does not delete it. If the file
+        was `staged`, the service copies it if possible, so that its bytes are not sent again.
         """
         blob = self._songs.get_blob_client(sha256)
         content = ContentSettings(content_type=content_type)
         while True:
-            with suppress(ResourceNotFoundError):
-                await blob.set_blob_metadata({})
+            if await self.touch(sha256):
                 return
             with suppress(ResourceExistsError):
                 if staged is not None and await self._is_copied(staged, blob, content):
@@ -97,14 +104,27 @@ class AudioStore:
             return False
         return True
 
-    async def erase(self, sha256: str, untouched_since: datetime) -> bool:
-        """Delete the song, unless it was stored or touched since `untouched_since`; return whether it is gone."""
-        blob = self._songs.get_blob_client(sha256)
+    async def touch(self, sha256: str) -> bool:
+        """Have who found the bytes before not delete them; return whether they are there."""
         try:
-            seen = await blob.get_blob_properties()
-            if seen.last_modified >= untouched_since:
-                return False
-            await blob.delete_blob(etag=seen.etag, match_condition=MatchConditions.IfNotModified)
+            await self._songs.get_blob_client(sha256).set_blob_metadata({})
+        except ResourceNotFoundError:
+            return False
+        return True
+
+    async def find(self, sha256: str) -> StoredSong | None:
+        """The bytes as they are, None where they are not there."""
+        try:
+            seen = await self._songs.get_blob_client(sha256).get_blob_properties()
+        except ResourceNotFoundError:
+            return None
+        return StoredSong(sha256, seen.etag, seen.last_modified)
+
+    async def delete(self, found: StoredSong) -> bool:
+        """Delete the bytes, unless they were stored or touched since they were found; return whether they are gone."""
+        blob = self._songs.get_blob_client(found.sha256)
+        try:
+            await blob.delete_blob(etag=found.etag, match_condition=MatchConditions.IfNotModified)
         except ResourceNotFoundError:
             return True
         except ResourceModifiedError:

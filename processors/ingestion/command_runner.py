@@ -15,9 +15,18 @@ from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio.spool import spool
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.catalog_reader import CatalogReader
+from songline.processors.ingestion.erasure import erase_bytes
 from songline.processors.ingestion.event_sender import Event, EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore, StoredIngestion
-from songline.processors.ingestion.transitions import CommandRefusedError, decide, died, published, remove, withdraw
+from songline.processors.ingestion.transitions import (
+    CommandRefusedError,
+    decide,
+    died,
+    is_available,
+    published,
+    remove,
+    withdraw,
+)
 from songline.processors.runtime.recent import is_recent
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
@@ -103,15 +112,30 @@ class CommandRunner:
         return known is not None and event in known.outbox
 
     async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes]) -> Ingestion | None:
-        stored = await self._ingestions.begin(command, self._now())
+        began = self._now()
+        stored = await self._ingestions.begin(command, began)
         begun = stored.ingestion
         if begun is not None and not begun.settled:
             finding = await self._examine(upload, body)
             stored = await self._ingestions.amend(stored, lambda known: decide(known, command, finding, self._now()))
+            if isinstance(finding, ProbedAudio) and not is_available(stored.ingestion):
+                await self._let_go(stored.ingestion, upload)
+        is_sure = begun is not None and not begun.settled and is_recent(began, self._now(), RECENT)
+        if is_available(stored.ingestion) and not is_sure and not await self._audio.touch(upload.sha256):
+            # They were erased between being stored and the ingestion's being ready: from now on nobody erases them.
+            await self._examine(upload, body)
         stored = await self.publish(stored)
         if upload.blob is not None:
             await self._audio.unstage(upload.blob)
         return stored.ingestion
+
+    async def _let_go(self, ingestion: Ingestion | None, upload: Upload) -> None:
+        """Erase the bytes that were stored for an upload that is no song, unless that is left to `erase_removed`.
+
+        Its uploader removed it meanwhile, or was erased, while this worker was stopped: nobody else knows of them.
+        """
+        if ingestion is None or ingestion.removed_at is None or ingestion.erased_at is not None:
+            await erase_bytes(self._ingestions, self._audio, upload.sha256)
 
     async def _remove(self, command: Command, order: RemoveSong) -> Ingestion | None:
         stored = await self._ingestions.find(order.song_id)

@@ -30,7 +30,10 @@ logger = logging.getLogger("ingestion.documents")
 _UNPUBLISHED = "SELECT * FROM c WHERE IS_DEFINED(c.outbox) AND c.updatedAt < @before"
 _STUCK = "SELECT * FROM c WHERE c.state IN ('received', 'queued', 'processing') AND c.updatedAt < @before"
 _REMOVED = "SELECT * FROM c WHERE c.removedAt < @before AND NOT IS_DEFINED(c.erasedAt)"
-_SHARED = "SELECT c.id FROM c WHERE c.upload.sha256 = @sha256 AND c.state = 'ready' AND NOT IS_DEFINED(c.removedAt)"
+_HOLDING = (
+    "SELECT c.state FROM c WHERE c.upload.sha256 = @sha256"
+    " AND (c.state = 'processing' OR (c.state = 'ready' AND NOT IS_DEFINED(c.removedAt)))"
+)
 
 
 class StoredIngestion(Struct, frozen=True):
@@ -109,10 +112,10 @@ class IngestionStore:
         """The ingestions whose song was removed before `before`, and whose bytes may still be stored."""
         return [_there(found) async for found in self._query(_REMOVED, before)]
 
-    async def is_shared(self, sha256: str) -> bool:
-        """Whether an available song has the bytes with this hash."""
-        found = self._container.query_items(_SHARED, parameters=[{"name": "@sha256", "value": sha256}])
-        return bool([item async for item in found])
+    async def holding(self, sha256: str) -> set[str]:
+        """The states of those that need the bytes with this hash: `ready` of available songs, and `processing`."""
+        found = self._container.query_items(_HOLDING, parameters=[{"name": "@sha256", "value": sha256}])
+        return {item["state"] async for item in found}
 
     async def find(self, ingestion_id: str) -> StoredIngestion:
         """The document with its ETag; without an ingestion if it doesn't exist."""

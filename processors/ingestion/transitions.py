@@ -139,6 +139,11 @@ def withdraw(known: SongDocument | None, command: Command) -> dict[str, Any] | N
     return _outgoing(derived_id("song-removed", order.song_id), removed, command.traceparent, command.time)
 
 
+def is_available(ingestion: Ingestion | None) -> bool:
+    """Whether the ingestion is that of a song that can be had: its bytes are stored, and stay."""
+    return ingestion is not None and ingestion.state == "ready" and ingestion.removed_at is None
+
+
 def published(ingestion: Ingestion, events: tuple[dict[str, Any], ...]) -> Ingestion:
     """The ingestion after the hub received `events`: its outbox without them. Newer events stay."""
     return structs.replace(ingestion, outbox=tuple(event for event in ingestion.outbox if event not in events))

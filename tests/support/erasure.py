@@ -173,7 +173,7 @@ class ErasureSystem:
 
     async def ingest(self, user_id: str, ingestion_id: str, body: bytes) -> None:
         """Upload a file, as the ingestion worker does it."""
-        await self.runner.carry_out(_ingest(user_id, ingestion_id, body, self.now()), [body])
+        await self.runner.carry_out(ingest_command(user_id, ingestion_id, body, self.now()), [body])
 
     async def leave_undelivered(self, user_id: str) -> None:
         """Have a blob of Event Grid's dead letters with a song of theirs, and one of a listener who is nobody here."""
@@ -320,7 +320,8 @@ async def _read(consumer: EventHubConsumerClient, partition: str) -> list[HubRec
     return found
 
 
-def _ingest(user_id: str, ingestion_id: str, body: bytes, now: datetime) -> Command:
+def ingest_command(user_id: str, ingestion_id: str, body: bytes, now: datetime) -> Command:
+    """The command for a file that is uploaded."""
     upload = Upload(sha256=hashlib.sha256(body).hexdigest(), size=len(body), content_type="application/octet-stream")
     order = IngestSong(user_id=user_id, upload=upload, file_name=f"{user_id}.wav")
     return Command(id=ingestion_id, source="/tests", time=now, data=order)

@@ -16,6 +16,7 @@ from songline.processors.ingestion.audio.probe import ProbedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.erasure import erase_bytes
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig, ReconcilerCounts
 from songline.processors.ingestion.transitions import begin, decide
@@ -187,9 +188,14 @@ async def test_bytes_that_were_just_kept_again_are_not_erased(bench: Bench, tmp_
     path.write_bytes(b"12345")
     before = datetime.now(UTC) - timedelta(seconds=2)
     await bench.audio.keep("ef" * 32, path, "audio/wav", None)
-    assert not await bench.audio.erase("ef" * 32, untouched_since=before)
-    assert await bench.audio.erase("ef" * 32, untouched_since=datetime.now(UTC) + timedelta(hours=1))
-    assert await bench.audio.erase("ef" * 32, untouched_since=before)
+    found = await bench.audio.find("ef" * 32)
+    assert found is not None
+    assert await erase_bytes(bench.app.ingestions, bench.audio, "ef" * 32, before) == "busy"
+    await bench.audio.keep("ef" * 32, path, "audio/wav", None)
+    assert not await bench.audio.delete(found)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert await erase_bytes(bench.app.ingestions, bench.audio, "ef" * 32, later) == "erased"
+    assert await erase_bytes(bench.app.ingestions, bench.audio, "ef" * 32, before) == "absent"
 
 
 async def take_away(bench: Bench, song_id: str) -> None:

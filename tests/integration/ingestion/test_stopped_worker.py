@@ -13,9 +13,11 @@ from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_eventhubs
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
-from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.audio_store import AudioStore, StagedDownload
 from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.erasure import erase_bytes, erase_removed
 from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.events import SongRemoved, SongUploaded
@@ -42,21 +44,47 @@ class LateSandbox(Sandbox):
         return found
 
 
+class LateAudioStore(AudioStore):
+    """It says that it has stored something once a gate is open."""
+
+    def __init__(self, app: App, gate: Gate) -> None:
+        super().__init__(app.blobs)
+        self._gate = gate
+
+    async def keep(self, sha256: str, path: Path, content_type: str, staged: StagedDownload | None) -> None:
+        await super().keep(sha256, path, content_type, staged)
+        await self._gate.enter()
+
+
+class LateIngestions(IngestionStore):
+    """It says who holds bytes once a gate is open."""
+
+    def __init__(self, app: App, gate: Gate) -> None:
+        super().__init__(cosmos.container(app.cosmos, DATABASE, INGESTIONS))
+        self._gate = gate
+
+    async def holding(self, sha256: str) -> set[str]:
+        found = await super().holding(sha256)
+        await self._gate.enter()
+        return found
+
+
 class Workers:
-    """One that is stopped while it waits for the hub or a probe, and one that goes on in its place."""
+    """One that is stopped while it waits for the hub, a probe or Blob Storage, and one that goes on in its place."""
 
     def __init__(self, app: App, producer: EventHubProducerClient, folder: Path) -> None:
         self.slept = timedelta()
-        self.hub, self.probe = Gate(), Gate()
-        self.stopped = self._runner(app, LateProducer(producer, self.hub), LateSandbox(self.probe), folder)
-        self.other = self._runner(app, producer, Sandbox(), folder)
+        self.hub, self.probe, self.kept = Gate(), Gate(), Gate()
+        late = LateAudioStore(app, self.kept)
+        self.stopped = self._runner(app, LateProducer(producer, self.hub), LateSandbox(self.probe), folder, late)
+        self.other = self._runner(app, producer, Sandbox(), folder, AudioStore(app.blobs))
 
-    def _runner(self, app: App, hub: EventHubProducerClient, sandbox: Sandbox, folder: Path) -> CommandRunner:
-        return CommandRunner(
-            app.ingestions, app.catalog, AudioStore(app.blobs), EventSender(hub), sandbox, folder, self._now
-        )
+    def _runner(
+        self, app: App, hub: EventHubProducerClient, sandbox: Sandbox, folder: Path, audio: AudioStore
+    ) -> CommandRunner:
+        return CommandRunner(app.ingestions, app.catalog, audio, EventSender(hub), sandbox, folder, self.now)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         return datetime.now(UTC) + self.slept
 
     async def stop_at(self, gate: Gate, command: Command, content: bytes) -> "asyncio.Task[Ingestion | None]":
@@ -78,6 +106,11 @@ def ingest(ingestion_id: str, content: bytes) -> Command:
     upload = Upload(sha256=hashlib.sha256(content).hexdigest(), size=len(content), content_type="audio/wav")
     data = IngestSong(user_id=USER, upload=upload)
     return Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=data)
+
+
+def sha256_of(command: Command) -> str:
+    assert isinstance(command.data, IngestSong)
+    return command.data.upload.sha256
 
 
 def remove(song_id: str) -> Command:
@@ -129,3 +162,76 @@ async def test_an_upload_whose_uploader_was_erased_meanwhile_does_not_come_back(
     assert await working is None
     assert await app.ingestions.read(command.id) is None
     assert await told(app, command.id) == []
+    if place == "probe":
+        assert await app.song(sha256_of(command)) is None, "their bytes are not there again either"
+
+
+async def test_the_bytes_that_an_upload_has_stored_are_not_erased_with_those_of_a_song(
+    app: App, workers: Workers
+) -> None:
+    """It is not ready yet, so that no song has them."""
+    content = song("wav", 0.2, pitch=350)
+    first, second = ingest("bytes-removed", content), ingest("bytes-needed", content)
+    await workers.other.carry_out(first, [content])
+    await workers.other.carry_out(remove(first.id), [])
+    working = await workers.stop_at(workers.kept, second, content)
+    audio = AudioStore(app.blobs)
+    workers.slept += timedelta(days=1)
+    await erase_removed(app.ingestions, audio, workers.now(), timedelta(hours=1))
+    assert await erase_bytes(app.ingestions, audio, sha256_of(second)) == "busy"
+    removed = await app.ingestions.read(first.id)
+    assert removed is not None
+    assert removed.erased_at is None, "it is looked at again"
+    workers.kept.open.set()
+    done = await working
+    assert done is not None
+    assert done.state == "ready"
+    assert await app.song(sha256_of(second)) == content
+    assert await erase_bytes(app.ingestions, audio, sha256_of(second)) == "shared"
+    await erase_removed(app.ingestions, audio, workers.now(), timedelta(hours=1))
+    removed = await app.ingestions.read(first.id)
+    assert removed is not None
+    assert removed.erased_at is not None, "it is not looked at again"
+
+
+async def test_bytes_that_were_erased_before_their_song_was_ready_are_stored_again(app: App, workers: Workers) -> None:
+    """The ingestion was dead meanwhile, and nobody else had them."""
+    content = song("wav", 0.2, pitch=351)
+    command = ingest("bytes-erased", content)
+    working = await workers.stop_at(workers.kept, command, content)
+    await workers.other.give_up(command, "It failed.")
+    assert await erase_bytes(app.ingestions, AudioStore(app.blobs), sha256_of(command)) == "erased"
+    workers.kept.open.set()
+    done = await working
+    assert done is not None
+    assert done.state == "ready"
+    assert await app.song(sha256_of(command)) == content
+
+
+async def test_a_song_whose_worker_died_before_it_looked_for_the_bytes_has_them(app: App, workers: Workers) -> None:
+    content = song("wav", 0.2, pitch=352)
+    command = ingest("bytes-looked-for", content)
+    await workers.other.carry_out(command, [content])
+    found = await AudioStore(app.blobs).find(sha256_of(command))
+    assert found is not None
+    assert await AudioStore(app.blobs).delete(found)
+    await workers.other.carry_out(command, [content])
+    assert await app.song(sha256_of(command)) == content
+
+
+async def test_bytes_that_were_stored_since_they_were_looked_at_are_not_erased(app: App, workers: Workers) -> None:
+    """Who erases them is stopped, after it has asked who needs them."""
+    content = song("wav", 0.2, pitch=353)
+    first, second = ingest("bytes-old", content), ingest("bytes-new", content)
+    await workers.other.carry_out(first, [content])
+    await workers.other.carry_out(remove(first.id), [])
+    asked = Gate()
+    asked.open.clear()
+    erasing = asyncio.create_task(
+        erase_bytes(LateIngestions(app, asked), AudioStore(app.blobs), sha256_of(first), workers.now() + SLEPT)
+    )
+    await asyncio.wait_for(asked.asked.wait(), 60)
+    await workers.other.carry_out(second, [content])
+    asked.open.set()
+    assert await erasing == "busy"
+    assert await app.song(sha256_of(second)) == content

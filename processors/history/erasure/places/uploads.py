@@ -23,8 +23,9 @@ from songline.processors.history.erasure.places.song_documents import SongDocume
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import command_of
 from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.erasure import erase_bytes
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.processors.ingestion.transitions import CommandRefusedError
+from songline.processors.ingestion.transitions import CommandRefusedError, is_available
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, ImportHistory, IngestSong, RemoveSong, Upload
 from songline.schemas.errors import PoisonError
@@ -133,14 +134,17 @@ class Uploads:
                 raise NotYetError(f"upload {ingestion.id} is {ingestion.state}")
             options: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
             try:
-                if ingestion.state == "ready" and ingestion.removed_at is None:
+                if is_available(ingestion):
                     ownerless = structs.replace(ingestion, user_id=job.names.of_song(ingestion.id), file_name=None)
                     await self._container.replace_item(ingestion.id, msgspec.to_builtins(ownerless), **options)
                     counts["ingestions kept without an owner"] += 1
                     continue
                 await self._audio.unstage(ingestion.id)
-                if ingestion.state == "ready" and not await self._ingestions.is_shared(ingestion.upload.sha256):
-                    counts["songs' files"] += await self._audio.erase(ingestion.upload.sha256, self._now())
+                # Those of an upload that was cancelled, too: it may have been examined by then.
+                outcome = await erase_bytes(self._ingestions, self._audio, ingestion.upload.sha256)
+                if outcome == "busy":
+                    raise NotYetError(f"another upload has the bytes of {ingestion.id}, and is being processed")
+                counts["songs' files"] += outcome == "erased"
                 if ingestion.removed_at is None:
                     await self._container.delete_item(ingestion.id, ingestion.id, **options)
                 else:
