@@ -17,7 +17,7 @@ from songline.processors.imports.import_store import ImportStore, StoredImport, 
 from songline.processors.imports.import_tally import ImportTally
 from songline.processors.imports.import_turn import HeldTurn, ImportTurns, TurnLostError
 from songline.processors.imports.known_listens import KnownListens, TakenListen, packed
-from songline.processors.imports.listen_sender import ListenSender
+from songline.processors.imports.listen_sender import Confirm, ListenSender, at_once
 from songline.processors.imports.postponing import CommandPostponer
 from songline.processors.imports.rows import HistoryListen, HistoryRow, UnreadableHistoryError
 from songline.processors.imports.song_resolution import SongResolution
@@ -79,19 +79,25 @@ class ImportRunner:
         self._pace = pace or ImportPace()
         self._steady = steady
 
-    async def carry_out(self, command: Command) -> None:
-        """Carry out a command of an import. Raises the SDKs' errors."""
-        logger.info("%s %s %s", command.type, command.id, await self._carried_out(command))
+    async def carry_out(self, command: Command, check: Confirm = at_once) -> None:
+        """Carry out a command of an import. `check` raises where another worker may have the command. Raises the SDKs'
+        errors."""
+        logger.info("%s %s %s", command.type, command.id, await self._carried_out(command, check))
 
-    async def _carried_out(self, command: Command) -> str:
+    async def _carried_out(self, command: Command, check: Confirm) -> str:
         """What became of the import, in words."""
         stored = await self._store.read(command.data.user_id, command.id)
         if isinstance(command.data, UndoImport):
-            return await self._undo(command, stored)
+            return await self._undo(command, stored, check)
         assert isinstance(command.data, ImportHistory)
         order = command.data
-        if stored is None or stored.found.run != order.run or stored.found.state in ENDED + TAKEN_BACK:
-            # The listener was erased, the command is an older one, or a crash came after the end.
+        if (
+            stored is None
+            or (stored.found.run, stored.found.blob) != (order.run, order.upload.blob)
+            or stored.found.state in ENDED + TAKEN_BACK
+        ):
+            # The listener was erased, and may have begun anew, the command is an older one, or a crash came after the
+            # end.
             await self._files.delete(order.upload.blob)
             return "is over" if stored is not None else "is gone"
         is_full = len(self._reading) >= self._pace.at_once or command.id in self._reading
@@ -116,7 +122,7 @@ class ImportRunner:
                 await self._store.change(stored, partial(self._ended, command.data.run, "failed", None, text))
             await self._files.delete(command.data.upload.blob)
 
-    async def _undo(self, command: Command, stored: StoredImport | None) -> str:
+    async def _undo(self, command: Command, stored: StoredImport | None, check: Confirm) -> str:
         if stored is None:
             return "is gone"
         undone = Event(
@@ -125,10 +131,12 @@ class ImportRunner:
             time=command.time,
             data=ImportUndone(user_id=command.data.user_id, import_id=command.id),
         )
-        await self._sender.publish(command.data.user_id, [undone])
+        # The listener may have been erased since, and have sent the same file again: it is an import of the same id.
+        await self._sender.publish(command.data.user_id, [undone], check)
+        await check()
         await self._store.drop_pages(command.data.user_id, command.id)
         await self._files.delete(stored.found.blob)
-        await self._store.change(stored, lambda found: moved(found, self._now(), state="undone", blob=None))
+        await self._store.change(stored, self._undone)
         return "is taken back"
 
     async def _import(self, stored: StoredImport, turn: HeldTurn, import_id: str, order: ImportHistory) -> str:
@@ -222,6 +230,9 @@ class ImportRunner:
         ahead_s = began_s + sent / self._pace.per_second - self._steady()
         if ahead_s > 0:
             await asyncio.sleep(ahead_s)
+
+    def _undone(self, found: HistoryImport) -> HistoryImport:
+        return moved(found, self._now(), state="undone", blob=None) if found.state in TAKEN_BACK else found
 
     def _begun(self, run: int, found: HistoryImport) -> HistoryImport:
         return moved(found, self._now(), state="running") if (found.run, found.state) == (run, "queued") else found

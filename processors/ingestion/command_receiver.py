@@ -105,18 +105,20 @@ class CommandReceiver:
         self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, stop: asyncio.Event
     ) -> None:
         """Handle a message and settle it by its outcome. A lost lock cancels the handling."""
-        handling = asyncio.ensure_future(self._handling.handle(message))
+        lock = MessageLock(
+            receiver,
+            self._open_receiver,
+            message,
+            self.lock_s,
+            self._learn(message),
+            lambda: _cancel(handling),
+            self._steady,
+            self._now,
+        )
+        handling = asyncio.ensure_future(self._handling.handle(message, lock.check))
         self.taken = message.sequence_number
         try:
-            async with MessageLock(
-                receiver,
-                self._open_receiver,
-                message,
-                self.lock_s,
-                self._learn(message),
-                lambda: _cancel(handling),
-                self._steady,
-            ) as lock:
+            async with lock:
                 try:
                     outcome = await handling
                 except asyncio.CancelledError:

@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from azure.core.exceptions import ResourceNotFoundError
 
+from songline.cloud.http_transport import Guard
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
@@ -27,18 +28,15 @@ from songline.processors.ingestion.transitions import (
     remove,
     withdraw,
 )
-from songline.processors.runtime.recent import is_recent
+from songline.processors.runtime.recent import RECENT, is_recent, unasked
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
-
-RECENT = timedelta(seconds=5)
-"""What was written or read so long ago is taken to hold. A worker that was stopped for longer reads it again."""
 
 
 class ImportCommands(Protocol):
     """Carries out the commands of imports."""
 
-    async def carry_out(self, command: Command) -> None: ...
+    async def carry_out(self, command: Command, check: Guard) -> None: ...
 
     async def give_up(self, command: Command, text: str) -> None: ...
 
@@ -67,26 +65,28 @@ class CommandRunner:
         self._folder = folder
         self._now = now
 
-    async def carry_out(self, command: Command, body: Iterable[bytes]) -> Ingestion | None:
+    async def carry_out(self, command: Command, body: Iterable[bytes], check: Guard = unasked) -> Ingestion | None:
         """Carry out the command, and return its ingestion, None for a song that is only in the catalog, and for an
         import.
 
-        `body` is the message's body, in pieces. Raises PoisonError or CommandRefusedError if no worker can ever do
-        it, and the SDKs' errors if a service is away.
+        `body` is the message's body, in pieces. `check` is asked before something is done that no document refuses
+        where it comes late, and raises where another worker may have the command. Raises PoisonError or
+        CommandRefusedError if no worker can ever do it, and the SDKs' errors if a service is away.
         """
         if isinstance(command.data, IngestSong):
-            return await self._ingest(command, command.data.upload, body)
+            return await self._ingest(command, command.data.upload, body, check)
         if isinstance(command.data, RemoveSong):
-            return await self._remove(command, command.data)
+            return await self._remove(command, command.data, check)
         if self._imports is None:
             raise CommandRefusedError("no-imports", "this worker takes no histories")
-        await self._imports.carry_out(command)
+        await self._imports.carry_out(command, check)
         return None
 
-    async def give_up(self, command: Command, text: str) -> None:
-        """Record in the ingestion that its command becomes a dead letter because of `text`."""
+    async def give_up(self, command: Command, text: str, check: Guard = unasked) -> None:
+        """Record in the ingestion that its command becomes a dead letter because of `text`. `check` as of
+        `carry_out`."""
         if isinstance(command.data, IngestSong):
-            await self._ingestions.change(command.id, lambda known: died(known, command, text, self._now()))
+            await self._ingestions.make(command.id, lambda known: died(known, command, text, self._now()), check)
         elif self._imports is not None and not isinstance(command.data, RemoveSong):
             await self._imports.give_up(command, text)
 
@@ -111,9 +111,9 @@ class CommandRunner:
             known = await self._ingestions.read(ingestion.id)
         return known is not None and event in known.outbox
 
-    async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes]) -> Ingestion | None:
+    async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes], check: Guard) -> Ingestion | None:
         began = self._now()
-        stored = await self._ingestions.begin(command, began)
+        stored = await self._ingestions.begin(command, began, check)
         begun = stored.ingestion
         if begun is not None and not begun.settled:
             finding = await self._examine(upload, body)
@@ -137,12 +137,12 @@ class CommandRunner:
         if ingestion is None or ingestion.removed_at is None or ingestion.erased_at is not None:
             await erase_bytes(self._ingestions, self._audio, upload.sha256)
 
-    async def _remove(self, command: Command, order: RemoveSong) -> Ingestion | None:
+    async def _remove(self, command: Command, order: RemoveSong, check: Guard) -> Ingestion | None:
         stored = await self._ingestions.find(order.song_id)
         if stored.ingestion is None:
             event = withdraw(await self._catalog.read(order.song_id), command)
             if event is not None:
-                await self._outgoing.publish((event,))
+                await self._outgoing.publish((event,), partial(_is_ours, check))
             return None
         stored = await self._ingestions.advance(stored, lambda known: remove(known, command, self._now()))
         return (await self.publish(stored)).ingestion
@@ -169,6 +169,12 @@ class CommandRunner:
             if isinstance(finding, ProbedAudio):
                 await self._audio.keep(upload.sha256, path, finding.content_type, staged)
             return finding
+
+
+async def _is_ours(check: Guard, event: Event) -> bool:
+    """True where the command still is this worker's. Raises what `check` raises."""
+    await check()
+    return True
 
 
 async def _pieces(body: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct
 
 from songline.cloud.cosmos import OVERTAKEN, Container
+from songline.cloud.http_transport import Guard
 from songline.processors.ingestion.transitions import begin, begin_patch
 from songline.schemas.channels import INGESTIONS
 from songline.schemas.commands import Command
@@ -54,8 +55,8 @@ class IngestionStore:
         """The ingestion, None if there is none."""
         return (await self.find(ingestion_id)).ingestion
 
-    async def begin(self, command: Command, now: datetime) -> StoredIngestion:
-        """Apply the transition `begin` and return the document; raises PoisonError.
+    async def begin(self, command: Command, now: datetime, check: Guard) -> StoredIngestion:
+        """Apply the transition `begin` and return the document, as `make` does; raises PoisonError.
 
         It takes one request if no worker had the command before.
         """
@@ -63,8 +64,19 @@ class IngestionStore:
         try:
             item = await self._container.patch_item(command.id, command.id, operations, filter_predicate=condition)
         except OVERTAKEN:
-            return await self.advance(await self.find(command.id), lambda known: begin(known, command, now))
+            return await self.make(command.id, lambda known: begin(known, command, now), check)
         return _stored(item)
+
+    async def make(
+        self, ingestion_id: str, step: Callable[[Ingestion | None], Ingestion], check: Guard
+    ) -> StoredIngestion:
+        """Read the document, and apply `step` as `advance` does. Where there is none, `check` is asked before it is
+        created: its uploader may have been erased, and raises where that is not to be."""
+        stored = await self.amend(await self.find(ingestion_id), step)
+        if stored.ingestion is not None:
+            return stored
+        await check()
+        return await self.advance(stored, step)
 
     async def change(self, ingestion_id: str, step: Callable[[Ingestion | None], Ingestion]) -> Ingestion:
         """Read the document, apply `step` and return the result: see `advance`."""

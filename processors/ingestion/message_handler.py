@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import Struct
 
+from songline.cloud.http_transport import Guard
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.processors.ingestion.command_message import body_of, command_of
@@ -56,27 +58,31 @@ class MessageHandler:
         self._steady = steady
         self.held: dict[str, HeldCommand] = {}
 
-    async def handle(self, message: ServiceBusReceivedMessage) -> Outcome:
-        """Handle the message and return how to settle it. Raises only CancelledError, for any content."""
+    async def handle(self, message: ServiceBusReceivedMessage, check: Guard) -> Outcome:
+        """Handle the message and return how to settle it. `check` raises MessageLockLostError where its lock is lost.
+        Raises only CancelledError, for any content."""
         command: Command | None = None
         try:
             command = command_of(message)
-            done = await self._patiently(command, body_of(message))
+            done = await self._patiently(command, body_of(message), check)
         except PoisonError as poison:
             logger.error("%s is poison: %s", message.message_id, poison)
             return DeadLetterCause(poison.reason, poison.detail)
         except CommandRefusedError as refused:
             logger.warning("%s is refused: %s", message.message_id, refused)
             return DeadLetterCause(refused.reason, str(refused))
+        except MessageLockLostError as lost:
+            logger.warning("%s is left to who has it: %s", message.message_id, lost)
+            return "abandon"
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the message must be settled
-            return await self._failed(message, command, error)
+            return await self._failed(message, command, error, check)
         if done is None and isinstance(command.data, RemoveSong):
             logger.info("%s %s: the song was not uploaded here; its removal is published", command.type, command.id)
         elif done is not None:
             logger.info("%s %s: %s", command.type, done.id, done.reason.text if done.reason else done.state)
         return "complete"
 
-    async def _patiently(self, command: Command, body: list[bytes]) -> Any:
+    async def _patiently(self, command: Command, body: list[bytes], check: Guard) -> Any:
         """Carry out the command, with retries while a service is away. The retries cost no delivery."""
 
         def hold(failed: FailedTry) -> None:
@@ -88,11 +94,13 @@ class MessageHandler:
 
         policy = RetryPolicy(first_pause_s=0.5, longest_pause_s=self._longest_pause_s)
         try:
-            return await retry(lambda: self._work.carry_out(command, body), policy, is_passing, hold)
+            return await retry(lambda: self._work.carry_out(command, body, check), policy, is_passing, hold)
         finally:
             self.held.pop(command.id, None)
 
-    async def _failed(self, message: ServiceBusReceivedMessage, command: Command | None, error: Exception) -> Outcome:
+    async def _failed(
+        self, message: ServiceBusReceivedMessage, command: Command | None, error: Exception, check: Guard
+    ) -> Outcome:
         tries = (message.delivery_count or 0) + 1
         logger.error("%s failed, try %d of %d", message.message_id, tries, self._attempts, exc_info=error)
         if tries < self._attempts:
@@ -101,7 +109,7 @@ class MessageHandler:
         text = f"It failed {tries} times, last with {type(error).__name__}: {error}"
         if command is not None:
             try:
-                await self._work.give_up(command, text)
+                await self._work.give_up(command, text, check)
             except Exception as again:  # noqa: BLE001 - the reconciler records it later
                 logger.warning("%s: its ingestion could not be updated: %s", command.id, again)
         return DeadLetterCause("failed", text)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from typing import Self, TypeAlias
 
 from azure.core.exceptions import AzureError
@@ -18,6 +19,8 @@ from azure.servicebus.exceptions import (
     MessageLockLostError,
     MessageNotFoundError,
 )
+
+from songline.processors.runtime.recent import RECENT, is_recent
 
 logger = logging.getLogger("ingestion.lock")
 
@@ -36,7 +39,7 @@ class MessageLock:
 
     `receiver` received the message; `open_receiver` opens another if that one fails. `lock_s` is the duration of the
     lock from now on, in seconds. The SDK counts the lock as held if it is renewed within `renewed_within_s` seconds.
-    `steady` returns monotonic seconds.
+    `steady` returns monotonic seconds, `now` aware times.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class MessageLock:
         renewed_within_s: float,
         on_lost: Callable[[], None],
         steady: Callable[[], float],
+        now: Callable[[], datetime],
     ) -> None:
         self._receiver = receiver
         self._open_receiver = open_receiver
@@ -56,6 +60,8 @@ class MessageLock:
         self._every_s = renewed_within_s / RENEWALS
         self._on_lost = on_lost
         self._steady = steady
+        self._now = now
+        self._held_at: datetime | None = None
         self._ends_s = steady() + lock_s
         # The SDK's receivers don't support concurrent use.
         self._in_use = asyncio.Lock()
@@ -77,16 +83,31 @@ class MessageLock:
     async def renew(self) -> bool:
         """Renew the lock; return whether it is held. Without an answer it counts as held until it must have expired."""
         async with self._in_use:
-            sent_s = self._steady()
+            sent_s, asked = self._steady(), self._now()
             try:
                 async with asyncio.timeout(max(0.0, self._ends_s - sent_s)):
                     await self._receiver.renew_message_lock(self._message)
-                self._ends_s = sent_s + self._lock_s
+                self._ends_s, self._held_at = sent_s + self._lock_s, asked
             except _LOST as error:
                 self._lose(str(error))
             except BROKER_ERRORS as error:
                 await self._missed(error)
         return not self.is_lost
+
+    async def check(self) -> None:
+        """Return where the broker has just said that the lock is held. Raises MessageLockLostError.
+
+        The process may have been stopped for longer than the lock: another worker may have carried the command out.
+        """
+        while not self._is_sure:
+            if not await self.renew():
+                raise MessageLockLostError(message=f"the lock of {self._message.message_id} was lost")
+            if not self._is_sure:
+                await asyncio.sleep(PAUSE_S)
+
+    @property
+    def _is_sure(self) -> bool:
+        return self._held_at is not None and is_recent(self._held_at, self._now(), RECENT)
 
     async def settle(self, how: Settlement) -> None:
         """Settle the message. Raises BROKER_ERRORS; MessageLockLostError may come from the local clock only."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -23,7 +24,7 @@ from songline.processors.ingestion.command_message import command_of
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.erasure import erase_removed
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.processors.ingestion.transitions import overdue
+from songline.processors.ingestion.transitions import died, overdue
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong
 from songline.schemas.errors import PoisonError
@@ -116,7 +117,9 @@ class Reconciler:
         dead_letters = await self._dead_letters({ingestion.id for ingestion in silent}) if silent else {}
         for ingestion in silent:
             if ingestion.id in dead_letters:
-                await self._work.give_up(*dead_letters[ingestion.id])
+                command, text = dead_letters[ingestion.id]
+                step = partial(died, command=command, text=text, now=self._now())
+                await self._ingestions.amend(await self._ingestions.find(ingestion.id), step)
                 tally.dead += 1
                 continue
             after = await self._ingestions.amend(await self._ingestions.find(ingestion.id), self._overdue)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from azure.eventhub.aio import EventHubProducerClient
+from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import structs
 
 from songline.cloud import cosmos, eventhubs
@@ -19,12 +20,12 @@ from songline.processes.entities import CONTAINERS
 from songline.processors.imports.import_runner import ImportRunner
 from songline.processors.imports.import_store import ImportStore
 from songline.processors.imports.import_turn import ImportTurns
-from songline.processors.imports.listen_sender import ListenSender
+from songline.processors.imports.listen_sender import Confirm, ListenSender, at_once
 from songline.processors.imports.postponing import CommandPostponer
 from songline.processors.imports.song_resolution import SongResolution
 from songline.processors.imports.staged_history import StagedHistories
 from songline.schemas.channels import DATABASE, IMPORTS, MUSIC_EVENTS, UPLOAD_BLOBS
-from songline.schemas.commands import Command, ImportHistory, Upload
+from songline.schemas.commands import Command, ImportHistory, UndoImport, Upload
 from songline.schemas.imports import HistoryImport
 from tests.support.gate import Gate
 from tests.support.histories import Heard, listenbrainz
@@ -33,6 +34,16 @@ from tests.support.late_producer import LateProducer
 
 LISTENS = 20
 FILE = listenbrainz([Heard(1_616_432_101_000 + number * 240_000, f"Late {number}", "A") for number in range(LISTENS)])
+
+
+async def lost() -> None:
+    """The question of who has lost the lock of the message."""
+    raise MessageLockLostError(message="for a test")
+
+
+def blob_of(command: Command) -> str:
+    assert isinstance(command.data, ImportHistory)
+    return str(command.data.upload.blob)
 
 
 class Workers:
@@ -82,9 +93,9 @@ class Workers:
         order = ImportHistory(user_id=user_id, upload=upload, run=run)
         return Command(id=found.id, source="/tests", time=now, data=order)
 
-    async def stop_in(self, command: Command) -> "asyncio.Task[None]":
+    async def stop_in(self, command: Command, check: Confirm = at_once) -> "asyncio.Task[None]":
         """Have the worker carry out a command until it waits for the hub."""
-        working = asyncio.create_task(self.stopped.carry_out(command))
+        working = asyncio.create_task(self.stopped.carry_out(command, check))
         await asyncio.wait_for(self.hub.asked.wait(), 60)
         self.slept = timedelta(hours=1)
         return working
@@ -134,6 +145,42 @@ async def test_a_run_that_was_begun_meanwhile_is_not_ended(workers: Workers) -> 
     assert await workers.store.read(user_id, command.id) == second
     assert await workers.published(user_id) == LISTENS
     assert len(await workers.app.staged()) == 1, "the second file is there"
+
+
+async def test_an_import_of_the_same_file_that_came_later_is_not_ended(workers: Workers) -> None:
+    """Its listener was erased, and has begun anew. The worker had not begun to carry the first command out."""
+    user_id = "stopped-unbegun"
+    command = await workers.send(user_id)
+    await workers.imports.delete_item(command.id, user_id)
+    await workers.app.blobs.get_blob_client(UPLOAD_BLOBS, blob_of(command)).delete_blob()
+    await workers.send(user_id)
+    later = await workers.store.read(user_id, command.id)
+    await workers.other.carry_out(command)
+    assert await workers.store.read(user_id, command.id) == later
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_an_import_of_the_same_file_that_came_later_is_not_taken_back(workers: Workers, is_lost: bool) -> None:
+    user_id = f"stopped-undoing-{is_lost}"
+    first = await workers.send(user_id)
+    await workers.other.carry_out(first)
+    undo = Command(id=first.id, source="/tests", time=first.time, data=UndoImport(user_id=user_id))
+    working = await workers.stop_in(undo, lost if is_lost else at_once)
+    for document in await workers.documents(user_id):
+        await workers.imports.delete_item(document, user_id)
+    await workers.other.carry_out(await workers.send(user_id))
+    later, taken = await workers.store.read(user_id, first.id), await workers.documents(user_id)
+    workers.hub.open.set()
+    if not is_lost:
+        # Its last request is on its way.
+        await working
+        assert await workers.store.read(user_id, first.id) == later
+        return
+    with pytest.raises(MessageLockLostError):
+        await working
+    assert await workers.store.read(user_id, first.id) == later
+    assert await workers.documents(user_id) == taken
+    assert await workers.published(user_id) == 2 * LISTENS
 
 
 async def test_an_import_that_nobody_else_took_goes_on(workers: Workers) -> None:

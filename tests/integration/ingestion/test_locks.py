@@ -167,6 +167,19 @@ async def test_a_command_is_in_one_hand_however_long_storage_is_away_and_whateve
         await wait_for_async(lambda: ready(worker), "the worker to be ready")
 
 
+async def test_a_command_whose_lock_is_lost_makes_no_document(
+    app: App, song_cloud: LocalCloud, tmp_path: Path, machine: Machine
+) -> None:
+    """It may have been carried out long ago, and its uploader erased since. Here it comes a second time at once."""
+    again = {"service": "servicebus", "operation": "receive", "kind": "duplicate", "count": 1}
+    async with working(app, tmp_path, machine):
+        with song_cloud.faults(again) as fired:
+            await app.upload("twice", song("wav", 0.2))
+            await done(app, "twice")
+            assert fired() == [1]
+    assert (await app.settled("twice")).attempts == 1
+
+
 async def struck(cloud: LocalCloud, times: int) -> bool:
     return bool(cloud.control("GET", "/faults")[1]["fired"] == times)
 

@@ -21,6 +21,7 @@ from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.transitions import begin
+from songline.processors.runtime.recent import unasked
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 from songline.schemas.commands import Command, IngestSong, Upload
 from songline.schemas.errors import PoisonError
@@ -123,7 +124,7 @@ async def test_a_patch_begins_as_the_pure_step_does(
     await store.change(order.id, lambda _: before)
     counted.requests.clear()
     later = NOW + timedelta(minutes=5)
-    begun = await store.begin(order, later)
+    begun = await store.begin(order, later, unasked)
     assert begun.ingestion == begin(before, order, later)
     assert len(counted.requests) == requests
     assert await store.read(order.id) == begun.ingestion
@@ -131,7 +132,7 @@ async def test_a_patch_begins_as_the_pure_step_does(
 
 async def test_a_command_begins_before_its_document_is_there(store: IngestionStore) -> None:
     order = command("early", b"bytes")
-    assert (await store.begin(order, NOW)).ingestion == begin(None, order, NOW)
+    assert (await store.begin(order, NOW, unasked)).ingestion == begin(None, order, NOW)
 
 
 async def test_a_long_history_is_cut_as_the_pure_step_does(store: IngestionStore) -> None:
@@ -139,14 +140,14 @@ async def test_a_long_history_is_cut_as_the_pure_step_does(store: IngestionStore
     steps = tuple(Transition(state="queued", at=NOW + timedelta(seconds=number)) for number in range(50))
     before = msgspec.structs.replace(document(order, "queued"), history=steps)
     await store.change(order.id, lambda _: before)
-    assert (await store.begin(order, NOW)).ingestion == begin(before, order, NOW)
+    assert (await store.begin(order, NOW, unasked)).ingestion == begin(before, order, NOW)
 
 
 async def test_an_id_that_stands_for_another_file_is_not_begun(store: IngestionStore) -> None:
     order, other = command("taken", b"bytes"), command("taken", b"others")
     await store.change(order.id, lambda _: document(order, "queued"))
     with pytest.raises(PoisonError, match="another file"):
-        await store.begin(other, NOW)
+        await store.begin(other, NOW, unasked)
     assert (await store.read("taken")) == document(order, "queued")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from azure.eventhub.aio import EventHubProducerClient
+from azure.servicebus.exceptions import MessageLockLostError
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_eventhubs
@@ -22,6 +23,7 @@ from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.ingestions import Ingestion
+from songline.schemas.songs import Song
 from tests.support.audio import song
 from tests.support.gate import Gate
 from tests.support.ingestion import App
@@ -108,6 +110,11 @@ def ingest(ingestion_id: str, content: bytes) -> Command:
     return Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=data)
 
 
+async def lost() -> None:
+    """The question of who has lost the lock of the message."""
+    raise MessageLockLostError(message="for a test")
+
+
 def sha256_of(command: Command) -> str:
     assert isinstance(command.data, IngestSong)
     return command.data.upload.sha256
@@ -164,6 +171,49 @@ async def test_an_upload_whose_uploader_was_erased_meanwhile_does_not_come_back(
     assert await told(app, command.id) == []
     if place == "probe":
         assert await app.song(sha256_of(command)) is None, "their bytes are not there again either"
+
+
+@pytest.mark.parametrize("what", ["begun", "given up"])
+async def test_a_command_that_is_another_workers_makes_no_document(app: App, workers: Workers, what: str) -> None:
+    """That of an upload which never became a song has gone with its uploader, before this worker had begun."""
+    content = song("wav", 0.2, pitch=340)
+    command = ingest(f"erased-before-it-is-{what.replace(' ', '-')}", content)
+    with pytest.raises(MessageLockLostError):
+        if what == "begun":
+            await workers.stopped.carry_out(command, [content], lost)
+        else:
+            await workers.stopped.give_up(command, "It failed.", lost)
+    assert await app.ingestions.read(command.id) is None
+    assert await told(app, command.id) == []
+    done = await workers.other.carry_out(command, [content])
+    assert done is not None
+    # One that is there is changed without a question.
+    assert await workers.stopped.carry_out(command, [content], lost) == done
+
+
+async def test_a_song_of_the_catalog_is_not_removed_by_a_command_that_is_another_workers(
+    app: App, workers: Workers
+) -> None:
+    """It was removed, and announced again, while this worker waited for the hub."""
+    known = Song(
+        id="announced-again", user_id=USER, title="T", artist="A", duration_ms=1_000, uploaded_at=datetime.now(UTC)
+    )
+    await app.announce(known)
+    workers.hub.open.clear()
+    held = asyncio.Event()
+
+    async def check() -> None:
+        if held.is_set():
+            await lost()
+
+    working = asyncio.create_task(workers.stopped.carry_out(remove(known.id), [], check))
+    await asyncio.wait_for(workers.hub.asked.wait(), 60)
+    await workers.other.carry_out(remove(known.id), [])
+    held.set()
+    workers.hub.open.set()
+    with pytest.raises(MessageLockLostError):
+        await working
+    assert await told(app, known.id) == [SongRemoved]
 
 
 async def test_the_bytes_that_an_upload_has_stored_are_not_erased_with_those_of_a_song(

@@ -11,6 +11,7 @@ from azure.eventhub.exceptions import AuthenticationError, ConnectError
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
+from songline.cloud.http_transport import Guard
 from songline.cloud.settings import SettingError
 from songline.processors.ingestion.audio.sandbox import ProbeFailedError
 from songline.processors.ingestion.command_receiver import ReceiverConfig
@@ -19,6 +20,7 @@ from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.message_handler import cause_of, is_passing
 from songline.processors.ingestion.transitions import CommandRefusedError
 from songline.processors.ingestion.worker import IngestionWorker
+from songline.processors.runtime.recent import unasked
 from songline.schemas.commands import Command, RemoveSong
 from songline.schemas.progress_report import NotReadyCause
 from tests.support.waiting import wait_for_async
@@ -74,7 +76,7 @@ def test_dials_are_read_from_the_environment() -> None:
 class Away:
     """In the place of Work: a service that every command needs is away."""
 
-    async def carry_out(self, command: Command, body: list[bytes]) -> None:
+    async def carry_out(self, command: Command, body: list[bytes], check: Guard) -> None:
         raise ServiceRequestError("no route")
 
 
@@ -87,7 +89,7 @@ async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -
     assert worker.why_not() == ["the broker does not answer: no request was sent yet"]
     order = RemoveSong(user_id="user-7", song_id="i-1")
     command = Command(id="r-1", source="/tests", time=datetime(2026, 11, 22, tzinfo=UTC), data=order)
-    carrying = asyncio.create_task(worker.handling._patiently(command, []))
+    carrying = asyncio.create_task(worker.handling._patiently(command, [], unasked))
 
     async def told() -> bool:
         moments.append(moments[-1] + 1)

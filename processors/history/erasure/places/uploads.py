@@ -173,7 +173,7 @@ class Uploads:
         command = Command(id=f"{job.erasure.id}.{song_id}"[:128], source=SOURCE, time=self._now(), data=order)
         await job.check()
         try:
-            await self._runner.carry_out(command, ())
+            await self._runner.carry_out(command, (), job.check)
         except CommandRefusedError:
             return False
         return True
