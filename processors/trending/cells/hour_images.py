@@ -61,6 +61,8 @@ class HourImages:
         self._key = key
         self._covered: dict[tuple[int, int], int] = {}
         """How much of an hour's blob its image covers, by partition and hour, as far as it is known."""
+        self._swept: dict[int, int] = {}
+        """The first open hour of a partition when its images were looked at last."""
 
     async def restore(self, number: int, cell: Cell, blocks: Sequence[BlobBlock]) -> CoveredBlocks:
         """Restore a new cell by the image of its hour, whose blob has these blocks; return what needs no reading any
@@ -87,8 +89,8 @@ class HourImages:
                 cell = cells.cell(hour)
                 if cell is not None and self._is_due(number, cell):
                     await self._write(number, cell, cells, flushing)
-            for place in [place for place in self._covered if place[0] == number and place[1] < hours[0]]:
-                await self._delete(*place)
+            if self._swept.get(number) != hours[0]:
+                await self._delete_before(number, hours[0])
         except AzureError as error:
             log.warning("no image could be written or deleted for partition %d, trying again: %s", number, error)
 
@@ -114,11 +116,14 @@ class HourImages:
         await commit(blob, [header, *parts], condition)
         self._covered[number, cell.hour] = known.size_bytes
 
-    async def _delete(self, number: int, hour: int) -> None:
-        with suppress(ResourceNotFoundError):
-            async with answer_in_time():
-                await self._hours.blob(image_name(number, hour)).delete_blob()
-        del self._covered[number, hour]
+    async def _delete_before(self, number: int, first: int) -> None:
+        """Delete the images of hours before the first open one, also those that an owner before has left."""
+        for hour in [hour for hour in await self._hours.imaged(number) if hour < first]:
+            with suppress(ResourceNotFoundError):
+                async with answer_in_time():
+                    await self._hours.blob(image_name(number, hour)).delete_blob()
+            self._covered.pop((number, hour), None)
+        self._swept[number] = first
 
     async def _read(self, number: int, cell: Cell, blocks: Sequence[BlobBlock]) -> CoveredBlocks:
         async with answer_in_time():

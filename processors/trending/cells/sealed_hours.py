@@ -131,9 +131,16 @@ class SealedHours:
 
     async def indexed(self, partition: int) -> set[int]:
         """The hours of a partition that have an index."""
+        return await self._with(partition, INDEX)
+
+    async def imaged(self, partition: int) -> set[int]:
+        """The hours of a partition that have an image."""
+        return await self._with(partition, IMAGE)
+
+    async def _with(self, partition: int, ending: str) -> set[int]:
         begin = f"{self._prefix}{partition}/"
-        names = [name.removeprefix(begin) for name in await self._names(begin) if name.endswith(INDEX)]
-        return {int(one) for name in names if (one := name.removesuffix(INDEX)).isdecimal()}
+        names = [name.removeprefix(begin) for name in await self._names(begin) if name.endswith(ending)]
+        return {int(one) for name in names if (one := name.removesuffix(ending)).isdecimal()}
 
     async def delete_before(self, partition: int, hour: int) -> None:
         """Delete the hours of a partition that are before `hour`, with what is derived from them."""

@@ -226,3 +226,14 @@ async def test_an_image_is_deleted_with_its_hour_or_before(song_cloud: LocalClou
         assert await names(stored) == {blob_name(0, HOUR), IMAGE}
         await SealedHours(stored.container).delete_before(0, HOUR + 1)
         assert await names(stored) == set()
+
+
+async def test_an_image_of_an_hour_that_ended_while_nobody_had_it_is_deleted(song_cloud: LocalCloud) -> None:
+    async with hour_storage(song_cloud, "image-left") as stored:
+        await owner_with_image(stored, range(20))
+        later = Owner(stored)
+        await later.save(NOW_MS)
+        assert IMAGE in await names(stored)
+        later = Owner(stored)
+        await later.save(NOW_MS + 2 * HOUR_MS)
+        assert await names(stored) == {blob_name(0, HOUR)}
