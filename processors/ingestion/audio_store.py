@@ -31,7 +31,7 @@ class StagedDownload(Struct, frozen=True):
     pieces: AsyncIterator[bytes]
 
 
-class StoredSong(Struct, frozen=True):
+class StoredBytes(Struct, frozen=True):
     """The bytes of a song as they were found, last stored or touched at `touched_at`."""
 
     sha256: str
@@ -112,15 +112,15 @@ class AudioStore:
             return False
         return True
 
-    async def find(self, sha256: str) -> StoredSong | None:
+    async def find(self, sha256: str) -> StoredBytes | None:
         """The bytes as they are, None where they are not there."""
         try:
             seen = await self._songs.get_blob_client(sha256).get_blob_properties()
         except ResourceNotFoundError:
             return None
-        return StoredSong(sha256, seen.etag, seen.last_modified)
+        return StoredBytes(sha256, seen.etag, seen.last_modified)
 
-    async def delete(self, found: StoredSong) -> bool:
+    async def delete(self, found: StoredBytes) -> bool:
         """Delete the bytes, unless they were stored or touched since they were found; return whether they are gone."""
         blob = self._songs.get_blob_client(found.sha256)
         try:
