@@ -56,6 +56,16 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        # uvicorn copies each piece into a bytearray, and that into bytes for the application. What comes while the
+        # application waits is passed on as it is. Of further pieces before that, which may be tiny, it makes one.
+        cycle: Any = self.cycle
+        if not cycle.body and not cycle.response_complete:
+            cycle.body, body = body, b""
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body)
+        super().on_body(body)
+
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing is logged: a request that asks for another protocol is answered in this one (RFC 9110, 7.8)."""
 
