@@ -3,22 +3,26 @@
 import hashlib
 
 from songline.producers.http.problems import RequestDeclinedError
+from songline.producers.uploads.held_bytes import HeldBytes
 from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
+INLINE = 1024 * 1024
+"""The most bytes of a file that is sent in its command: the SDK copies a message's body more than once."""
+
 
 class IncomingFile:
-    """Hashes a file as it comes. Stages it block by block, unless it is one block and may be sent inline.
+    """Hashes a file as it comes. Stages it block by block, unless it is small enough to be sent inline.
 
-    `room` is the most bytes of an inline file.
+    `room` is the most bytes of a body that the link takes.
     """
 
     def __init__(self, staged: StagedFile, room: int) -> None:
         self.size = 0
         self._digest = hashlib.sha256()
-        self._held = bytearray()
+        self._held = HeldBytes()
         self._staged = staged
-        self._room = room
+        self._inline = min(room, INLINE)
         self._is_staged = self._committed = False
 
     async def leave(self) -> None:
@@ -32,13 +36,13 @@ class IncomingFile:
         if self.size > MAX_SONG_BYTES:
             raise too_large(f"more than {MAX_SONG_BYTES} bytes")
         self._digest.update(piece)
-        self._held += piece
-        while len(self._held) > BLOCK:
+        self._held.add(piece)
+        if self._held.size > BLOCK:
             await self._stage()
 
     async def end(self) -> None:
         """Stage what is left of a file that doesn't go inline; raises TransientError."""
-        while self._held and (self._is_staged or len(self._held) > self._room):
+        if self._held.size and (self._is_staged or self._held.size > self._inline):
             await self._stage()
 
     async def commit(self) -> None:
@@ -53,9 +57,9 @@ class IncomingFile:
         return self._is_staged
 
     @property
-    def body(self) -> bytearray:
+    def body(self) -> bytes:
         """The bytes of an inline file; empty for a staged file."""
-        return self._held
+        return self._held.joined()
 
     @property
     def sha256(self) -> str:
@@ -64,9 +68,8 @@ class IncomingFile:
 
     async def _stage(self) -> None:
         self._is_staged = True
-        block, self._held = self._held, self._held[BLOCK:]
-        del block[BLOCK:]
-        await self._staged.add(block)
+        block, self._held = self._held, HeldBytes()
+        await self._staged.add(block.pieces)
 
 
 def too_large(seen: str) -> RequestDeclinedError:

@@ -7,6 +7,8 @@ week.
 import base64
 import contextlib
 import secrets
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -17,8 +19,8 @@ from songline.producers.publishing.errors import TransientError
 from songline.producers.uploads.block_body import BlockBody
 from songline.producers.uploads.patience import answering
 
-BLOCK = 1 * 1024 * 1024
-"""Bytes of a block. Each upload holds one: what comes in next waits until it is sent."""
+BLOCK = 2 * 1024 * 1024
+"""Bytes above which what has come becomes a block. Each upload holds one: what comes in next waits until it is sent."""
 
 
 class StagedFile:
@@ -34,14 +36,17 @@ class StagedFile:
         self._blocks: list[BlobBlock] = []
         self._size = 0
 
-    async def add(self, block: bytearray) -> None:
-        """Send the next block, at most `BLOCK` bytes, which nobody changes meanwhile; raises TransientError."""
+    async def add(self, pieces: Sequence[bytes | bytearray]) -> None:
+        """Send the next block, the bytes of `pieces`, which nobody changes meanwhile; raises TransientError."""
         # All block ids of a blob must have the same length.
         block_id = base64.b64encode(f"{self._attempt}{len(self._blocks):08}".encode()).decode()
+        size = sum(map(len, pieces))
+        # The SDK hands it on to aiohttp, which takes views as well.
+        body = cast(Iterable[bytes], BlockBody(pieces))
         async with self._guarded():
-            await self._blob.stage_block(block_id, BlockBody(block), length=len(block))
+            await self._blob.stage_block(block_id, body, length=size)
         self._blocks.append(BlobBlock(block_id))
-        self._size += len(block)
+        self._size += size
 
     async def commit(self) -> None:
         """Commit the file, unless an earlier attempt has; raises TransientError."""

@@ -9,7 +9,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.publishing.errors import TransientError
-from songline.producers.uploads.incoming_file import IncomingFile
+from songline.producers.uploads.incoming_file import INLINE, IncomingFile
 from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
@@ -30,17 +30,19 @@ async def send(arrival: IncomingFile, content: bytes) -> None:
     await arrival.end()
 
 
-async def test_a_block_that_the_link_takes_stays_in_memory(staged: StagedFile) -> None:
+async def test_a_small_file_that_the_link_takes_stays_in_memory(staged: StagedFile) -> None:
     arrival = IncomingFile(staged, room=2 * BLOCK)
-    content = bytes(BLOCK)
+    content = bytes(range(256)) * (INLINE // 256)
     await send(arrival, content)
     assert (arrival.is_staged, arrival.size, bytes(arrival.body)) == (False, len(content), content)
     assert arrival.sha256 == hashlib.sha256(content).hexdigest()
     await arrival.leave()
 
 
-@pytest.mark.parametrize(("size", "room"), [(BLOCK + 1, 2 * BLOCK), (BLOCK, BLOCK - 1), (1, 0)])
-async def test_what_is_more_than_a_block_or_fits_no_message_is_staged(staged: StagedFile, size: int, room: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "room"), [(INLINE + 1, 2 * BLOCK), (BLOCK + 1, 2 * BLOCK), (INLINE, INLINE - 1), (1, 0)]
+)
+async def test_what_is_not_small_or_fits_no_message_is_staged(staged: StagedFile, size: int, room: int) -> None:
     arrival = IncomingFile(staged, room)
     with pytest.raises(TransientError, match="Blob Storage"):
         await send(arrival, bytes(size))
