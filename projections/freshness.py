@@ -17,7 +17,12 @@ async def read_watermarks(store: DocumentStore, created_at: datetime | None = No
     applied. Of one that was created later the worker has heard before the caller.
     """
     progress = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
-    reached = {} if progress is None else progress.partitions
+    return {} if progress is None else of_hub(progress.partitions, created_at)
+
+
+def of_hub(reached: dict[str, Watermark], created_at: datetime | None) -> dict[str, Watermark]:
+    """The watermarks, with nothing applied in place of those of a hub that was created before `created_at`; None: when
+    it was created is not known."""
     if created_at is None:
         return reached
     nothing = Watermark(position=-1, through=None)

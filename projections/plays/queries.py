@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from songline.projections.freshness import earliest
+from msgspec import structs
+
+from songline.projections.freshness import earliest, of_hub
 from songline.projections.store import DocumentStore
 from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardProgressDocument, SongDay, SongPlays, day_id
 from songline.schemas.progress import Watermark
@@ -26,9 +28,11 @@ async def known(store: DocumentStore, song_id: Id) -> bool:
     return bool(await store.find_within(song_id, _ANY, [], 1, SongDay))
 
 
-async def read_watermarks(store: DocumentStore) -> dict[str, Watermark]:
-    """How far all shards are, to be read before the days that it holds for. Raises StoreUnavailableError."""
-    return watermarks(await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument))
+async def read_watermarks(store: DocumentStore, created_at: datetime | None) -> dict[str, Watermark]:
+    """How far all shards are, to be read before the days that it holds for, in the hub that was created at
+    `created_at`, None if that is unknown. Raises StoreUnavailableError."""
+    shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument)
+    return watermarks([structs.replace(one, partitions=of_hub(one.partitions, created_at)) for one in shards])
 
 
 async def of_song(

@@ -15,6 +15,7 @@ from songline.projections.http.moments import Moment
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
+from songline.projections.hub_creation import known
 from songline.projections.live_version import VersionedStores
 from songline.projections.matches.queries import name_words
 from songline.projections.plays import queries as plays
@@ -31,8 +32,8 @@ AHEAD = timedelta(hours=1)
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Add the route. The app's state has `versions`, the VersionedStores, `songs`, the SongVersions, and `names`, a
-    DocumentStore."""
+    """Add the route. The app's state has `versions`, the VersionedStores, `songs`, the SongVersions, `names`, a
+    DocumentStore, and `hub`, a HubCreation or None."""
 
     @app.get(
         "/v1/songs/{song_id}/plays",
@@ -67,7 +68,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         store = (await versions.live(PLAYS)).store
         check: StalenessCheck = request.app.state.staleness
         # Read first, so that it holds for the days that are read after it.
-        reached = await plays.read_watermarks(store)
+        reached = await plays.read_watermarks(store, known(request.app.state))
         through = await check.through("plays", max_staleness, reached)
         if is_name_id(song_id):
             is_named = await name_words(request.app.state.names, song_id) is not None

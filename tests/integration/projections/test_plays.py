@@ -8,14 +8,19 @@ import msgspec
 import polars as pl
 import pytest
 from azure.cosmos.aio import CosmosClient
+from msgspec import structs
 
 from songline.cloud import cosmos
+from songline.cloud.settings import read_cosmos, read_eventhubs
+from songline.projections.api import create
 from songline.projections.http.negotiation import CSV, PARQUET
 from songline.projections.http.tables import HOURS_SCHEMA
 from songline.schemas.channels import DATABASE, PLAYS, SONGS
 from songline.schemas.plays import HOURS, ShardProgressDocument, SongDay, day_id
 from songline.schemas.progress import Watermark
 from songline.schemas.songs import Fact, SongDocument
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 THROUGH = datetime(2026, 11, 20, 13, 30, tzinfo=UTC)
@@ -132,3 +137,25 @@ async def test_a_song_that_has_gone_is_410_and_one_that_nobody_knows_404(
 async def test_a_time_that_can_not_be_looked_at_is_refused(songs_api: httpx.AsyncClient, asked: str) -> None:
     answer = await songs_api.get(f"{PATH}?{asked}")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, asked.partition("=")[0])
+
+
+async def test_a_position_in_a_hub_that_was_there_before_is_none_of_this_one(
+    song_cloud: LocalCloud, database: CosmosClient
+) -> None:
+    container = cosmos.container(database, DATABASE, PLAYS)
+    for number in (0, 1):
+        earlier = Watermark(position=60, through=THROUGH, created_at=THROUGH)
+        document = structs.replace(shard(number, THROUGH, 60), partitions={"0": earlier})
+        await container.upsert_item(msgspec.to_builtins(document))
+    app = create(read_cosmos(song_cloud.environment), hubs=read_eventhubs(song_cloud.environment))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+
+        async def is_none() -> bool:
+            found = (await client.get(AT_TWO)).json()
+            return (found["position"], found["completeThrough"]) == ({"0": -1}, None)
+
+        # The hub is asked beside the first read.
+        await wait_for_async(is_none, "the position of an earlier hub to be none")
