@@ -134,7 +134,8 @@ class PlaysWriter:
         """Write the day unless the stored one counts as much or more; return the error that the service answered. One
         that `is_new` is not stored, but by an owner that has lost the shard and does not know it."""
         try:
-            there = not is_new and await self._raise(document)
+            # With a single action in it a day is new, but for a worker that has just started.
+            there = not is_new and document.total > 1 and await self._raise(document)
             if not there and not await self._create(document):
                 await self._raise(document)
         except AzureError as error:

@@ -93,15 +93,21 @@ async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerP
     assert hours(await song_days(container)) == {("a", NOON): (4, 0, 0), ("a", "2026-05-18T14"): (2, 0, 0)}
 
 
-async def test_a_day_that_is_new_is_not_looked_for(container: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    patched: list[str] = []
+@pytest.fixture
+def patched(container: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The songs whose days were looked for by a patch."""
+    found: list[str] = []
     patch_item = container.patch_item
 
     async def patch(item: str, partition_key: str, *rest: Any, **options: Any) -> Any:
-        patched.append(partition_key)
+        found.append(partition_key)
         return await patch_item(item, partition_key, *rest, **options)
 
     monkeypatch.setattr(container, "patch_item", patch)
+    return found
+
+
+async def test_a_day_that_is_new_is_not_looked_for(container: ContainerProxy, patched: list[str]) -> None:
     shard = shard_with(Shard(0, "me", KEY), {"a": 2, "b": 1}, position=3)
     await writer_of(container, shard).write()
     assert patched == []
@@ -115,6 +121,17 @@ async def test_a_day_that_is_new_is_not_looked_for(container: ContainerProxy, mo
     await writer_of(container, next_owner).write()
     assert patched[1:] == ["a", "b", "c"], "of c nothing is saved, so it seems to be new, and is there"
     assert await listens(container) == {"a": 6, "b": 2, "c": 3}
+
+
+async def test_a_day_with_one_action_is_not_looked_for_by_the_next_owner(
+    container: ContainerProxy, patched: list[str]
+) -> None:
+    saved = shard_with(Shard(0, "me", KEY), {"a": 1, "b": 2}, position=3).flush()
+    next_owner = Shard(0, "next", KEY)
+    next_owner.restore((key, value) for key, value in saved.items() if value is not None)
+    await writer_of(container, next_owner).write()
+    assert patched == ["b"]
+    assert await listens(container) == {"a": 1, "b": 2}
 
 
 async def test_what_could_not_be_written_waits(client: CosmosClient) -> None:
