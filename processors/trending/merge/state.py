@@ -1,5 +1,10 @@
-"""The merge: the reports of all shards, and the charts that they make."""
+"""The merge: the reports of all shards, and the charts that they make.
 
+A shard may have two owners for a moment: one that was stopped for long does not know that it has lost the shard, and
+reports what it counts. So what each owner reports is kept apart, and of a shard that is shown which is furthest.
+"""
+
+from collections.abc import Iterable, Set
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,12 +19,18 @@ from songline.schemas.moments import moment_at
 from songline.schemas.policy import V1, ChartPolicy
 from songline.schemas.progress import Freshness
 
+OWNER_MS = 60_000
+"""An owner whose last report is so much older than that of another one has ended, however far it was."""
+
+Place = tuple[int, str]
+"""A shard, and one of its owners."""
+
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 
 
 class ShardReport(Struct):
-    """Everything that a shard has reported: the labels of songs by id, and top lists by chart, the global ones as of
-    `watermark`, those of regions and genres as of `scoped`."""
+    """Everything that an owner of a shard has reported: the labels of songs by id, and top lists by chart, the global
+    ones as of `watermark`, those of regions and genres as of `scoped`."""
 
     watermark: ShardWatermark
     scoped: ShardWatermark
@@ -34,8 +45,9 @@ class Merge:
         self._shards = shards
         self._policy = policy.label
         self._reports: dict[int, ShardReport] = {}
-        self._parts: dict[int, list[ReportPart]] = {}
-        self._broken: set[int] = set()
+        self._owners: dict[int, dict[str, ShardReport]] = {}
+        self._parts: dict[Place, list[ReportPart]] = {}
+        self._broken: set[Place] = set()
         self.changed: set[str] = set()
         """Keys of charts that changed since they were last taken out of here."""
 
@@ -43,17 +55,18 @@ class Merge:
         """Apply a part of a report, which counts once the report is complete. A report without its first part is not
         used.
 
-        Raises PoisonError where a top list names a song that the shard has not reported. What the shard reports after
+        Raises PoisonError where a top list names a song that the owner has not reported. What it reports after
         that is not used before it has reported everything again: something in between is missing.
         """
+        place = part.shard, part.owner
         if part.first:
-            self._parts[part.shard] = []
-        elif not self._parts.get(part.shard):
+            self._parts[place] = []
+        elif not self._parts.get(place):
             return
-        parts = self._parts[part.shard]
+        parts = self._parts[place]
         parts.append(part)
         if part.watermark is not None:
-            del self._parts[part.shard]
+            del self._parts[place]
             self._complete(parts, part.watermark)
 
     @property
@@ -69,6 +82,11 @@ class Merge:
     def missing_shards(self) -> list[int]:
         """The shards that have not reported everything yet."""
         return [shard for shard in range(self._shards) if shard not in self._reports]
+
+    @property
+    def places(self) -> Set[Place]:
+        """The shards with those of their owners of which something is kept."""
+        return {(shard, owner) for shard, owners in self._owners.items() for owner in owners}
 
     def keys(self) -> set[str]:
         """The keys of all charts."""
@@ -108,11 +126,12 @@ class Merge:
         )
 
     def _complete(self, parts: list[ReportPart], watermark: ShardWatermark) -> None:
-        shard, whole = parts[0].shard, parts[0].whole
-        before = self._reports.get(shard)
-        if not whole and (before is None or shard in self._broken):
+        shard, owner, whole = parts[0].shard, parts[0].owner, parts[0].whole
+        owners = self._owners.get(shard, {})
+        before = owners.get(owner)
+        if not whole and (before is None or (shard, owner) in self._broken):
             return
-        before = before or ShardReport(watermark, watermark, {}, {})
+        before = before or _nothing(watermark)
         songs = {song.song_id: song for part in parts for song in part.songs}
         tops = {key: top for part in parts for key, top in part.tops.items()}
         if whole:
@@ -122,15 +141,36 @@ class Merge:
             after = ShardReport(watermark, scoped, before.songs | songs, before.tops | tops)
         unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
         if unknown:
-            self._broken.add(shard)
+            self._broken.add((shard, owner))
             raise PoisonError(
                 "broken-contract", f"top lists of shard {shard} name songs that it has not reported: {min(unknown)}"
             )
-        self._broken.discard(shard)
-        self._reports[shard] = after
-        # Most of a whole report was reported before.
-        reported = before.tops.keys() | tops.keys() if whole else tops.keys()
-        self.changed |= {key for key in reported if before.tops.get(key) != tops.get(key)}
-        relabelled = {song_id for song_id, song in songs.items() if before.songs.get(song_id, song) != song}
+        self._broken.discard((shard, owner))
+        self._owners[shard] = {**owners, owner: after}
+        shown = self._reports.get(shard)
+        chosen = self._reports[shard] = self._furthest(shard)
+        if chosen is after and (shown is before or shown is None):
+            # Most of a whole report was reported before.
+            self._compare(before, after, before.tops.keys() | tops.keys() if whole else tops.keys(), songs)
+        elif shown is not None and chosen is not shown:
+            self._compare(shown, chosen, shown.tops.keys() | chosen.tops.keys(), chosen.songs)
+
+    def _furthest(self, shard: int) -> ShardReport:
+        """What is shown of a shard; owners that have ended are forgotten."""
+        owners = self._owners[shard]
+        oldest_ms = max(one.watermark.as_of_ms for one in owners.values()) - OWNER_MS
+        left = {owner: one for owner, one in owners.items() if one.watermark.as_of_ms > oldest_ms}
+        self._broken -= {(shard, owner) for owner in owners.keys() - left.keys()}
+        self._owners[shard] = left
+        return max(left.values(), key=lambda one: (sum(one.watermark.positions.values()), one.watermark.as_of_ms))
+
+    def _compare(self, before: ShardReport, after: ShardReport, keys: Iterable[str], songs: Iterable[str]) -> None:
+        """Note which charts differ by two reports, of which these lists and labels may."""
+        self.changed |= {key for key in keys if before.tops.get(key) != after.tops.get(key)}
+        relabelled = {one for one in songs if before.songs.get(one, after.songs[one]) != after.songs[one]}
         if relabelled:
             self.changed |= {key for key, top in after.tops.items() if not relabelled.isdisjoint(top.song)}
+
+
+def _nothing(watermark: ShardWatermark) -> ShardReport:
+    return ShardReport(watermark, watermark, {}, {})

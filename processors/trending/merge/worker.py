@@ -14,7 +14,7 @@ from songline.processors.trending.faust.gap_detection import GapDetector
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.hour_merges import HourMerges
-from songline.processors.trending.merge.state import Merge
+from songline.processors.trending.merge.state import Merge, Place
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.validation import check_report_part
@@ -58,8 +58,8 @@ class MergeWorker:
         self._merge: Merge | None = None
         self._hours = HourMerges(shards, policy)
         self._messages: deque[Any] = deque()
-        self._whole_at: dict[int, int] = {}
-        self._begun_at: dict[int, int] = {}
+        self._whole_at: dict[Place, int] = {}
+        self._begun_at: dict[Place, int] = {}
         self._applied = -1
         self.news = asyncio.Event()
         """Set when all reports are applied that there are."""
@@ -165,15 +165,19 @@ class MergeWorker:
             hours.remove(found.hour)
 
     def _record(self, part: ReportPart, offset: int) -> None:
-        """Record at which offset the last complete whole report of each shard begins."""
+        """Record at which offset the last complete whole report of each owner of a shard begins."""
+        place = part.shard, part.owner
         if part.whole and part.first:
-            self._begun_at[part.shard] = offset
-        if part.whole and part.watermark is not None and part.shard in self._begun_at:
-            self._whole_at[part.shard] = self._begun_at.pop(part.shard)
+            self._begun_at[place] = offset
+        if part.whole and part.watermark is not None and place in self._begun_at:
+            self._whole_at[place] = self._begun_at.pop(place)
 
     def _acknowledge(self) -> None:
         """Acknowledge what stands before the oldest whole report that is still needed."""
-        if len(self._whole_at) < self._shards:
+        if self._merge is None:
+            return
+        self._whole_at = {place: at for place, at in self._whole_at.items() if place in self._merge.places}
+        if len({shard for shard, _ in self._whole_at}) < self._shards:
             return
         oldest = min(self._whole_at.values())
         if self._hours.begin is not None:

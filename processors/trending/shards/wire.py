@@ -35,6 +35,7 @@ class ReportPart(Struct, frozen=True, array_like=True):
     first one has `first`, and the last one has the watermark. A report that is not `scoped` has the global lists only:
     those of regions and genres are as of the last report that was. Older versions reported all of them each time.
     A report with an `hour` (since 1970) has the lists at its first moment, for its snapshots, and is whole.
+    `owner` is that of the shard, empty from older versions.
     """
 
     shard: int
@@ -45,6 +46,7 @@ class ReportPart(Struct, frozen=True, array_like=True):
     watermark: ShardWatermark | None
     scoped: bool = True
     hour: int | None = None
+    owner: str = ""
 
 
 SONGS = 150
@@ -62,6 +64,7 @@ def report_bodies(
     *,
     scoped: bool = True,
     hour: int | None = None,
+    owner: str = "",
 ) -> Iterator[bytes]:
     """The parts of a report, in their order."""
     keys = list(tops)
@@ -77,6 +80,7 @@ def report_bodies(
                 watermark=watermark if part == count - 1 else None,
                 scoped=scoped,
                 hour=hour,
+                owner=owner,
             )
         )
 

@@ -163,7 +163,9 @@ class ShardWorker:
     def _align(self, shard: Shard) -> HourAlignment:
         def complete(hour: int) -> None:
             songs, tops, watermark = shard.lists_at(hour)
-            self._hourly += reports.report_bodies(shard.number, True, songs, tops, watermark, hour=hour)
+            self._hourly += reports.report_bodies(
+                shard.number, True, songs, tops, watermark, hour=hour, owner=self._owner
+            )
             # What has changed since was taken for the hour.
             self._turns.renew(shard.number)
 
@@ -230,7 +232,9 @@ class ShardWorker:
                 shard.advance(now_ms)
                 songs, tops = shard.report(whole=turn.whole, scoped=turn.scoped)
                 watermark = shard.watermark(now_ms)
-                bodies = reports.report_bodies(number, turn.whole, songs, tops, watermark, scoped=turn.scoped)
+                bodies = reports.report_bodies(
+                    number, turn.whole, songs, tops, watermark, scoped=turn.scoped, owner=self._owner
+                )
                 records += [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in bodies]
                 self._turns.reported(number, turn, now_ms, applied, len(tops))
             await send_records(self._app.producer, records)

@@ -1,6 +1,7 @@
 """What random runs seldom hit: charts that vanish, saves that are done with, facts that come out of turn."""
 
 import numpy as np
+from msgspec import structs
 
 from songline.processors.trending.cells.wire import CountRows, Partial, SongFact, decode, partial_bodies
 from songline.processors.trending.merge.state import Merge
@@ -14,6 +15,25 @@ from tests.support.trending import KEY as SETS
 NOW_MS = 1_795_355_010_000
 DAY_MS = 86_400_000
 KEY = "top:1h:global"
+
+
+def part_of(owner: str, position: int, seconds: int, listens: int = 0, *, whole: bool = True) -> ReportPart:
+    """A report of an owner of the shard, so much later; its chart has a song with so many listens, or is left out."""
+    return ReportPart(
+        shard=0,
+        first=True,
+        whole=whole,
+        songs=[SongLabel("s", owner, None, None)],
+        tops={KEY: TopK(["s"], [listens], [0], [listens])} if listens else {},
+        watermark=ShardWatermark(NOW_MS + 1_000 * seconds, {0: position}, {0: None}),
+        owner=owner,
+    )
+
+
+def shown(merge: Merge) -> tuple[int, str | None, dict[str, int]]:
+    """The listens and the title of the chart's song, and the chart's positions."""
+    chart = merge.chart(KEY, {})
+    return chart.entries[0].listens, chart.entries[0].title, dict(chart.position)
 
 
 def report(tops: dict[str, TopK]) -> ReportPart:
@@ -89,3 +109,49 @@ def test_a_report_of_global_lists_claims_nothing_of_the_others() -> None:
     assert merge.ready
     assert [merge.chart(key, {}).position for key in (KEY, regional)] == [{"0": 2}, {"0": 1}]
     assert merge.chart(regional, {}).as_of < merge.chart(KEY, {}).as_of
+
+
+def test_what_an_owner_reports_that_was_stopped_changes_nothing() -> None:
+    """It does not know yet that it has lost the shard. What its successor reports after that has what is new alone."""
+    merge = Merge(1)
+    merge.apply(part_of("stopped", 5, 0, 5))
+    merge.apply(part_of("next", 7, 40, 7))
+    merge.changed.clear()
+    for late in (part_of("stopped", 5, 41, 5, whole=False), part_of("stopped", 5, 42, 5)):
+        merge.apply(late)
+        assert (shown(merge), merge.changed) == ((7, "next", {"0": 7}), set())
+    merge.apply(part_of("next", 8, 43, whole=False))
+    assert (shown(merge), merge.changed) == ((7, "next", {"0": 8}), set())
+
+
+def test_parts_of_two_owners_are_told_apart() -> None:
+    merge = Merge(1)
+    merge.apply(structs.replace(part_of("next", 7, 0, 7), watermark=None))
+    merge.apply(part_of("stopped", 5, 0, 5))
+    merge.apply(structs.replace(part_of("next", 7, 0), first=False, songs=[]))
+    assert shown(merge) == (7, "next", {"0": 7})
+    assert merge.places == {(0, "next"), (0, "stopped")}
+
+
+def test_a_successor_is_shown_once_it_has_what_was_shown_before_it() -> None:
+    """It goes on from what was saved, which is less than was counted."""
+    merge = Merge(1)
+    merge.apply(part_of("killed", 9, 0, 9))
+    merge.apply(part_of("next", 6, 5, 6))
+    merge.changed.clear()
+    merge.apply(part_of("next", 8, 6, 8, whole=False))
+    assert (shown(merge), merge.changed) == ((9, "killed", {"0": 9}), set())
+    merge.apply(part_of("next", 9, 7, 9, whole=False))
+    assert (shown(merge), merge.changed) == ((9, "next", {"0": 9}), {KEY})
+
+
+def test_a_successor_that_can_not_get_so_far_is_shown_after_a_minute() -> None:
+    """The hub between the stages was made anew, and nothing comes in."""
+    merge = Merge(1)
+    merge.apply(part_of("killed", 9, 0, 9))
+    merge.apply(part_of("next", 6, 59, 6))
+    assert shown(merge) == (9, "killed", {"0": 9})
+    merge.changed.clear()
+    merge.apply(part_of("next", 6, 60, whole=False))
+    assert (shown(merge), merge.changed) == ((6, "next", {"0": 6}), {KEY})
+    assert merge.places == {(0, "next")}
