@@ -161,7 +161,7 @@ def create(
                 app.state.dead_letters = DeadLetterReader(servicebus.client(bus, retry_total=0))
                 stack.push_async_callback(app.state.dead_letters.close)
             app.state.feed = LiveFeed(
-                FeedStores(versions, songs, app.state.ingestions),
+                FeedStores(versions, songs, app.state.ingestions, app.state.hub),
                 None if hubs is None else HubCounter(hubs, time.monotonic),
                 broadcast,
                 _now,

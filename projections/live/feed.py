@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from songline.projections.charts import queries as charts
 from songline.projections.charts.names import with_names
-from songline.projections.freshness import earliest
+from songline.projections.freshness import earliest, read_watermarks
+from songline.projections.hub_creation import HubCreation
 from songline.projections.ingestions import queries as ingestions
 from songline.projections.live import snapshot as live
 from songline.projections.live.hubs import HubCounter, HubsUnreachableError
@@ -32,7 +33,6 @@ from songline.projections.songs.served_songs import SongVersions
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import CHARTS, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
-from songline.schemas.progress import PROGRESS, WatermarkDocument
 from songline.schemas.progress_report import NotReadyReason, ProgressReport
 
 log = logging.getLogger(__name__)
@@ -60,15 +60,22 @@ class FollowedChart(Struct, frozen=True):
 
 
 class FeedStores(Struct, frozen=True):
-    """The containers that a snapshot reads: those of live versions, with the titles of songs, and the ingestions."""
+    """The containers that a snapshot reads: those of live versions, with the titles of songs, and the ingestions; and
+    when the hub was created whose positions count, None where it can't be asked."""
 
     versions: VersionedStores
     songs: SongVersions
     ingestions: DocumentStore
+    hub: HubCreation | None = None
 
     async def live(self, projection: str) -> DocumentStore:
         """The container of the live version. Raises StoreUnavailableError."""
         return (await self.versions.live(projection)).store
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the hub was created, None while that is unknown."""
+        return None if self.hub is None else self.hub.latest()
 
 
 class LiveFeed:
@@ -247,17 +254,19 @@ class LiveFeed:
         return (
             None
             if found is None
-            else ProjectionWatermark(position=found.position, complete_through=found.complete_through)
+            else ProjectionWatermark(
+                position=dict(charts.position_in(found, self._stores.created_at)),
+                complete_through=found.complete_through,
+            )
         )
 
     async def _read_by(self, projection: str) -> ProjectionWatermark | None:
-        store = await self._stores.live(projection)
-        found = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
-        if found is None:
+        found = await read_watermarks(await self._stores.live(projection), self._stores.created_at)
+        if not found:
             return None
         return ProjectionWatermark(
-            position={partition: one.position for partition, one in found.partitions.items()},
-            complete_through=earliest(one.through for one in found.partitions.values()),
+            position={partition: one.position for partition, one in found.items()},
+            complete_through=earliest(one.through for one in found.values()),
         )
 
     async def _uploads_now(self, troubles: list[str]) -> Waiting | None:

@@ -19,6 +19,7 @@ from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processors.catalog.song_store import SongStore
 from songline.processors.runtime.health import serve_health
+from songline.projections.hub_creation import HubCreation
 from songline.projections.live.feed import WATCHERS, FeedFullError, FeedStores, FollowedChart, LiveFeed
 from songline.projections.live.hubs import BUDGET, HubCounter
 from songline.projections.live.now_playing import Broadcast, Playing
@@ -36,6 +37,7 @@ from songline.schemas.documents import CURRENT, chart_key
 from songline.schemas.envelope import encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed
 from songline.schemas.ingestions import Ingestion
+from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
@@ -273,6 +275,35 @@ async def test_workers_are_asked_how_they_are(
                     found = {one.name: one for one in latest.projections}
         finally:
             await feed.close()
+
+
+async def test_what_is_applied_of_a_hub_that_was_there_before_is_no_lead_over_this_one(
+    song_cloud: LocalCloud, database: CosmosClient, hubs: HubCounter, broadcast: Broadcast
+) -> None:
+    await publish(song_cloud, SongLiked, 1)
+    async with eventhubs.consumer(read_eventhubs(song_cloud.environment), MUSIC_EVENTS, "$Default") as consumer:
+        hub = HubCreation(consumer, time.monotonic)
+        created_at = await hub.created_at()
+        assert created_at is not None
+        earlier = created_at - timedelta(hours=1)
+        applied = Watermark(position=1_000_000, through=earlier, created_at=earlier)
+        document = WatermarkDocument(id=PROGRESS, partitions=dict.fromkeys("0123", applied))
+        await cosmos.container(database, DATABASE, SONGS).upsert_item(msgspec.to_builtins(document))
+        chart = structs.replace(
+            examples.CHART, as_of=earlier, complete_through=earlier, position=dict.fromkeys("0123", 1_000_000)
+        )
+        current = {**msgspec.to_builtins(chart), "id": CURRENT, "chart": chart_key("top", "1h", "global")}
+        await cosmos.container(database, DATABASE, CHARTS).upsert_item(current)
+        stores = structs.replace(feed_stores(database), hub=hub)
+        feed = LiveFeed(stores, hubs, broadcast, lambda: datetime.now(UTC), tick=0.1)
+        try:
+            async with asyncio.timeout(60), feed.watching():
+                _, found = await feed.after(0)
+        finally:
+            await feed.close()
+            await hub.close()
+    (events,) = (one.events for one in found.hubs if one.name == MUSIC_EVENTS)
+    assert {one.name: one.lag for one in found.projections} == {"charts": events, "catalog": events, "library": None}
 
 
 async def test_several_charts_are_followed_on_one_stream(feed: LiveFeed, database: CosmosClient) -> None:
