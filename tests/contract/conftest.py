@@ -15,9 +15,10 @@ from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
 from songline.processes.local_identity import OPEN_HERE
 from songline.schemas import examples
-from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY_SHELVES, SONGS
+from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY, LIBRARY_SHELVES, PROJECTIONS, SONGS
 from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
 from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
+from songline.schemas.projections import LiveVersionDocument
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud, SharedCloud
 
@@ -52,6 +53,8 @@ async def fill(cloud: LocalCloud) -> None:
             progress = msgspec.to_builtins(WatermarkDocument(id=PROGRESS, partitions=reached))
             key = {"shelf": PROGRESS} if name == LIBRARY_SHELVES else {}
             await cosmos.container(client, DATABASE, name).upsert_item({**progress, **key})
+        live = msgspec.to_builtins(LiveVersionDocument(id=LIBRARY, version=1, shelves=4))
+        await cosmos.container(client, DATABASE, PROJECTIONS).upsert_item(live)
 
 
 @pytest.fixture(scope="session")
