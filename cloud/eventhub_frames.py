@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial, wraps
 from importlib.metadata import version
-from math import floor
+from math import floor, inf
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -51,8 +51,11 @@ _SDK_READY_S = 0.05
 QUIET_S = 0.25
 """The pause between two rounds while few events come. An event may wait so long, and each round costs more than it."""
 
-FEW = 50
-"""So many events of all readers of a process, in QUIET_S, are more than few."""
+QUIET_AFTER_S = 2.0
+"""Few events have come for so long before the pauses are longer: a reader that is behind takes none while it folds."""
+
+FEW = 400
+"""So many events of all readers of a process, in QUIET_AFTER_S, are more than few."""
 
 _ReadFrame: TypeAlias = Callable[..., Coroutine[Any, Any, bool]]
 _IncomingTransfer: TypeAlias = Callable[[Any, list[Any]], Awaitable[None]]
@@ -125,7 +128,7 @@ class RoundPace:
     def __init__(self) -> None:
         self._is_quiet = False
         self._taken = 0
-        self._since_s = 0.0
+        self._since_s = inf
 
     def take(self) -> None:
         """An event was taken."""
@@ -133,7 +136,8 @@ class RoundPace:
 
     def delay_s(self, now_s: float, delay_s: float) -> float:
         """What to sleep for in place of `delay_s`."""
-        if now_s - self._since_s >= QUIET_S:
+        self._since_s = min(self._since_s, now_s)
+        if self._taken >= FEW or now_s - self._since_s >= QUIET_AFTER_S:
             self._is_quiet = self._taken < FEW
             self._taken, self._since_s = 0, now_s
         return max(delay_s, QUIET_S) if self._is_quiet else delay_s

@@ -258,21 +258,29 @@ def test_all_who_sleep_as_long_wake_together(now_s: float, delay_s: float) -> No
 
 def test_rounds_are_further_apart_while_few_events_come() -> None:
     pace, sdk_s, now_s = eventhub_frames.RoundPace(), 0.05, 100.0
-    for _ in range(eventhub_frames.FEW):
-        pace.take()
     assert pace.delay_s(now_s, sdk_s) == sdk_s
-    assert pace.delay_s(now_s + sdk_s, sdk_s) == sdk_s, "that so few have come is not known before QUIET_S"
-    now_s += eventhub_frames.QUIET_S
-    assert pace.delay_s(now_s, sdk_s) == eventhub_frames.QUIET_S
-    assert pace.delay_s(now_s, 1.0) == 1.0, "what is longer stays so"
     for _ in range(eventhub_frames.FEW - 1):
         pace.take()
-    now_s += eventhub_frames.QUIET_S
+    almost_s = now_s + eventhub_frames.QUIET_AFTER_S - sdk_s
+    assert pace.delay_s(almost_s, sdk_s) == sdk_s, "that so few have come is not known before QUIET_AFTER_S"
+    now_s += eventhub_frames.QUIET_AFTER_S
     assert pace.delay_s(now_s, sdk_s) == eventhub_frames.QUIET_S
+    assert pace.delay_s(now_s, 1.0) == 1.0, "what is longer stays so"
     for _ in range(eventhub_frames.FEW):
         pace.take()
-    now_s += eventhub_frames.QUIET_S
-    assert pace.delay_s(now_s, sdk_s) == sdk_s
+    now_s += sdk_s
+    assert pace.delay_s(now_s, sdk_s) == sdk_s, "that many have come is known at once"
+
+
+def test_a_reader_that_folds_what_it_has_taken_is_not_quiet() -> None:
+    pace, sdk_s, now_s = eventhub_frames.RoundPace(), 0.05, 100.0
+    for _ in range(10):
+        for _ in range(eventhub_frames.FEW):
+            pace.take()
+        # It takes nothing while it folds and writes.
+        for _ in range(5):
+            now_s += eventhub_frames.QUIET_S
+            assert pace.delay_s(now_s, sdk_s) == sdk_s
 
 
 async def test_a_round_without_a_frame_ends_at_once_and_the_sdk_listens_now_and_then() -> None:
