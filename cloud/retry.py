@@ -1,6 +1,5 @@
 """How a call is tried again: by tenacity, with growing, random pauses while the error may pass."""
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -57,11 +56,8 @@ async def retry(
     A service that says how long to stay away is not called before that. Raises the last error once `policy` ends or
     `gives_up` is true. `on_failure` is called with each failure that is followed by another try. `chance` gives numbers
     from 0 to 1, `steady` seconds.
-
-    A cancellation ends it at once, also where `call` loses it. `asyncio.wait_for` of Python 3.11, by which SDKs wait,
-    does so where what it waits for ends in the same moment.
     """
-    begun_s, asked = steady(), _cancellations()
+    begun_s = steady()
 
     def pause_s(state: RetryCallState) -> float:
         return max(policy.pause_s(state.attempt_number, chance()), requested_pause_s(_error(state)))
@@ -72,15 +68,7 @@ async def retry(
 
     # tenacity awaits coroutine functions only: it would return the coroutine that a lambda has made.
     async def attempt() -> T:
-        try:
-            found = await call()
-        except Exception as error:
-            if _cancellations() > asked:
-                raise asyncio.CancelledError from error
-            raise
-        if _cancellations() > asked:
-            raise asyncio.CancelledError
-        return found
+        return await call()
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and retries(error)),
@@ -90,12 +78,6 @@ async def retry(
         reraise=True,
     )
     return await retrying(attempt)
-
-
-def _cancellations() -> int:
-    """How often the current task was asked to end, and has not done so."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 def _error(state: RetryCallState) -> Exception:

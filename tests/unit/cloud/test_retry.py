@@ -1,7 +1,6 @@
 """The one retry loop, and how long its pauses are."""
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -99,44 +98,3 @@ def test_a_pause_is_within_what_the_policy_says(tries: int, chance: float, first
 def test_pauses_double_up_to_the_longest() -> None:
     policy = RetryPolicy(first_pause_s=0.2, longest_pause_s=1.0)
     assert [policy.pause_s(tries, 1.0) for tries in range(1, 6)] == [0.2, 0.4, 0.8, 1.0, 1.0]
-
-
-@pytest.mark.parametrize("fails", [True, False])
-async def test_a_cancellation_that_a_call_loses_ends_it(fails: bool) -> None:
-    begun = asyncio.Event()
-    calls = 0
-
-    async def call() -> int:
-        nonlocal calls
-        calls += 1
-        begun.set()
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        if fails:
-            raise AzureError("no route")
-        return calls
-
-    trying = asyncio.create_task(retry(call, AT_ONCE))
-    await begun.wait()
-    trying.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await trying
-    assert calls == 1
-
-
-async def test_a_task_that_is_ending_tries_as_often_as_any() -> None:
-    call = Calls(AzureError("busy"))
-    begun = asyncio.Event()
-
-    async def end_well() -> int:
-        try:
-            begun.set()
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return await retry(call, AT_ONCE)
-        return 0
-
-    ending = asyncio.create_task(end_well())
-    await begun.wait()
-    ending.cancel()
-    assert await ending == 2
