@@ -11,11 +11,15 @@ from aiohttp.connector import Connection
 from azure.core.pipeline.transport import AioHttpTransport
 
 Guard = Callable[[], Awaitable[None]]
-"""Is awaited before a request is sent, and raises where it must not be."""
+"""Is awaited before something is sent, and raises where it must not be."""
 
 BLOCK_BYTES = 256 * 1024
 """The bodies of answers are taken in pieces of so much at most, as by azure-storage-blob's own transport. By that of
 azure-core they are of 4 KiB."""
+
+
+async def unasked() -> None:
+    """The guard of what may always be sent: it asks nobody."""
 
 
 class EnvironmentProxies:

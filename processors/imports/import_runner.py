@@ -11,13 +11,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from songline.cloud.http_transport import Guard, unasked
 from songline.processors.imports.history_sandbox import HistorySandbox, RowBatch
 from songline.processors.imports.import_batch import ImportedBatch, imported_batch, song_ids_in, worded, words_of
 from songline.processors.imports.import_store import ImportStore, StoredImport, moved
 from songline.processors.imports.import_tally import ImportTally
 from songline.processors.imports.import_turn import HeldTurn, ImportTurns, TurnLostError
 from songline.processors.imports.known_listens import KnownListens, TakenListen, packed
-from songline.processors.imports.listen_sender import Confirm, ListenSender, at_once
+from songline.processors.imports.listen_sender import ListenSender
 from songline.processors.imports.postponing import CommandPostponer
 from songline.processors.imports.rows import HistoryListen, HistoryRow, UnreadableHistoryError
 from songline.processors.imports.song_resolution import SongResolution
@@ -79,12 +80,12 @@ class ImportRunner:
         self._pace = pace or ImportPace()
         self._steady = steady
 
-    async def carry_out(self, command: Command, check: Confirm = at_once) -> None:
+    async def carry_out(self, command: Command, check: Guard = unasked) -> None:
         """Carry out a command of an import. `check` raises where another worker may have the command. Raises the SDKs'
         errors."""
         logger.info("%s %s %s", command.type, command.id, await self._carried_out(command, check))
 
-    async def _carried_out(self, command: Command, check: Confirm) -> str:
+    async def _carried_out(self, command: Command, check: Guard) -> str:
         """What became of the import, in words."""
         stored = await self._store.read(command.data.user_id, command.id)
         if isinstance(command.data, UndoImport):
@@ -122,7 +123,7 @@ class ImportRunner:
                 await self._store.change(stored, partial(self._ended, command.data.run, "failed", None, text))
             await self._files.delete(command.data.upload.blob)
 
-    async def _undo(self, command: Command, stored: StoredImport | None, check: Confirm) -> str:
+    async def _undo(self, command: Command, stored: StoredImport | None, check: Guard) -> str:
         if stored is None:
             return "is gone"
         undone = Event(

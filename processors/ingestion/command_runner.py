@@ -9,7 +9,7 @@ from typing import Protocol
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from songline.cloud.http_transport import Guard
+from songline.cloud.http_transport import Guard, unasked
 from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
@@ -28,7 +28,7 @@ from songline.processors.ingestion.transitions import (
     remove,
     withdraw,
 )
-from songline.processors.runtime.recent import RECENT, is_recent, unasked
+from songline.processors.runtime.recent import RECENT, is_recent
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
 

@@ -10,7 +10,3 @@ def is_recent(at: datetime, now: datetime, within: timedelta) -> bool:
     """Whether it is less than `within` since `at`. A time that is yet to come is not recent: a clock was put back, or
     is another machine's."""
     return timedelta() <= now - at < within
-
-
-async def unasked() -> None:
-    """The question of who has nothing that another process could have taken meanwhile."""

@@ -15,12 +15,13 @@ from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import structs
 
 from songline.cloud import cosmos, eventhubs
+from songline.cloud.http_transport import Guard, unasked
 from songline.cloud.settings import read_eventhubs
 from songline.processes.entities import CONTAINERS
 from songline.processors.imports.import_runner import ImportRunner
 from songline.processors.imports.import_store import ImportStore
 from songline.processors.imports.import_turn import ImportTurns
-from songline.processors.imports.listen_sender import Confirm, ListenSender, at_once
+from songline.processors.imports.listen_sender import ListenSender
 from songline.processors.imports.postponing import CommandPostponer
 from songline.processors.imports.song_resolution import SongResolution
 from songline.processors.imports.staged_history import StagedHistories
@@ -93,7 +94,7 @@ class Workers:
         order = ImportHistory(user_id=user_id, upload=upload, run=run)
         return Command(id=found.id, source="/tests", time=now, data=order)
 
-    async def stop_in(self, command: Command, check: Confirm = at_once) -> "asyncio.Task[None]":
+    async def stop_in(self, command: Command, check: Guard = unasked) -> "asyncio.Task[None]":
         """Have the worker carry out a command until it waits for the hub."""
         working = asyncio.create_task(self.stopped.carry_out(command, check))
         await asyncio.wait_for(self.hub.asked.wait(), 60)
@@ -165,7 +166,7 @@ async def test_an_import_of_the_same_file_that_came_later_is_not_taken_back(work
     first = await workers.send(user_id)
     await workers.other.carry_out(first)
     undo = Command(id=first.id, source="/tests", time=first.time, data=UndoImport(user_id=user_id))
-    working = await workers.stop_in(undo, lost if is_lost else at_once)
+    working = await workers.stop_in(undo, lost if is_lost else unasked)
     for document in await workers.documents(user_id):
         await workers.imports.delete_item(document, user_id)
     await workers.other.carry_out(await workers.send(user_id))

@@ -14,6 +14,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.storage.blob.aio import BlobClient
 
 from songline.cloud import blobs, cosmos, eventhubs
+from songline.cloud.http_transport import unasked
 from songline.cloud.settings import read_blobs, read_eventhubs
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore, StagedDownload
@@ -21,7 +22,6 @@ from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.transitions import begin
-from songline.processors.runtime.recent import unasked
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 from songline.schemas.commands import Command, IngestSong, Upload
 from songline.schemas.errors import PoisonError

@@ -11,7 +11,7 @@ from azure.eventhub.exceptions import AuthenticationError, ConnectError
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
-from songline.cloud.http_transport import Guard
+from songline.cloud.http_transport import Guard, unasked
 from songline.cloud.settings import SettingError
 from songline.processors.ingestion.audio.sandbox import ProbeFailedError
 from songline.processors.ingestion.command_receiver import ReceiverConfig
@@ -20,7 +20,6 @@ from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.message_handler import cause_of, is_passing
 from songline.processors.ingestion.transitions import CommandRefusedError
 from songline.processors.ingestion.worker import IngestionWorker
-from songline.processors.runtime.recent import unasked
 from songline.schemas.commands import Command, RemoveSong
 from songline.schemas.progress_report import NotReadyCause
 from tests.support.waiting import wait_for_async
