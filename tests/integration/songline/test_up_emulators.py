@@ -28,7 +28,7 @@ CONFIGS = [
 ]
 
 DOCKER = """#!{python}
-import json, os, signal, subprocess, sys
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 
 told = sys.argv[1:]
@@ -40,7 +40,7 @@ fails = here / "-".join(["fails", *words])
 if fails.exists():
     sys.exit(fails.read_text())
 if "up" in told and (here / "pulls").exists():
-    signal.pause()
+    time.sleep(600)
 names = {services}
 if "up" in told:
     variables = {{name: f"SONGLINE_{{name.upper().replace('-', '_')}}_PORT" for name in names}}

@@ -27,6 +27,14 @@ with open({log!r}, "a") as log:
 sys.stdout.write(pathlib.Path({answer!r}).read_text())
 """
 
+WAITS = """
+last = time.monotonic() + 60
+while not pathlib.Path({go!r}).exists():
+    if time.monotonic() > last:
+        sys.exit("nobody wrote " + {go!r})
+    time.sleep(0.01)
+"""
+
 
 class Folding:
     """A PastFolds over a program of this test, which answers what is in a file. `asked` are its questions."""
@@ -73,7 +81,7 @@ async def test_an_answer_about_a_second_that_may_still_grow_is_not_kept(tmp_path
 
 async def test_an_answer_is_not_kept_for_who_asked_when_its_fold_had_begun_too_early(tmp_path: Path) -> None:
     go = tmp_path / "go"
-    folding = Folding(tmp_path, CHARTS, more=f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)")
+    folding = Folding(tmp_path, CHARTS, more=WAITS.format(go=str(go)))
 
     async def ask() -> Chart:
         return await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1, None, first_version)
