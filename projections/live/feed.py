@@ -188,19 +188,20 @@ class LiveFeed:
 
     async def _everything(self) -> Live:
         troubles: list[str] = []
+        # What comes while it is read may be missing.
+        now = self._now()
         async with asyncio.TaskGroup() as group:
             sampling = group.create_task(self._sample(troubles))
             reports = group.create_task(self._reports(troubles))
             projections = group.create_task(self._marks_now(troubles))
             uploads = group.create_task(self._uploads_now(troubles))
-            playing = group.create_task(self._playing_now(troubles))
+            playing = group.create_task(self._playing_now(now, troubles))
         sample = sampling.result()
         if sample is not None:
             self._samples.append(sample)
         else:
             self._samples.clear()
         ends = None if sample is None else sample.ends.get(MUSIC_EVENTS)
-        now = self._now()
         return Live(
             as_of=now,
             kinds=live.kinds(self._samples),
@@ -278,8 +279,8 @@ class LiveFeed:
                 troubles.append(f"{error}.")
         return self._uploads
 
-    async def _playing_now(self, troubles: list[str]) -> tuple[NowPlaying, ...]:
-        since = self._now() - timedelta(seconds=PLAYING_S)
+    async def _playing_now(self, now: datetime, troubles: list[str]) -> tuple[NowPlaying, ...]:
+        since = now - timedelta(seconds=PLAYING_S)
         newest = [one for one in self._broadcast.newest if one.at >= since]
         try:
             titles = await (await self._stores.songs.live()).titles.of(one.song_id for one in newest)

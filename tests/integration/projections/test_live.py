@@ -21,10 +21,10 @@ from songline.processors.catalog.song_store import SongStore
 from songline.processors.runtime.health import serve_health
 from songline.projections.hub_creation import HubCreation
 from songline.projections.live.feed import WATCHERS, FeedFullError, FeedStores, FollowedChart, LiveFeed
-from songline.projections.live.hubs import BUDGET, HubCounter
+from songline.projections.live.hubs import BUDGET, HubCounter, HubsUnreachableError
 from songline.projections.live.now_playing import Broadcast, Playing
 from songline.projections.live.routes import MAX_CHARTS, named, stream
-from songline.projections.live.snapshot import Live
+from songline.projections.live.snapshot import Live, Sample
 from songline.projections.live.worker_reports import WorkerReports
 from songline.projections.live_version import VersionedStores
 from songline.projections.songs.served_songs import SongVersions
@@ -234,6 +234,25 @@ async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None
     assert found.kinds is None
     assert [(one.song_id, one.title) for one in found.playing] == [("song-42", None)]
     assert any("Event Hubs can't be reached" in trouble for trouble in found.troubles)
+
+
+async def test_a_snapshot_is_of_the_moment_before_it_was_read(
+    song_cloud: LocalCloud, database: CosmosClient, broadcast: Broadcast
+) -> None:
+    at = [datetime(2026, 11, 22, 14, tzinfo=UTC)]
+
+    class SlowHubs(HubCounter):
+        async def count(self) -> Sample:
+            at[0] += timedelta(seconds=10)
+            raise HubsUnreachableError("nobody answers")
+
+    begun = at[0]
+    hubs = SlowHubs(read_eventhubs(song_cloud.environment), time.monotonic)
+    feed = LiveFeed(feed_stores(database), hubs, broadcast, lambda: at[0], tick=60)
+    async with asyncio.timeout(60), feed.watching():
+        _, found = await feed.after(0)
+    await feed.close()
+    assert (found.as_of, at[0]) == (begun, begun + timedelta(seconds=10))
 
 
 async def test_half_a_chart_is_refused(songs_api: httpx.AsyncClient) -> None:
