@@ -42,6 +42,7 @@ from songline.cloud.settings import (
 from songline.cloud.wrong_settings import read_settings
 from songline.players import installation as players
 from songline.players.opensubsonic import server as opensubsonic
+from songline.players.own_writes import WrittenPositions
 from songline.players.tokens.token_key import read_sealer
 from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
@@ -180,8 +181,9 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
     else:
         app.include_router(routes(settings.writing, settings.limits))
         app.include_router(import_routes.routes(settings.limits))
-    players.install(app, settings.reading, settings.sealer)
-    opensubsonic.install(app, settings.limiting.callers, settings.limits.pace)
+    written = WrittenPositions()
+    players.install(app, settings.reading, settings.sealer, written)
+    opensubsonic.install(app, settings.limiting.callers, settings.limits.pace, written)
     if settings.guard is None:
         app.state.auth = "off"
         logger.warning(

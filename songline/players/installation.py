@@ -16,6 +16,7 @@ from songline.players.listenbrainz.api_imports import ApiImports
 from songline.players.listenbrainz.errors import ListenBrainzError
 from songline.players.listenbrainz.reported_songs import ReportedSongs
 from songline.players.listenbrainz.routes import ListenBrainzState
+from songline.players.own_writes import WrittenPositions
 from songline.players.tokens.token_lookup import PlayerTokenLookup
 from songline.players.tokens.token_store import PlayerTokenStore
 from songline.processors.imports.song_resolution import SongResolution
@@ -26,8 +27,9 @@ from songline.schemas.channels import DATABASE, IMPORTS, PLAYER_TOKENS
 PATIENCE_S = 10.0
 
 
-def install(app: FastAPI, settings: CosmosSettings, sealer: Sealer | None) -> None:
+def install(app: FastAPI, settings: CosmosSettings, sealer: Sealer | None, own_writes: WrittenPositions) -> None:
     """Add the routes of players to `app`. `sealer` opens the texts of tokens for salted digests; None: there are none.
+    `own_writes` is shared with other protocols.
 
     The app's state gets `tokens_of_players`, a PlayerTokenLookup, and what the protocols need.
     """
@@ -40,7 +42,9 @@ def install(app: FastAPI, settings: CosmosSettings, sealer: Sealer | None) -> No
             app.state.tokens_of_players = lookup
             imports = container(IMPORTS)
             app.state.listenbrainz = ListenBrainzState(
-                ReportedSongs(SongResolution(container), imports), ApiImports(ImportRecords(imports, PATIENCE_S))
+                ReportedSongs(SongResolution(container), imports),
+                ApiImports(ImportRecords(imports, PATIENCE_S)),
+                own_writes,
             )
             try:
                 yield

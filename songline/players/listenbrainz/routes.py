@@ -21,6 +21,7 @@ from songline.players.listenbrainz.query import flag, read_query, whole
 from songline.players.listenbrainz.reported_songs import ReportedSongs
 from songline.players.listenbrainz.submission import MAX_BODY_BYTES, check_encoding, read_submission
 from songline.players.listenbrainz.submitting import ListenTaker
+from songline.players.own_writes import WrittenPositions
 from songline.players.player_guard import TOKEN
 from songline.players.tokens.player_token import PlayerToken
 from songline.players.tokens.token_lookup import PlayerTokenLookup, TokensUnavailableError
@@ -40,6 +41,7 @@ class ListenBrainzState(msgspec.Struct, frozen=True):
 
     songs: ReportedSongs
     imports: ApiImports
+    written: WrittenPositions
 
 
 def routes(now: Callable[[], datetime]) -> APIRouter:
@@ -79,15 +81,15 @@ def routes(now: Callable[[], datetime]) -> APIRouter:
         if max_ts is not None and min_ts is not None and max_ts <= min_ts:
             raise ListenBrainzError(400, f"max_ts: saw {max_ts}, expected more than min_ts, {min_ts}.")
         count = min(whole(query, "count", DEFAULT_ITEMS) or 0, MAX_ITEMS)
-        return json_response(await PlayerLibrary(request.app).listens(user_id, count, max_ts, min_ts), 200)
+        return json_response(await _library(request, now()).listens(user_id, count, max_ts, min_ts), 200)
 
     @router.get("/1/user/{user_id}/listen-count", openapi_extra=_FOREIGN)
     async def listen_count(request: Request, user_id: str) -> Response:
-        return json_response({"payload": {"count": await PlayerLibrary(request.app).count(user_id)}}, 200)
+        return json_response({"payload": {"count": await _library(request, now()).count(user_id)}}, 200)
 
     @router.get("/1/user/{user_id}/playing-now", openapi_extra=_FOREIGN)
     async def playing_now(request: Request, user_id: str) -> Response:
-        song_id, title = await PlayerLibrary(request.app).playing(user_id, now())
+        song_id, title = await _library(request, now()).playing(user_id)
         return json_response(playing_answer(user_id, song_id, title), 200)
 
     @router.post("/1/feedback/recording-feedback", openapi_extra=_FOREIGN)
@@ -119,7 +121,7 @@ def routes(now: Callable[[], datetime]) -> APIRouter:
             raise ListenBrainzError(400, f"score: saw {score}, expected 1 or -1.")
         count = min(whole(query, "count", DEFAULT_ITEMS) or 0, MAX_ITEMS)
         offset = whole(query, "offset", 0) or 0
-        answers = PlayerLibrary(request.app)
+        answers = _library(request, now())
         # Nobody hates songs here.
         found = await answers.feedback(user_id, 0 if score == -1 else count, offset, flag(query, "metadata"), score)
         return json_response(found, 200)
@@ -138,7 +140,13 @@ def _taker(request: Request, endpoint: EventEndpoint) -> ListenTaker:
     state: ListenBrainzState = request.app.state.listenbrainz
     announcer: Any = getattr(request.app.state, "announcer", None)
     permission = permission_of(request.scope)
-    return ListenTaker(endpoint, state.songs, state.imports, announcer, _token(request), permission, request.scope)
+    token = _token(request)
+    return ListenTaker(endpoint, state.songs, state.imports, state.written, announcer, token, permission, request.scope)
+
+
+def _library(request: Request, now: datetime) -> PlayerLibrary:
+    state: ListenBrainzState = request.app.state.listenbrainz
+    return PlayerLibrary(request.app, state.written, now)
 
 
 def _token_or_none(request: Request) -> PlayerToken | None:

@@ -12,6 +12,7 @@ from songline.players.listenbrainz.errors import ListenBrainzError
 from songline.players.listenbrainz.listen_events import SOURCE, imported, liked, played
 from songline.players.listenbrainz.reported_songs import ReportedSongs
 from songline.players.listenbrainz.submission import SubmittedListens
+from songline.players.own_writes import WrittenPositions
 from songline.players.tokens.player_token import PlayerToken
 from songline.producers.http.announcer import Announcer
 from songline.producers.http.event_charge import charge_events
@@ -28,12 +29,13 @@ RETRY_S = 2
 
 
 class ListenTaker(Struct, frozen=True):
-    """Takes what the player of `token` reports. `scope` is the request's, `permission` what the token allows. Without
-    `announcer` nobody is told what plays."""
+    """Takes what the player of `token` reports. `scope` is the request's, `permission` what the token allows.
+    `written` learns where it is in the hub. Without `announcer` nobody is told what plays."""
 
     endpoint: EventEndpoint
     songs: ReportedSongs
     imports: ApiImports
+    written: WrittenPositions
     announcer: Announcer | None
     token: PlayerToken
     permission: Permission
@@ -80,6 +82,7 @@ class ListenTaker(Struct, frozen=True):
         for body in bodies:
             accept(body, now)
         taken = await self.endpoint.take(bodies, self.permission)
+        self.written.remember(self.token.user_id, taken.position, now)
         for result in taken.results:
             # The same listen with other words about it was reported before, by this player or another one.
             if result.error is not None and result.error.field != "id":

@@ -1,8 +1,7 @@
 """A request of a player: what it asks for, who asks, and what is there to answer it."""
 
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from random import SystemRandom
 from typing import TypeAlias
 
@@ -15,43 +14,13 @@ from songline.players.opensubsonic.answer import Content
 from songline.players.opensubsonic.collection_reader import CollectionReader
 from songline.players.opensubsonic.parameters import Parameters
 from songline.players.opensubsonic.scrobbles import RecentScrobbles
+from songline.players.own_writes import WrittenPositions
 from songline.players.tokens.player_token import PlayerToken
 from songline.schemas.permission import Permission
 
-ROOM = 10_000
-LASTS = timedelta(seconds=30)
-
-
-class WrittenPositions:
-    """Where the last likes of listeners are in the hub, by listener: a player reads at once what it has just written.
-
-    A position that is LASTS old is forgotten: the library has it by then, or is late for everybody.
-    """
-
-    def __init__(self) -> None:
-        self._written: OrderedDict[str, Mapping[str, tuple[datetime, int]]] = OrderedDict()
-
-    def remember(self, user_id: str, position: Mapping[str, int], now: datetime) -> None:
-        """The later position of a partition stays: two likes may be answered in the other order."""
-        known = self._known(user_id, now)
-        later = {one: (now, at) for one, at in position.items() if one not in known or at > known[one][1]}
-        self._written[user_id] = {**known, **later}
-        self._written.move_to_end(user_id)
-        if len(self._written) > ROOM:
-            self._written.popitem(last=False)
-
-    def of(self, user_id: str, now: datetime) -> Mapping[str, int]:
-        """The position by partition; empty where nothing is to be waited for."""
-        return {partition: position for partition, (_, position) in self._known(user_id, now).items()}
-
-    def _known(self, user_id: str, now: datetime) -> Mapping[str, tuple[datetime, int]]:
-        """When each position was written, and the position, by partition, as long as it is not forgotten."""
-        found = self._written.get(user_id, {})
-        return {partition: one for partition, one in found.items() if now - one[0] < LASTS}
-
 
 class OpenSubsonicState(Struct, frozen=True):
-    """What lasts as long as the process."""
+    """What lasts as long as the process. `written` is shared with other protocols."""
 
     collections: CollectionReader
     repeated: RecentScrobbles = field(default_factory=RecentScrobbles)

@@ -31,6 +31,7 @@ from songline.players.opensubsonic.credentials import (
 from songline.players.opensubsonic.endpoints import PlayerOperation
 from songline.players.opensubsonic.errors import ErrorCode, OpenSubsonicError
 from songline.players.opensubsonic.parameters import Parameters
+from songline.players.own_writes import WrittenPositions
 from songline.players.tokens.player_token import PlayerToken
 from songline.players.tokens.token_lookup import PlayerTokenLookup, TokensUnavailableError
 from songline.producers.http.body_memory import BodyMemory
@@ -185,13 +186,13 @@ def _too_large(seen: str) -> OpenSubsonicError:
     )
 
 
-def install(app: FastAPI, callers: Callers, pace: BodyPaceConfig) -> None:
+def install(app: FastAPI, callers: Callers, pace: BodyPaceConfig, own_writes: WrittenPositions) -> None:
     """Serve OpenSubsonic beside the routes of `app`, which has `songs` in its state once it runs."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         collections = CollectionReader(app.state.songs)
-        app.state.opensubsonic = OpenSubsonicState(collections)
+        app.state.opensubsonic = OpenSubsonicState(collections, written=own_writes)
         try:
             yield
         finally:

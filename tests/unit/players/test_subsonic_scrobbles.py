@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.players.opensubsonic.call import LASTS, WrittenPositions
 from songline.players.opensubsonic.errors import OpenSubsonicError
 from songline.players.opensubsonic.parameters import Parameters
 from songline.players.opensubsonic.scrobbles import (
@@ -114,24 +113,3 @@ def test_a_clock_that_is_set_back_makes_no_play_of_the_future() -> None:
     recent.moment("ada", Scrobble("a", None), NOW)
     back = NOW - timedelta(hours=1)
     assert recent.moment("ada", Scrobble("a", None), back) <= back
-
-
-def test_positions_are_remembered_for_a_while() -> None:
-    written = WrittenPositions()
-    assert written.of("ada", NOW) == {}
-    written.remember("ada", {"1": 5}, NOW)
-    written.remember("ada", {"2": 7}, NOW)
-    assert written.of("ada", NOW) == {"1": 5, "2": 7}
-    assert written.of("eve", NOW) == {}
-    assert written.of("ada", NOW + LASTS) == {}
-
-
-def test_of_two_likes_the_later_position_is_waited_for_in_whatever_order_they_are_answered() -> None:
-    written, soon = WrittenPositions(), NOW + timedelta(seconds=20)
-    written.remember("ada", {"1": 9}, NOW)
-    written.remember("ada", {"1": 7, "2": 3}, soon)
-    assert written.of("ada", soon) == {"1": 9, "2": 3}
-    # Each is forgotten by its own time.
-    assert written.of("ada", NOW + LASTS) == {"2": 3}
-    written.remember("ada", {"1": 1}, NOW + LASTS)
-    assert written.of("ada", NOW + LASTS) == {"1": 1, "2": 3}
