@@ -41,6 +41,13 @@ class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):
     position: dict[str, int]
 
 
+class ChartsFreshness(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """How fresh all charts are at least, but those in `refused`, by their keys: the store did not take these as they
+    are now. They are as fresh as they say."""
+
+    refused: tuple[str, ...] = ()
+
+
 GENERATION = 1 << 42
 """More events than a partition ever holds; and a position of generation 1,000 is still a whole number in JSON."""
 

@@ -9,7 +9,7 @@ from msgspec import structs
 from songline.projections.store import DocumentStore
 from songline.schemas.documents import CURRENT, GLOBAL, UNKNOWN_GENRE, Chart, Kind, Window, chart_key
 from songline.schemas.genres import asked_genre
-from songline.schemas.progress import PROGRESS, Freshness
+from songline.schemas.progress import PROGRESS, ChartsFreshness, Freshness
 from songline.schemas.regions import REGIONS
 from songline.schemas.types import GENRE_PATTERN
 
@@ -48,8 +48,9 @@ async def chart(store: DocumentStore, kind: Kind, window: Window, scope: str, li
     Raises StoreUnavailableError.
     """
     # The progress is read first, so that it holds for the chart that is read after it.
-    fresh = await store.read(PROGRESS, PROGRESS, Freshness)
-    found = await store.read(CURRENT, chart_key(kind, window, scope), Chart)
+    key = chart_key(kind, window, scope)
+    fresh = await _least_freshness(store, key)
+    found = await store.read(CURRENT, key, Chart)
     if found is None and scope != GLOBAL:
         world = await store.read(CURRENT, chart_key(kind, window, GLOBAL), Chart)
         if world is None:
@@ -60,6 +61,14 @@ async def chart(store: DocumentStore, kind: Kind, window: Window, scope: str, li
     if found is None:
         return None
     return structs.replace(freshest(found, fresh), entries=found.entries[:limit])
+
+
+async def _least_freshness(store: DocumentStore, key: str) -> Freshness | None:
+    """How fresh the chart is at least, None while that is unknown. Raises StoreUnavailableError."""
+    told = await store.read(PROGRESS, PROGRESS, ChartsFreshness)
+    if told is None or key in told.refused:
+        return None
+    return Freshness(as_of=told.as_of, complete_through=told.complete_through, position=told.position)
 
 
 async def complete_through(store: DocumentStore) -> datetime | None:

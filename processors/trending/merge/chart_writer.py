@@ -24,7 +24,7 @@ from songline.schemas.decoding import convert
 from songline.schemas.documents import GLOBAL, Chart, snapshot_id
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
-from songline.schemas.progress import PROGRESS, Freshness
+from songline.schemas.progress import PROGRESS, ChartsFreshness, Freshness
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class ChartWriter:
         """Forget everything: another worker may write from now on."""
         self._due: dict[str, DueChart] = {}
         self._fresh = dict.fromkeys((GLOBAL, SCOPED), UNKNOWN)
-        self._written = UNKNOWN
+        self._written: ChartsFreshness | None = None
         self._hour = ""
         self._calls = 0
         self._previous.clear()
@@ -148,16 +148,18 @@ class ChartWriter:
                 due.stored = structs.replace(due.stored, position=fresh.position, complete_through=None)
 
     async def _write_freshness(self, fresh: Freshness) -> None:
-        """Write how fresh all charts are at least: a chart in which nothing changes is not written."""
-        if fresh in (UNKNOWN, self._written):
+        """Write how fresh all charts are at least, and which ones are not: a chart in which nothing changes is not
+        written."""
+        told = ChartsFreshness(**structs.asdict(fresh), refused=tuple(sorted(self.refused)))
+        if fresh == UNKNOWN or told == self._written:
             return
         try:
-            document = {**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}
+            document = {**msgspec.to_builtins(told), "id": PROGRESS, "chart": PROGRESS}
             await self._container.upsert_item(document, no_response=True)
         except AzureError as error:
             self._record(error, "how fresh the charts are was not written")
         else:
-            self._written = fresh
+            self._written = told
             self.last_error = None
 
     def _record(self, error: AzureError, what: str) -> None:

@@ -18,7 +18,7 @@ from songline.projections.api import create
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, NAMES
 from songline.schemas.documents import CURRENT, Chart, ChartEntry, chart_key
-from songline.schemas.progress import PROGRESS, Freshness
+from songline.schemas.progress import PROGRESS, ChartsFreshness, Freshness
 from songline.schemas.song_names import song_name
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
@@ -164,6 +164,25 @@ async def test_a_scope_without_a_chart_is_empty_and_no_fresher_than_all_charts_a
     await container.upsert_item({**msgspec.to_builtins(least), "id": PROGRESS, "chart": PROGRESS})
     answer = (await api.get("/v1/charts/top/1h", params={"scope": scope})).json()
     assert freshness(answer) == msgspec.to_builtins(least)
+
+
+async def test_a_chart_that_could_not_be_written_is_no_fresher_than_it_was_stored(
+    container: ContainerProxy, api: httpx.AsyncClient
+) -> None:
+    await write(container, GLOBAL)
+    await write(container, GERMANY)
+    now = GLOBAL.as_of + timedelta(seconds=1)
+    refused = tuple(chart_key("top", "1h", scope) for scope in ("region:DE", "region:FR"))
+    least = ChartsFreshness(as_of=now, complete_through=now, position={"0": 9_999}, refused=refused)
+    await container.upsert_item({**msgspec.to_builtins(least), "id": PROGRESS, "chart": PROGRESS})
+
+    async def read(scope: str) -> dict[str, Any]:
+        return freshness((await api.get("/v1/charts/top/1h", params={"scope": scope})).json())
+
+    assert (await read("global"))["position"] == least.position
+    assert (await read("region:DE"))["position"] == GERMANY.position
+    assert (await read("region:FR"))["position"] == {}, "it was never written"
+    assert (await read("region:SE"))["position"] == least.position
 
 
 @pytest.mark.parametrize("scope", ["global", "region:FR"])

@@ -267,12 +267,17 @@ async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: Co
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
     assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
+    assert (await container.read_item(PROGRESS, PROGRESS))["refused"] == [region], "it is not as fresh as the others"
     assert list(sink.refused) == [region]
     assert fault_of(sink.refused[region]) is ServiceFault.ITEM_REFUSED
     assert not in_trouble(sink)
-    say(merge, TWO + timedelta(seconds=1), ["song-c"], scopes=("region:DE",))
+    nothing_new(merge, TWO + timedelta(seconds=1), position=4)
+    await sink.write(merge)
+    assert (await container.read_item(PROGRESS, PROGRESS))["refused"] == [region]
+    say(merge, TWO + timedelta(seconds=2), ["song-c"], scopes=("region:DE",))
     await sink.write(merge)
     assert not sink.refused
+    assert (await container.read_item(PROGRESS, PROGRESS))["refused"] == []
 
 
 async def test_a_failed_write_is_reported_until_one_succeeds(shared_localcloud: LocalCloud) -> None:
