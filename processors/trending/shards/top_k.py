@@ -53,17 +53,20 @@ def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str],
     `shown` whether it may be in a list.
     """
     values = sums.scores[at] if kind == "trending" else sums.counts[at, LISTENS]
-    which = np.flatnonzero((values > 0) & shown[songs])
+    (which,) = ((values > 0) & shown[songs]).nonzero()
+    found = values[which]
     if len(which) > CHART_SIZE:
-        least = np.partition(values[which], -CHART_SIZE)[-CHART_SIZE]
-        which = which[values[which] >= least]
+        great = found >= np.partition(found, -CHART_SIZE)[-CHART_SIZE]
+        which, found = which[great], found[great]
     ids = [names[song] for song in songs[which].tolist()]
-    ranked = sorted(zip((-values[which]).tolist(), ids, which.tolist(), strict=True))[:CHART_SIZE]
-    counts = sums.counts[at[[place for _, _, place in ranked]]] if ranked else np.zeros((0, SHOWN_KINDS), np.int64)
+    # Hundreds may have the least value of a list. By two keys they are sorted in a third of the time that pairs take.
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    ranked = sorted(by_id, key=(-found).tolist().__getitem__)[:CHART_SIZE]
+    counts = sums.counts[at[which[ranked]]] if ranked else np.zeros((0, SHOWN_KINDS), np.int64)
     return TopK(
-        song=[song_id for _, song_id, _ in ranked],
+        song=[ids[place] for place in ranked],
         # A sum of forged counts may be more than 32 bits hold. The merge takes no list with less than no listens.
         listens=np.maximum(counts[:, LISTENS], 0).tolist(),
         likes=counts[:, LIKES].tolist(),
-        value=[-value for value, _, _ in ranked],
+        value=found[ranked].tolist() if ranked else [],
     )
