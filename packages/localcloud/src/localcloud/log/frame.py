@@ -24,6 +24,11 @@ def frame_head(enqueued_ms: int, base_offset: int, batch_length: int) -> bytes:
     return place + _CHECKSUM.pack(crc32c(place) or 1)
 
 
+def batch_in(head: bytes, tail: bytes | memoryview) -> bytes:
+    """The batch of a frame of these two parts, with the leader epoch that readers see."""
+    return b"".join((head[ENQUEUED.size : _PLACE.size], _UNSET, tail))
+
+
 def frame_of(enqueued_ms: int, batch: bytes) -> bytes:
     """The whole frame of a batch that is at its offsets."""
     header = header_of(batch)

@@ -20,7 +20,7 @@ from localcloud.log import batch as record_batch
 from localcloud.log.batch import BatchHeader
 from localcloud.log.compaction import CompactedFiles, compact, replace_files
 from localcloud.log.errors import AppendError, InvalidOffsetError, LogClosedError
-from localcloud.log.frame import frame_head
+from localcloud.log.frame import batch_in, frame_head
 from localcloud.log.recovery_point import RecoveryPoint
 from localcloud.log.segment import Segment, StoredBatch
 from localcloud.log.segment_files import joined, open_sealed, read_across, sync_folder, unlink
@@ -288,11 +288,8 @@ class PartitionLog:
         if target is not self._segments[-1]:
             self._segments[-1].seal()
             self._segments.append(target)
-        for item in group:
-            size = len(item.head) + len(item.tail)
-            target.index.add(
-                item.place.base_offset, item.place.last_offset, item.place.enqueued_ms, item.max_timestamp, size
-            )
+        stored = [StoredBatch(*item.place, batch_in(item.head, item.tail)) for item in group]
+        target.extend(stored, [item.max_timestamp for item in group])
         self.high_watermark = group[-1].place.last_offset + 1
         self._refusals.accepted()
         if self._pending:

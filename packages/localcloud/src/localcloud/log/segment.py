@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 
@@ -18,6 +20,8 @@ T = TypeVar("T")
 
 _RECOVERY_CHUNK = 4 << 20
 _PART_BYTES = 256 << 10
+NEWEST_BYTES = 128 << 10
+"""So much of what was written last is kept in memory: readers that wait for it read it at once."""
 
 
 class StoredBatch(NamedTuple):
@@ -37,6 +41,7 @@ class Segment:
         self.base_offset = int(path.stem)
         self.index = index
         self._damage: set[int] = set()
+        self._newest: Sequence[StoredBatch] = ()
 
     @property
     def size(self) -> int:
@@ -89,12 +94,22 @@ class Segment:
                 os.fsync(file.fileno())
         return cls(path, index)
 
+    def extend(self, batches: Sequence[StoredBatch], max_timestamps: Sequence[int]) -> None:
+        """The file has these batches at its end now, which have such timestamps at most."""
+        for batch, max_timestamp in zip(batches, max_timestamps, strict=True):
+            size = ENQUEUED.size + len(batch.data)
+            self.index.add(batch.base_offset, batch.last_offset, batch.enqueued_ms, max_timestamp, size)
+        self._newest = batches if sum(len(batch.data) for batch in batches) <= NEWEST_BYTES else ()
+
     def seal(self) -> None:
         """Nothing more is added, and the index is in its file: keep a part of it."""
         self.index = self.index.thinned()
+        self._newest = ()
 
     def read(self, offset: int, max_bytes: int) -> list[StoredBatch]:
         """Batches from the one that holds `offset` (or follows it) on, up to `max_bytes`, but one at least if any."""
+        if self._newest and offset >= self._newest[0].base_offset:
+            return _fitting([batch for batch in self._newest if batch.last_offset >= offset], max_bytes)
         return self._found(
             lambda index: index.position_of(offset),
             lambda position: self._read(position, max_bytes, min_last_offset=offset),
@@ -201,6 +216,12 @@ class Segment:
             self._damage.add(position)
             log.critical("%s", error)
         raise error
+
+
+def _fitting(batches: Sequence[StoredBatch], max_bytes: int) -> list[StoredBatch]:
+    """The first batches that have no more than `max_bytes`, but one at least if any."""
+    fitting = bisect_right(list(accumulate(len(batch.data) for batch in batches)), max_bytes)
+    return list(batches[: max(1, fitting)])
 
 
 def _bytes_at(file: IO[bytes], position: int, wanted: int) -> bytearray:
