@@ -18,7 +18,7 @@ import msgspec
 from localcloud import azurite_install
 from localcloud.account_keys import DEV_KEYS, AccountKeys, AccountKeysError, make_keys, read_keys
 from localcloud.account_keys import FILE as KEYS
-from localcloud.allocator import bound_heap
+from localcloud.allocator import bound_heap, collect_seldom
 from localcloud.amqp.config import AZURE_SILENCE_S
 from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
@@ -196,6 +196,7 @@ def main(
     if context.invoked_subcommand is not None:
         return
     bound_heap()
+    collect_seldom()
     logging.raiseExceptions = False  # a line that finds no room must not make a traceback of its own
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK has several lines for each request of Capture
