@@ -45,6 +45,11 @@ LONGEST_CHECKPOINT_S. Scalers take what is behind it for a backlog: with the lon
 seconds old at most. What is applied is in the watermark, which every commit writes: the next reader goes on from that.
 """
 
+FEW_EVENTS = 1_000
+FEW_CHECKPOINT_S = 30.0
+"""Where a reader has so few events behind the checkpoints of all its partitions, these are so old at most: a scaler,
+which wants a replica for each 5,000 events, takes them for none."""
+
 CLOSING_S = 8.0
 """How long the end of a partition may take: a worker that is told to stop has ten seconds."""
 
@@ -264,8 +269,7 @@ class HubReader:
     def _is_checkpoint_due(self, owned: OwnedPartition, position: int) -> bool:
         """Whether a checkpoint at `position` is worth its request."""
         passed_s = self._shared.steady() - owned.checkpointed_s
-        events = position - owned.checkpointed_position
-        return passed_s >= LONGEST_CHECKPOINT_S or (passed_s >= CHECKPOINT_S and events >= CHECKPOINT_EVENTS)
+        return is_checkpoint_due(passed_s, position - owned.checkpointed_position, len(self._owned))
 
     async def _handle_gap(self, context: PartitionContext, owned: OwnedPartition, seen: int) -> None:
         """The batch has `seen` where `next_position` was to come: retention deleted what is between, or the hub
@@ -348,6 +352,14 @@ class HubReader:
         assert self._crashed is not None
         if not self._crashed.done():
             self._crashed.set_exception(error)
+
+
+def is_checkpoint_due(passed_s: float, events: int, partitions: int) -> bool:
+    """Whether a checkpoint is due of a partition, one of so many of its reader, in which so many events were applied
+    since the last one."""
+    if events * partitions < FEW_EVENTS:
+        return passed_s >= FEW_CHECKPOINT_S
+    return passed_s >= LONGEST_CHECKPOINT_S or (passed_s >= CHECKPOINT_S and events >= CHECKPOINT_EVENTS)
 
 
 async def _wait_for_ever() -> None:
