@@ -105,10 +105,8 @@ class FlushPlan:
         self._nodes = nodes
         self._capacity = capacity or TreeCapacity()
         self._root_capacity = self._capacity.root
-        # `_changed` has the nodes that differ from `nodes`. `_split` has the runs of a node, and what they are by
-        # digit, while its children are read.
+        # The nodes that differ from `nodes`.
         self._changed: dict[str, NodeDocument] = {}
-        self._split: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
         # Of the documents that are written: bytes of runs by id, and their sum.
         self._sizes = {ROOT: runs_bytes(root.runs)}
         self._size = self._sizes[ROOT]
@@ -166,14 +164,17 @@ class FlushPlan:
         """Push actions of `node` to its children, as far as they fit into the transaction; return whether any did."""
         if not self._has_room(node, node, 0):
             return False  # What it holds takes as much room in its children: nothing need be unpacked to know it.
-        if self._has_pushed and node.id not in self._split and not self._has_room_for_children(node):
+        if self._has_pushed and not self._has_room_for_children(node):
             return False
-        runs = self._split_of(node)
-        children = {digit: self._child(node, digit) for digit in sorted(runs, key=lambda digit: -len(runs[digit]))}
-        if any(child is None for child in children.values()):
+        # A full node has actions for nearly every child. It is unpacked once all of them are known.
+        children = {digit: self._child(node, digit) for digit in _DIGITS}
+        if None in children.values():
             return False
+        parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
+        runs = {digit: encode_run(rows) for digit, rows in parts.items()}
         pushed, kept = dict(node.pushed), dict(runs)
-        for digit, child in children.items():
+        for digit in sorted(runs, key=lambda digit: -len(runs[digit])):
+            child = children[digit]
             assert child is not None
             if not self._has_room(node, child, runs_bytes(kept.values())):
                 if runs_bytes(child.runs) > self._capacity_of(child):
@@ -185,19 +186,9 @@ class FlushPlan:
             del kept[digit]
         if len(kept) == len(runs):
             return False
-        del self._split[node.id]
         self._put(structs.replace(node, runs=tuple(kept.values()), pushed=pushed))
         self._has_pushed = True
         return True
-
-    def _split_of(self, node: TreeDocument) -> dict[str, str]:
-        """The node's actions as a run for each next digit; unpacked once, also where children are missing."""
-        runs, split = self._split.get(node.id, ((), {}))
-        if runs != node.runs:
-            parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
-            split = {digit: encode_run(rows) for digit, rows in parts.items()}
-            self._split[node.id] = node.runs, split
-        return split
 
     def _child(self, node: TreeDocument, digit: str) -> NodeDocument | None:
         """The node's child for a digit, a new one where there is none; None where it must be read first."""

@@ -17,6 +17,7 @@ from itertools import chain, repeat
 from math import gcd
 
 import msgspec
+from isal import isal_zlib
 from msgspec import Struct
 
 from songline.schemas.decoding import MsgpackDecoder
@@ -24,7 +25,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.library.action import KINDS, UserAction
 
 VERSION = 1
-_LEVEL = 6
+_LEVEL = 1
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
@@ -114,7 +115,7 @@ def count_actions(text: str) -> int:
 
 
 def _text(columns: _Columns) -> str:
-    packed = zlib.compress(msgspec.msgpack.encode(columns), _LEVEL)
+    packed = isal_zlib.compress(msgspec.msgpack.encode(columns), _LEVEL)
     return b64encode(bytes((VERSION,)) + packed).decode("ascii")
 
 
