@@ -12,7 +12,7 @@ import click
 
 from bench import report
 from bench.benches import BENCHES, names_of
-from bench.machine import machine, versions
+from bench.machine import additions_ms, machine, versions
 from bench.measurement import BenchRun, Measurement, keep_run
 
 ROWS = sorted({row for bench in BENCHES.values() for row in bench.rows})
@@ -55,15 +55,17 @@ def _run(name: str, quick: bool) -> None:
     if not hasattr(module, "measure"):
         module.main()
         return
+    before_ms = additions_ms()
     measurements = _measure(module, quick)
-    print("\n".join(report.line(one) for one in measurements), flush=True)
+    pace = f"a million additions in Python in {before_ms:.0f} ms before the run, {additions_ms():.0f} behind it"
+    print("\n".join(report.line(one) for one in measurements), pace, sep="\n", flush=True)
     if not quick:
         at = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
         keep_run(
             BenchRun(
                 bench=name,
                 at=at,
-                machine=machine(),
+                machine=f"{machine()}, {pace}",
                 versions=versions(),
                 region=module.REGION,
                 measurements=measurements,
