@@ -33,11 +33,11 @@ def holds(what: Any) -> bool:
     return False
 
 
-def crashing(fold: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def folding(self: Any, what: Any) -> Any:
-        if holds(what):
+def crashing(fold: Callable[..., Any]) -> Callable[..., Any]:
+    def folding(self: Any, *what: Any) -> Any:
+        if any(map(holds, what)):
             crash()
-        return fold(self, what)
+        return fold(self, *what)
 
     return folding
 
@@ -45,7 +45,7 @@ def crashing(fold: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 if __name__ == "__main__":
     match os.environ["SONGLINE_TEST_STAGE"]:
         case "cells":
-            SourcePartition.apply = crashing(SourcePartition.apply)  # type: ignore[assignment, method-assign]
+            SourcePartition.apply = crashing(SourcePartition.apply)  # type: ignore[method-assign]
         case "shards":
-            Shard.apply = crashing(Shard.apply)  # type: ignore[assignment, method-assign]
+            Shard.apply = crashing(Shard.apply)  # type: ignore[method-assign]
     main()

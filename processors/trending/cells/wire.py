@@ -132,12 +132,6 @@ def pack(rows: CountRows, songs: SongIndex) -> CountSection:
     )
 
 
-def unpack(section: CountSection, songs: SongIndex) -> CountRows:
-    """The rows of a section, by the numbers that its songs have in `songs`."""
-    columns = join_sections([section])
-    return CountRows(columns.pairs(songs), columns.bucket.astype(np.int64), columns.counts.astype(np.int64))
-
-
 class SectionColumns(NamedTuple):
     """Sections, those of each behind those of the one before. `rows` and `names`: how many of each section. `song`
     points into `songs`."""

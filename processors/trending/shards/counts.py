@@ -56,8 +56,8 @@ class _Changes:
 
 
 class BucketIncrease(NamedTuple):
-    """What a report added to a bucket: `more` (row, kind) for each of `rows`, whose `pairs` say song and region; `rose`
-    marks those that rose."""
+    """What reports of sources added to a bucket: `more` (row, kind) for each of `rows`, whose `pairs` say song and
+    region; `rose` marks those that rose. Rows may repeat, each from another source."""
 
     bucket: int
     rows: Ints
@@ -86,27 +86,35 @@ class ShardCounts:
             return bucket < first_counted_hour(newest * HOUR_MS)
         return bucket <= newest - _LONGEST_MINUTES
 
-    def raise_to(self, unit: Unit, source: int, rows: CountRows) -> Iterator[BucketIncrease]:
-        """Raise the counts to what a source reports, and yield the increase of each bucket that is not over."""
-        if not len(rows):
+    def raise_to(self, unit: Unit, sources: Ints, rows: CountRows) -> Iterator[BucketIncrease]:
+        """Raise the counts to what sources report, and yield the increase of each bucket that is not over. `sources`
+        has the source of each row; no source has a pair twice in a bucket."""
+        order = np.lexsort((sources, rows.bucket))
+        over = [bucket for bucket in np.unique(rows.bucket).tolist() if self.is_over(unit, bucket)]
+        if over:
+            order = order[~np.isin(rows.bucket[order], over)]
+        if not len(order):
             return
-        if not (rows.bucket[1:] >= rows.bucket[:-1]).all():
-            rows = rows.select(np.argsort(rows.bucket, kind="stable"))
-        buckets, starts = np.unique(rows.bucket, return_index=True)
-        ends = np.append(starts, len(rows))[1:]
-        for bucket, start, end in zip(buckets.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            if self.is_over(unit, bucket):
-                continue
-            key = BucketKey(unit, bucket, source)
-            pairs = rows.pair[start:end]
+        rows, sources = rows.select(order), sources[order]
+        pairs, places = np.unique(rows.pair, return_inverse=True)
+        numbers = self._rows.of(pairs)[places]
+        begins = (rows.bucket[1:] != rows.bucket[:-1]) | (sources[1:] != sources[:-1])
+        starts = [0, *(np.flatnonzero(begins) + 1).tolist()]
+        ends = [*starts[1:], len(rows)]
+        increases: dict[int, list[tuple[int, int, Ints]]] = {}
+        for start, end in zip(starts, ends, strict=True):
+            key = BucketKey(unit, int(rows.bucket[start]), int(sources[start]))
             table = self._tables.setdefault(key, CountTable())
-            numbers = self._rows.of(pairs)
-            slots, more = table.raise_to(numbers, rows.counts[start:end])
-            # Columns are faster to look at than rows of three.
-            rose: npt.NDArray[np.bool_] = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
+            slots, more = table.raise_to(numbers[start:end], rows.counts[start:end])
+            rose = _rose(more)
             if rose.any():
                 self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
-            yield BucketIncrease(bucket, numbers, pairs, more, rose)
+            increases.setdefault(key.bucket, []).append((start, end, more))
+        for bucket, parts in increases.items():
+            # Those of a bucket stand behind each other.
+            these = slice(parts[0][0], parts[-1][1])
+            more = np.concatenate([part for _, _, part in parts])
+            yield BucketIncrease(bucket, numbers[these], rows.pair[these], more, _rose(more))
 
     def restore(self, key: BucketKey, rows: Ints, counts: Column) -> Column:
         """Raise the counts of a table to what was saved of it; return by how much each rose. The rows rise."""
@@ -165,3 +173,10 @@ class ShardCounts:
     def forget_changes(self) -> None:
         """Everything is as it was saved."""
         self._changed = {}
+
+
+def _rose(more: Ints) -> npt.NDArray[np.bool_]:
+    """Which rows have any increase."""
+    # Columns are faster to look at than rows of three.
+    rose: npt.NDArray[np.bool_] = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
+    return rose

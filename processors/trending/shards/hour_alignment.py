@@ -1,6 +1,6 @@
 """A shard as of an hour's first moment: counts of source partitions that are beyond it wait for those that are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from songline.processors.trending.cells.wire import Partial
 from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
@@ -12,14 +12,14 @@ MOST_HELD = 1_000
 
 
 class HourAlignment:
-    """Hands the messages of all source partitions to `apply`, and calls `complete` with an hour (since 1970) when
-    exactly the counts are applied that the hub had taken before its first moment.
+    """Hands the messages of all source partitions to `apply`, one or some at once, and calls `complete` with an hour
+    (since 1970) when exactly the counts are applied that the hub had taken before its first moment.
 
     Where a source doesn't come to the hour in time, what waits is applied, and `complete` is not called. Hours that
     begin less than a minute after `begin_ms` are not met: what was saved before may be beyond them.
     """
 
-    def __init__(self, begin_ms: int, apply: Callable[[Partial], None], complete: Callable[[int], None]) -> None:
+    def __init__(self, begin_ms: int, apply: Callable[..., None], complete: Callable[[int], None]) -> None:
         self._last = (begin_ms + MINUTE_MS) // HOUR_MS
         self._apply = apply
         self._complete = complete
@@ -33,22 +33,26 @@ class HourAlignment:
         """Whether any message waits."""
         return bool(self._held)
 
-    def take(self, partial: Partial, sources: int, now_ms: int) -> None:
-        """Take the next message; `sources` is how many partitions the hub has."""
+    def take(self, messages: Sequence[Partial], sources: int, now_ms: int) -> None:
+        """Take the next messages, of each source partition no more than one; `sources` is how many the hub has."""
         self.advance(now_ms)
-        if partial.partition in self._beyond:
-            self._held.append(partial)
-            if len(self._held) > MOST_HELD:
-                self.give_up()
-            return
-        self._apply(partial)
-        if partial.hour is None or not self._is_due(partial.hour, now_ms):
-            return
-        if self._hour is None:
-            self._hour, self._began_ms = partial.hour, now_ms
-        self._beyond.add(partial.partition)
-        if len(self._beyond) >= sources:
+        ready: list[Partial] = []
+        for partial in messages:
+            if partial.partition in self._beyond:
+                self._held.append(partial)
+                continue
+            ready.append(partial)
+            if partial.hour is None or not self._is_due(partial.hour, now_ms):
+                continue
+            if self._hour is None:
+                self._hour, self._began_ms = partial.hour, now_ms
+            self._beyond.add(partial.partition)
+        if ready:
+            self._apply(*ready)
+        if self._hour is not None and len(self._beyond) >= sources:
             self._complete(self._hour)
+            self.give_up()
+        elif len(self._held) > MOST_HELD:
             self.give_up()
 
     def give_up(self) -> None:

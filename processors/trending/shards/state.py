@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells import wire as partials
@@ -24,7 +25,7 @@ from songline.processors.trending.shards.song_genres import SongGenres
 from songline.processors.trending.shards.top_k import changed_lists
 from songline.processors.trending.shards.windows import ShardWindows
 from songline.processors.trending.shards.wire import SongLabel, TopK
-from songline.processors.trending.song_index import REGION_BITS, SongIndex
+from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
 from songline.processors.trending.spans import UNIT_MS, Unit
 from songline.processors.trending.watermark import ShardWatermark, SourceWatermarks
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
@@ -75,17 +76,26 @@ class Shard:
         self._reported = ReportedLists()
         self.days = SongDays(self.songs, self._keys.waiting)
 
-    def apply(self, partial: Partial) -> None:
-        """Apply a message of a source partition."""
-        minutes, hours = (partials.unpack(section, self.songs) for section in (partial.minutes, partial.hours))
-        self.count(partial.partition, minutes, hours, partial.facts)
-        if partial.position is not None:
-            self.advance_source(partial.partition, partial.position, partial.watermark_ms)
+    def apply(self, *messages: Partial) -> None:
+        """Apply messages of source partitions, of each no more than one."""
+        numbers = np.array([one.partition for one in messages], np.int64)
+        minutes, hours = [one.minutes for one in messages], [one.hours for one in messages]
+        for unit, sections in zip(_UNITS, (minutes, hours), strict=True):
+            columns = partials.join_sections(sections)
+            bucket, counts = columns.bucket.astype(np.int64), columns.counts.astype(np.int64)
+            self._raise(unit, np.repeat(numbers, columns.rows), CountRows(columns.pairs(self.songs), bucket, counts))
+        for one in messages:
+            self._learn(one.partition, one.facts)
+            if one.position is not None:
+                self.advance_source(one.partition, one.position, one.watermark_ms)
 
     def count(self, source: int, minutes: CountRows, hours: CountRows, facts: Iterable[SongFact]) -> None:
         """Count what a source partition reports, by the numbers that songs have in `songs`; and learn its facts."""
         for unit, rows in zip(_UNITS, (minutes, hours), strict=True):
-            self._raise(unit, source, rows)
+            self._raise(unit, np.full(len(rows), source, np.int64), rows)
+        self._learn(source, facts)
+
+    def _learn(self, source: int, facts: Iterable[SongFact]) -> None:
         for fact in facts:
             if self._facts.learn(source, fact):
                 self._reported.relabel(fact.song_id)
@@ -216,8 +226,8 @@ class Shard:
         except (PoisonError, *DECODING_ERRORS) as error:
             log.error("shard %d: passed over what was saved under %s: %s", self.number, key, error)
 
-    def _raise(self, unit: Unit, source: int, rows: CountRows) -> None:
-        for bucket, numbers, pairs, more, rose in self._counts.raise_to(unit, source, rows):
+    def _raise(self, unit: Unit, sources: Ints, rows: CountRows) -> None:
+        for bucket, numbers, pairs, more, rose in self._counts.raise_to(unit, sources, rows):
             if unit == "hour":
                 self.days.add(bucket, pairs >> REGION_BITS, more)
             if rose.any():

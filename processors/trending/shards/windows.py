@@ -129,7 +129,7 @@ class ShardWindows:
         self._rows = rows
 
     def add(self, unit: Unit, bucket: int, rows: Ints, more: Column) -> None:
-        """Add counts of distinct rows in a bucket to the windows of its unit."""
+        """Add counts of rows in a bucket to the windows of its unit. Rows may repeat."""
         if self._covers(unit, bucket):
             self._add(unit, np.full(len(rows), bucket, np.int64), rows, more)
 

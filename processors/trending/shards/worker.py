@@ -13,6 +13,7 @@ from msgspec import structs
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.validation import check_partial
+from songline.processors.trending.cells.wire import Partial
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
@@ -36,6 +37,10 @@ from songline.schemas.projections import FIRST_VERSION
 BACKLOG_WAIT_MS = 4_000
 """The first report has everything, so what comes within so long had better be in it. As long as a flush of the cells is
 put off."""
+
+TOGETHER_BYTES = 100_000
+"""Messages of several source partitions are applied together until they have so much: of small ones, calls cost more
+than their rows."""
 
 
 class ShardWorker:
@@ -146,6 +151,8 @@ class ShardWorker:
             self._take_messages(shard, alignment, batch, limits)
 
     def _take_messages(self, shard: Shard, alignment: HourAlignment, batch: Batch, limits: StageLimits) -> None:
+        group: dict[int, Partial] = {}
+        size_bytes = 0
         for index, message in enumerate(batch.bodies):
             if (body := self._version.unwrap(message)) is None:
                 continue
@@ -158,7 +165,12 @@ class ShardWorker:
                 # Of a source that the hub is not known to have, the counts count; its position does not.
                 if found.partition >= limits.sources:
                     found = structs.replace(found, position=None, watermark_ms=None, hour=None)
-                alignment.take(found, limits.sources, limits.now_ms)
+                if found.partition in group or size_bytes >= TOGETHER_BYTES:
+                    alignment.take(list(group.values()), limits.sources, limits.now_ms)
+                    group, size_bytes = {}, 0
+                group[found.partition] = found
+                size_bytes += len(body)
+        alignment.take(list(group.values()), limits.sources, limits.now_ms)
 
     def _align(self, shard: Shard) -> HourAlignment:
         def complete(hour: int) -> None:

@@ -117,7 +117,7 @@ class Stages:
             source.cells.add(source.cells.new_cell(hour))
         if source.changed:
             for shard, body in source.flush(now_ms).partials:
-                self.alignments[shard].take(partials.decode(body), PARTITIONS, now_ms)
+                self.alignments[shard].take([partials.decode(body)], PARTITIONS, now_ms)
 
 
 def moments(random: Random, history: Sequence[HistoryEvent], begin_s: int, end_s: int) -> list[int]:
@@ -226,12 +226,14 @@ class Alignment:
     def __init__(self, begin_ms: int = FIRST_MS - HOUR_MS) -> None:
         self.seen: list[str] = []
         self.alignment = HourAlignment(
-            begin_ms, lambda one: self.seen.append(str(one.partition)), lambda hour: self.seen.append(f"hour {hour}")
+            begin_ms,
+            lambda *some: self.seen.extend(str(one.partition) for one in some),
+            lambda hour: self.seen.append(f"hour {hour}"),
         )
 
     def take(self, now_ms: int, *messages: Partial) -> "Alignment":
         for one in messages:
-            self.alignment.take(one, 2, now_ms)
+            self.alignment.take([one], 2, now_ms)
         return self
 
 
@@ -243,6 +245,15 @@ def test_what_is_beyond_the_hour_waits_for_the_others() -> None:
     assert not found.alignment.waits
     found.take(FIRST_MS + 900, message(0, HOUR), message(1, HOUR), message(0))
     assert found.seen[-3:] == ["0", "1", "0"], "an hour is met once"
+
+
+def test_messages_that_come_together_wait_one_by_one() -> None:
+    found = Alignment().take(FIRST_MS + 500, message(0, HOUR))
+    found.alignment.take([message(0), message(1, HOUR)], 2, FIRST_MS + 900)
+    assert found.seen == ["0", "1", f"hour {HOUR}", "0"]
+    found = Alignment()
+    found.alignment.take([message(1, HOUR), message(0, HOUR)], 2, FIRST_MS + 500)
+    assert found.seen == ["1", "0", f"hour {HOUR}"]
 
 
 def test_nothing_waits_for_long() -> None:

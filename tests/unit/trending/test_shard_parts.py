@@ -1,5 +1,6 @@
 """The parts of a shard by themselves: counts, saved keys, top lists, and reports of what is new."""
 
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending.cells.wire import ROWS, CountRows, CountSection, SongFact, no_rows, pack
+from songline.processors.trending.cells.wire import ROWS, CountRows, CountSection, Partial, SongFact, no_rows, pack
 from songline.processors.trending.count_table import KINDS, LISTENS
 from songline.processors.trending.merge.chart_ranking import ShardList, rank
 from songline.processors.trending.shards import counts as counting
@@ -23,7 +24,7 @@ from songline.processors.trending.shards.top_k import top_k
 from songline.processors.trending.shards.windows import ShardWindows, WindowSums
 from songline.processors.trending.shards.wire import SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
-from songline.processors.trending.spans import MINUTE_MS
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS, Unit
 from songline.processors.trending.watermark import SourceWatermarks
 from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
 from songline.schemas.ownership import Claim
@@ -42,6 +43,13 @@ def rows(*found: tuple[int, int, int]) -> CountRows:
     return CountRows(pairs, buckets, counts)
 
 
+def raised(
+    counts: ShardCounts, unit: Unit, source: int, *found: tuple[int, int, int]
+) -> Iterator[counting.BucketIncrease]:
+    """Counts raised to rows of one source."""
+    return counts.raise_to(unit, np.full(len(found), source), rows(*found))
+
+
 @given(reports)
 def test_increases_add_up_to_the_greatest_report_of_each_source(found: list[tuple[int, int, int, int]]) -> None:
     counts = ShardCounts(RowIndex())
@@ -50,7 +58,7 @@ def test_increases_add_up_to_the_greatest_report_of_each_source(found: list[tupl
     for pair, source, bucket, listens in found:
         key = (pair, source, bucket)
         greatest[key] = max(greatest.get(key, 0), listens)
-        for increase in counts.raise_to("minute", source, rows((pair, bucket, listens))):
+        for increase in raised(counts, "minute", source, (pair, bucket, listens)):
             assert increase.bucket == bucket
             assert increase.rose.tolist() == (increase.more.sum(axis=1) > 0).tolist()
             sums[key] = sums.get(key, 0) + int(increase.more[0, LISTENS])
@@ -87,29 +95,29 @@ def test_rows_keep_their_numbers_and_tell_what_they_are_of(found: list[list[tupl
 def test_a_bucket_that_is_over_is_dropped_once_and_takes_nothing_more() -> None:
     counts = ShardCounts(RowIndex())
     assert counts.advance("minute", 100) == []
-    assert len(list(counts.raise_to("minute", 0, rows((1, 100, 2))))) == 1
+    assert len(list(raised(counts, "minute", 0, (1, 100, 2)))) == 1
     assert counts.advance("minute", 100) is None, "no newer bucket"
     assert counts.advance("minute", 160) == [BucketKey("minute", 100, 0)]
     assert counts.is_over("minute", 100)
-    assert list(counts.raise_to("minute", 0, rows((1, 100, 9)))) == []
+    assert list(raised(counts, "minute", 0, (1, 100, 9))) == []
     assert list(counts.unsaved()) == []
 
 
 def test_pieces_are_of_so_many_rows_and_only_changed_ones_are_saved() -> None:
     counts = ShardCounts(RowIndex())
-    list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
+    list(raised(counts, "hour", 0, *((pair, 5, 1) for pair in range(ROWS + 1))))
     assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(0, ROWS), (1, 1)]
-    list(counts.raise_to("hour", 0, rows((7, 5, 2), (8, 5, 2))))
+    list(raised(counts, "hour", 0, (7, 5, 2), (8, 5, 2)))
     assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(None, 2)]
-    list(counts.raise_to("hour", 0, rows((7, 5, 2))))
+    list(raised(counts, "hour", 0, (7, 5, 2)))
     assert list(counts.unsaved()) == [], "nothing rose"
 
 
 def test_a_small_piece_is_written_as_a_whole() -> None:
     counts = ShardCounts(RowIndex())
-    list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
+    list(raised(counts, "hour", 0, *((pair, 5, 1) for pair in range(ROWS + 1))))
     assert len(list(counts.unsaved())) == 2
-    list(counts.raise_to("hour", 0, rows((ROWS, 5, 2))))
+    list(raised(counts, "hour", 0, (ROWS, 5, 2)))
     assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(1, 1)]
 
 
@@ -135,7 +143,7 @@ def test_what_is_saved_holds_all_counts_and_each_change_is_written_twice_at_most
             changed += sum(listens > greatest.get(pair, 0) for pair, listens in report.items())
             greatest |= {pair: max(listens, greatest.get(pair, 0)) for pair, listens in report.items()}
             if report:
-                list(counts.raise_to("hour", 1, rows(*((pair, 5, listens) for pair, listens in report.items()))))
+                list(raised(counts, "hour", 1, *((pair, 5, listens) for pair, listens in report.items())))
             held = []
             for bucket, piece, found in counts.unsaved():
                 key = keys.changes(bucket) if piece is None else keys.counts(bucket, piece)
@@ -152,6 +160,51 @@ def test_what_is_saved_holds_all_counts_and_each_change_is_written_twice_at_most
     assert written <= 2 * changed
     keys.drop(BucketKey("hour", 5, 1))
     assert sorted(keys.take_deleted()) == sorted(saved)
+
+
+cells = st.dictionaries(st.tuples(small, small, small), st.integers(1, 9), max_size=5)
+
+
+@given(st.lists(st.dictionaries(small, st.tuples(cells, cells), max_size=4), max_size=5))
+def test_messages_of_several_sources_count_together_as_one_by_one(
+    groups: list[dict[int, tuple[dict[tuple[int, int, int], int], dict[tuple[int, int, int], int]]]],
+) -> None:
+    alone, together = Shard(0, "owner", KEY), Shard(0, "owner", KEY)
+    for shard in (alone, together):
+        shard.advance(2 * HOUR_MS)
+    for position, group in enumerate(groups):
+        messages = [
+            Partial(source, position, position, section_of(minutes, 118), section_of(hours, 0), [])
+            for source, (minutes, hours) in group.items()
+        ]
+        for message in messages:
+            alone.apply(message)
+        if messages:
+            together.apply(*messages)
+    assert together.report(whole=True) == alone.report(whole=True)
+    assert together.watermark(0) == alone.watermark(0)
+    days = [sorted(shard.days.due(100), key=lambda day: (day.song_id, day.id)) for shard in (alone, together)]
+    assert days[0] == days[1]
+    saved = [restored(shard) for shard in (alone, together)]
+    assert saved[0] == saved[1]
+
+
+def section_of(listens: dict[tuple[int, int, int], int], begin: int) -> CountSection:
+    """A section of listens by song, region and bucket after `begin`."""
+    songs = SongIndex()
+    found = [
+        (songs[f"song-{song}"] << REGION_BITS | region, begin + bucket, count)
+        for (song, region, bucket), count in listens.items()
+    ]
+    return pack(rows(*found) if found else no_rows(), songs)
+
+
+def restored(shard: Shard) -> dict[str, TopK]:
+    """The lists of the owner that takes over what a shard saves."""
+    after = Shard(0, "next", KEY)
+    after.advance(2 * HOUR_MS)
+    after.restore((key, value) for key, value in shard.flush().items() if value is not None)
+    return after.report(whole=True)[1]
 
 
 tables = st.dictionaries(st.tuples(small, small), st.integers(1, 9), max_size=5)
@@ -191,7 +244,7 @@ def rows_of_songs(songs: SongIndex, bucket: int, listens: dict[tuple[str, int], 
 
 def test_a_table_leaves_few_records_of_changes() -> None:
     counts, keys, held = ShardCounts(RowIndex()), SavedKeys(3, "me"), set[str]()
-    list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(2 * ROWS)))))
+    list(raised(counts, "hour", 0, *((pair, 5, 1) for pair in range(2 * ROWS))))
     pieces = 0
     for save in range(100):
         for bucket, piece, _ in counts.unsaved():
@@ -201,7 +254,7 @@ def test_a_table_leaves_few_records_of_changes() -> None:
                 pieces += 1
                 held.difference_update(keys.take_changes(bucket))
         assert len(held) <= counting.CHANGE_RECORDS
-        list(counts.raise_to("hour", 0, rows((save * 60, 5, 2))))
+        list(raised(counts, "hour", 0, (save * 60, 5, 2)))
     assert pieces <= 2 + 2 * 100 // counting.CHANGE_RECORDS
 
 

@@ -14,6 +14,7 @@ from songline.processors.trending.cells.wire import Partial, no_rows, pack
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import FetchPosition
 from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.shards import worker
 from songline.processors.trending.shards.hour_alignment import HOLD_MS
 from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.state import Shard
@@ -106,12 +107,13 @@ class Stage:
     async def _seek(self, offsets: dict[Any, int]) -> None:
         self.read_again.append(offsets)
 
-    async def consume(self, offset: int, source: int, hour: int | None = None) -> None:
-        """Consume a batch of one message for shard 0."""
+    async def consume(self, offset: int, *sources: int, hour: int | None = None, shard: int = 0) -> None:
+        """Consume a batch of a message of each source for a shard."""
         nothing = pack(no_rows(), SongIndex(1))
-        body = msgspec.msgpack.encode(Partial(source, 7, None, nothing, nothing, [], hour))
-        batch = Batch(offset, offset + 1, [offset], [self.now_ms], [body])
-        message = SimpleNamespace(partition=0, offset=offset, value=batch)
+        bodies = [msgspec.msgpack.encode(Partial(source, 7, None, nothing, nothing, [], hour)) for source in sources]
+        offsets = range(offset, offset + len(bodies))
+        batch = Batch(offset, offsets.stop, offsets, [self.now_ms] * len(bodies), bodies)
+        message = SimpleNamespace(partition=shard, offset=offsets[-1], value=batch)
 
         async def events() -> AsyncIterator[Any]:
             yield SimpleNamespace(message=message, value=batch)
@@ -125,7 +127,7 @@ async def test_a_save_that_is_under_way_acknowledges_nothing_that_waits_for_an_h
     stage = Stage()
     await stage.worker.assigned({0: 0}, "me")
     stage.now_ms = FIRST_MS + 500
-    await stage.consume(0, 0, HOUR)
+    await stage.consume(0, 0, hour=HOUR)
     stage.parking.open.clear()
     saving = asyncio.create_task(stage.worker.save())
     async with asyncio.timeout(60):
@@ -172,12 +174,32 @@ async def test_a_clock_that_is_set_back_makes_nothing_wait_longer() -> None:
     stage = Stage()
     await stage.worker.assigned({0: 0}, "me")
     stage.now_ms = FIRST_MS + 500
-    await stage.consume(0, 0, HOUR)
+    await stage.consume(0, 0, hour=HOUR)
     await stage.consume(1, 0)
     stage.now_ms -= HOUR_MS
     await stage.worker.report()
     await stage.worker.save()
     assert stage.acknowledged == [0, 1]
+
+
+@pytest.mark.parametrize(("together_bytes", "applied"), [(100_000, [2, 2, 1]), (0, [1, 1, 1, 1, 1])])
+async def test_small_messages_are_applied_together_one_of_each_source(
+    together_bytes: int, applied: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    apply = Shard.apply
+
+    def counted(shard: Shard, *messages: Partial) -> None:
+        seen.append(len(messages))
+        apply(shard, *messages)
+
+    monkeypatch.setattr(Shard, "apply", counted)
+    monkeypatch.setattr(worker, "TOGETHER_BYTES", together_bytes)
+    stage = Stage()
+    await stage.worker.assigned({0: 0}, "me")
+    await stage.consume(0, 0, 1, 1, 0, 0)
+    assert seen == applied
+    assert stage.worker.shards[0].watermark(stage.now_ms).positions == {0: 7, 1: 7}
 
 
 async def report(stage: Stage) -> None:
