@@ -42,6 +42,9 @@ TOGETHER_BYTES = 100_000
 """Messages of several source partitions are applied together until they have so much: of small ones, calls cost more
 than their rows."""
 
+SAVED_TOGETHER_BYTES = 500_000
+"""Shards are saved by one request while they have no more than this between them: it is in memory at once."""
+
 
 class ShardWorker:
     """Shards of the partitions of `trending-partials` that this worker holds. `has_backlog` says whether the first
@@ -270,6 +273,8 @@ class ShardWorker:
         """Save what was applied, and then let its offsets be committed; `now`: of that shard alone, and all of it."""
         async with self._busy:
             await self._saved.park()
+            records: list[OutgoingRecord] = []
+            saved: list[Any] = []
             for number, shard in list(self._shards.items()):
                 if now is not None and number != now:
                     continue
@@ -286,7 +291,15 @@ class ShardWorker:
                     continue
                 messages = self._messages.pop(number, [])
                 if messages or now is not None:
-                    values = shard.flush()
-                    await send_records(self._app.producer, self._saved.outgoing(number, values))
-                    for message in messages:
-                        self._app.consumer.ack(message)
+                    records += self._saved.outgoing(number, shard.flush())
+                    saved += messages
+                if sum(len(one.body or b"") for one in records) > SAVED_TOGETHER_BYTES:
+                    await self._send_saved(records, saved)
+                    records, saved = [], []
+            # Of several shards that is one request.
+            await self._send_saved(records, saved)
+
+    async def _send_saved(self, records: list[OutgoingRecord], messages: list[Any]) -> None:
+        await send_records(self._app.producer, records)
+        for message in messages:
+            self._app.consumer.ack(message)

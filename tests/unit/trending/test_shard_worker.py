@@ -14,6 +14,7 @@ from songline.processors.trending.cells.wire import Partial, no_rows, pack
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import FetchPosition
 from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.faust.record_sender import OutgoingRecord
 from songline.processors.trending.shards import worker
 from songline.processors.trending.shards.hour_alignment import HOLD_MS
 from songline.processors.trending.shards.report_turns import ReportTurns
@@ -200,6 +201,30 @@ async def test_small_messages_are_applied_together_one_of_each_source(
     await stage.consume(0, 0, 1, 1, 0, 0)
     assert seen == applied
     assert stage.worker.shards[0].watermark(stage.now_ms).positions == {0: 7, 1: 7}
+
+
+@pytest.mark.parametrize(("together_bytes", "sent"), [(500_000, [{0, 1}]), (0, [{0}, {1}])])
+async def test_small_shards_are_saved_together(
+    together_bytes: int, sent: list[set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[int | None]] = []
+    acknowledged: list[list[int]] = []
+
+    async def send(_: object, records: list[OutgoingRecord]) -> None:
+        if records:
+            seen.append({one.partition for one in records})
+            acknowledged.append(list(stage.acknowledged))
+
+    monkeypatch.setattr(worker, "send_records", send)
+    monkeypatch.setattr(worker, "SAVED_TOGETHER_BYTES", together_bytes)
+    stage = Stage()
+    await stage.worker.assigned({0: 0, 1: 0}, "me")
+    for shard in (0, 1):
+        await stage.consume(0, 0, shard=shard)
+    await stage.worker.save()
+    assert seen == sent
+    assert acknowledged[0] == [], "nothing is acknowledged before it is sent"
+    assert stage.acknowledged == [0, 0]
 
 
 async def report(stage: Stage) -> None:
