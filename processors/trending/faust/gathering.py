@@ -18,7 +18,9 @@ BUSY_WAIT_MS = 50
 """How long a fetch waits that leaves partitions out."""
 
 FEW = 100
-"""With fewer events in a fetch, what comes next is gathered for twice as long: each fetch costs as much as they do."""
+FEW_TIMES = 2.5
+"""With fewer than FEW events in a fetch, what comes next is gathered for so many times as long: each fetch, and all
+that follows it up to the charts, costs more than they do."""
 
 
 class Gathering:
@@ -56,7 +58,7 @@ class Gathering:
         end."""
         found = [(self._pauses_s[tp.topic], batches) for tp, batches in fetched.items() if tp.topic in self._pauses_s]
         events = sum(len(batch.offsets) for _, batches in found for batch in batches)
-        pause_s = max((pause_s for pause_s, _ in found), default=0.0) * (2 if events < FEW else 1)
+        pause_s = max((pause_s for pause_s, _ in found), default=0.0) * (FEW_TIMES if events < FEW else 1)
         if pause_s <= 0 or self._ends_s > monotonic():
             return
         assignment = self._fetcher._subscriptions.subscription.assignment
