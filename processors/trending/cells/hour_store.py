@@ -146,7 +146,8 @@ class HourStore:
 
     def preload(self, number: int, cells: PartitionCells, now_ms: int, early: EarlyLoads = NOTHING_EARLY) -> None:
         """Load what was saved of the hours for which most events will come, before the first of them is there.
-        `early`: what is loaded of them already, for these cells."""
+        `early`: what is loaded of them already, for these cells. The partition is held since now."""
+        cells.held_ms = now_ms
         saved = [one for one in open_hours(now_ms) if self._saved.records(hour_prefix(number, one))]
         if saved:
             if (before := self._loads.pop(number, None)) is not None:
@@ -248,7 +249,7 @@ class HourStore:
             return found
         uses = source.cells.loaded()
         for hour, keys in sorted(self._chunks_by_hour(source.number).items()):
-            over = is_over(hour, uses.get(hour), now_ms)
+            over = is_over(hour, uses.get(hour), now_ms, source.cells.held_ms)
             if over:
                 source.cells.close_chunk(hour)
             elif (piece := source.cells.open_piece(hour)) is not None:

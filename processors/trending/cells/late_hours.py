@@ -60,9 +60,10 @@ def has_index(hour: int, sealed_bytes: int, now_ms: int) -> bool:
     return is_late(hour, now_ms) and sealed_bytes >= INDEXED_BYTES
 
 
-def is_over(hour: int, use: CellUse | None, now_ms: int) -> bool:
-    """Whether an hour is over, and no late event has come for a while. `use`: of its cell, if that is in memory."""
-    last_ms = 0 if use is None else use.last_ms
+def is_over(hour: int, use: CellUse | None, now_ms: int, held_ms: int = 0) -> bool:
+    """Whether an hour is over, and no late event has come for a while. `use`: of its cell, if that is in memory;
+    `held_ms`: since when its partition is held, before which events may have come for it."""
+    last_ms = max(held_ms, 0 if use is None else use.last_ms)
     idle_ms = LATE_IDLE_MS if is_late(hour, now_ms) else IDLE_MS
     return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and now_ms - last_ms >= idle_ms
 

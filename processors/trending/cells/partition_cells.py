@@ -40,6 +40,8 @@ class PartitionCells:
         self._asked: dict[int, int] = {}
         """How many of the batches that wait for an hour its index was asked for."""
         self._used_ms: dict[int, tuple[int, int]] = {}
+        self.held_ms = 0
+        """Since when (Unix ms) the partition is held; 0: for long."""
         self.is_saved = True
         """Whether all that the last flush has changed is saved; whoever saves it says so."""
 

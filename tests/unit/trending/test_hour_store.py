@@ -16,6 +16,7 @@ from songline.processors.trending.cells import hour_store, loaded_actions, seale
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_marks import mark_key
 from songline.processors.trending.cells.hour_store import HourStore
+from songline.processors.trending.cells.late_hours import LATE_IDLE_MS
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.state import Cell
@@ -204,6 +205,19 @@ async def test_a_late_hour_is_sealed_though_events_go_on_coming_for_it() -> None
             saved |= {key.encode(): value for key, value in source.flush(now_ms).chunks.items() if value is not None}
             hours.unload(source, now_ms)
             assert list(hours.due(source, now_ms)) == ([hour] if minute == 2 else [])
+
+
+async def test_late_hours_are_not_sealed_as_soon_as_a_partition_is_held() -> None:
+    at, saved = NOW - timedelta(hours=20), dict[bytes, bytes]()
+    before, hour = listened(at), milliseconds(at) // 3_600_000
+    async with away(saved) as hours:
+        await hours.load_missing({0: before.cells}, NOW_MS)
+        saved |= {key.encode(): value for key, value in before.flush(NOW_MS).chunks.items() if value is not None}
+        after = listened(NOW)
+        hours.preload(0, after.cells, NOW_MS)
+        # The owner before had the hour in memory, and late events for it will come.
+        assert not hours.due(after, NOW_MS + LATE_IDLE_MS - 1)
+        assert list(hours.due(after, NOW_MS + LATE_IDLE_MS)) == [hour]
 
 
 @pytest.mark.parametrize(
