@@ -224,10 +224,19 @@ def build_app(
             # The shards' first report has waited for this.
             ranking.news.set()
 
+    async def seal() -> None:
+        if not ranking.waits():
+            await cells.seal()
+
     async def write() -> None:
         # What the worker before reported is shown already.
         if not ranking.waits():
             await merge.write()
+
+    async def write_days() -> None:
+        # No chart needs a song's day: after a start the first one comes before.
+        if not ranking.waits():
+            await plays.write()
 
     def least_s(pause_s: float) -> Callable[[], float]:
         return lambda: max(pause_s, FAR_BEHIND_S) if cells.far_behind() else pause_s
@@ -236,7 +245,7 @@ def build_app(
         return 0.0 if cells.has_backlog() else config.flush_s * LEAST_SHARE
 
     repeat(app, config.flush_s, flush, isolation.run_apart, wake=cells.news, least_s=flush_least_s)
-    repeat(app, SEAL_S, cells.seal, isolation.run_apart)
+    repeat(app, SEAL_S, seal, isolation.run_apart)
     repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=least_s(config.tick_s))
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
     # Global charts get half of the writes: there are enough for all of them.
@@ -244,7 +253,7 @@ def build_app(
     repeat(
         app, IDLE_S, write, isolation.run_apart, wake=merge.news, least_s=lambda: write_s() if merge.has_written else 0
     )
-    repeat(app, DAYS_S, plays.write, isolation.run_apart)
+    repeat(app, DAYS_S, write_days, isolation.run_apart)
 
     def errors() -> Iterator[tuple[str, Exception | None]]:
         yield "records can't be parked", parking.last_error

@@ -178,7 +178,8 @@ class PartitionOpener:
                 return
             if isinstance(found, StartPosition):
                 await self._app.consumer.rewind(tp, found.next)
-                await self._positions.save(number, found.reached)
+                if not found.is_noted:
+                    await self._positions.save(number, found.reached)
                 if assignment == self._assignment:
                     self._set_open(number, found)
                 return

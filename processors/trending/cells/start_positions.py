@@ -18,10 +18,12 @@ from songline.schemas.progress_report import NotReadyCause
 
 
 class StartPosition(Struct, frozen=True):
-    """Where a source partition goes on: `next` is the offset that is read next, `reached` is noted of the partition."""
+    """Where a source partition goes on: `next` is the offset that is read next, `reached` is noted of the partition.
+    `is_noted`: what is noted says all of that but for the position, which is noted now and then."""
 
     reached: Watermark
     next: int
+    is_noted: bool = False
 
     @property
     def level(self) -> int:
@@ -72,7 +74,7 @@ class StartPositions:
             reached = structs.replace(reached, resets=noted.resets + 1, generation=next_generation(noted))
             if not await self._positions.reset(name, noted, reached):
                 raise PositionResetError(f"partition {name} was set by hand")
-        return StartPosition(reached, found.next_position)
+        return StartPosition(reached, found.next_position, is_noted(noted, reached))
 
     async def describe(self) -> HubDescription:
         """When the hub was created, and its partitions."""
@@ -87,6 +89,14 @@ def mismatch(partition: int, reached: Watermark, state: HubState) -> HubMismatch
     """Why a partition that is being read is one of another hub by now; None where it is not."""
     found = resume_point(reached, state, f"{MUSIC_EVENTS}/{partition}")
     return found if isinstance(found, HubMismatch) else None
+
+
+def is_noted(noted: Watermark | None, reached: Watermark) -> bool:
+    """Whether what is noted says of which hub the partition is and how often it was set, as `reached` does."""
+    if noted is None or noted.created_at is None:
+        return False
+    # The hub tells its moment a little differently each time.
+    return structs.replace(reached, position=noted.position, created_at=noted.created_at) == noted
 
 
 def last_reached(noted: Watermark | None, committed: int | None) -> Watermark | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.core.exceptions import ServiceRequestError
 from faust.types import TP
+from msgspec import structs
 
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.start_positions import StartPosition
@@ -105,6 +106,24 @@ async def test_how_far_partitions_are_read_is_saved_of_all_at_once() -> None:
         assert len(positions.saved) == PARTITIONS
         await opener.save_before_revoked()
     assert sorted(positions.saved[PARTITIONS:]) == list(range(PARTITIONS))
+
+
+class NotedPositions(Positions):
+    """Positions of which the store says all but how far they are by now. To save one would last."""
+
+    async def find(self, partition: int, committed: int | None) -> StartPosition:
+        return structs.replace(await super().find(partition, committed), is_noted=True)
+
+    async def save(self, partition: int, reached: Watermark) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_partition_of_which_enough_is_noted_is_opened_without_a_write() -> None:
+    opener, holder, unopened = opener_of(NotedPositions())
+    opener.assigned(holder, COMMITTED)
+    async with asyncio.timeout(60):
+        await opener.poll()
+    assert (holder.held, unopened) == (set(range(PARTITIONS)), set())
 
 
 async def test_one_that_can_not_be_asked_for_keeps_no_other_closed() -> None:

@@ -1,11 +1,13 @@
 """Positions of a hub that was made anew are beyond those of the one before; what is noted and committed agree."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from songline.processors.trending.cells.start_positions import last_reached
+from songline.processors.trending.cells.start_positions import is_noted, last_reached
 from songline.processors.trending.watermark import level_and_offset, lowest_offset, position_at
 from songline.schemas.progress import Watermark
 
@@ -47,3 +49,22 @@ def test_what_an_operator_set_holds_until_a_worker_has_gone_on_from_it() -> None
     found = last_reached(gone_on, 3)
     assert found is not None
     assert found.position == 2
+
+
+def test_only_the_position_may_be_ahead_of_what_is_noted() -> None:
+    noted = Watermark(position=10, through=NOW, created_at=NOW, resets=1, generation=1)
+    assert is_noted(noted, structs.replace(noted, position=20, created_at=NOW + timedelta(microseconds=7)))
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        None,
+        Watermark(position=10, through=None, created_at=NOW),
+        Watermark(position=10, through=NOW),
+        Watermark(position=10, through=NOW, created_at=NOW, resets=1),
+        Watermark(position=10, through=NOW, created_at=NOW, generation=1),
+    ],
+)
+def test_what_is_not_noted_is_saved_before_the_partition_is_read(noted: Watermark | None) -> None:
+    assert not is_noted(noted, Watermark(position=20, through=NOW, created_at=NOW))
