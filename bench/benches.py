@@ -19,6 +19,7 @@ BENCHES = {
     "trending_growth": Bench("CPU an event of the trending worker by events, songs and partitions", (11,)),
     "trending_memory": Bench("the trending worker's memory and recovery within an hour", (5,)),
     "hour_loading": Bench("what a starting trending worker takes to load the open hour"),
+    "shard_loading": Bench("what a starting trending worker takes to restore a shard, with its image and without"),
     "late_events": Bench("late events of hours that are over, by the hours' indexes and without them"),
     "publisher": Bench("EventPublisher beside the bare SDK", (6,)),
     "events_api": Bench("`POST /v1/events`, one event a request", (7,)),

@@ -1,13 +1,14 @@
 """The Faust app of the trending worker, put together: three agents, two tables, and what is done by the clock."""
 
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any
 
+from aiokafka import TopicPartition
 from azure.cosmos.aio import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import ContainerClient
@@ -49,6 +50,7 @@ from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.plays.writer import PlaysWriter
 from songline.processors.trending.progress_observer import ProgressObserver
 from songline.processors.trending.shards.report_turns import ReportTurns
+from songline.processors.trending.shards.shard_images import ShardImages
 from songline.processors.trending.shards.validation import broken_saved
 from songline.processors.trending.shards.worker import ShardWorker
 from songline.processors.trending.spans import READER
@@ -83,6 +85,9 @@ LEAST_DAYS, MANY_DAYS = 1 / 4, 2_400
 SEAL_S = 5.0
 """The pause between two looks for hours to seal."""
 
+IMAGES_S = 5.0
+"""The pause between two looks for images of shards to write."""
+
 DAYS_S = 1.0
 """The pause between two writes of songs' days."""
 
@@ -97,9 +102,10 @@ OBSERVE_S = 1.0
 
 
 class TrendingServices(Struct, frozen=True):
-    """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
-    a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts, `version` is
-    that of the state, and so of the charts; `plays_version` is that of the songs' days in `plays`. `renaming` knows
+    """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub, as `shards_hub` is
+    one of the shards' changelog. `hours` is None for a worker without Blob Storage. `key`: see `cells.identity_key`.
+    `policy` has the rules of the charts, `version` is that of the state, and so of the charts; `plays_version` is that
+    of the songs' days in `plays`. `renaming` knows
     who was forgotten, `matches` gives the songs that stand behind names."""
 
     charts: ContainerProxy
@@ -107,6 +113,7 @@ class TrendingServices(Struct, frozen=True):
     parked: ContainerProxy
     attempts: ContainerProxy
     hub: EventHubConsumerClient
+    shards_hub: EventHubConsumerClient
     hours: ContainerClient | None
     key: IdentityKey
     policy: ChartPolicy
@@ -118,12 +125,12 @@ class TrendingServices(Struct, frozen=True):
 
 class TrendingApp(Struct, frozen=True):
     """The app, its progress report, and what knows whether an error in a fold has ended it. `loading_early` is a block
-    in which hours of partitions are loaded that will probably be assigned."""
+    in which hours and shards of partitions are loaded that will probably be assigned."""
 
     app: BatchedApp
     report: Callable[[], ProgressReport]
     isolation: CrashIsolation
-    loading_early: Callable[[Iterable[int]], AbstractContextManager[None]]
+    loading_early: Callable[[Collection[TopicPartition]], AbstractContextManager[None]]
 
 
 def build_app(
@@ -179,7 +186,10 @@ def build_app(
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
     stage = (turns, parking, shard_guard, *rules, cells.has_backlog)
-    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, *stage)
+    metadata = HubMetadata(services.shards_hub)
+    images = None if sealed is None else ShardImages(sealed, metadata, services.key, shards, wall_clock_ms)
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, *stage, images)
+    shard_table.begin = ranking.begin_recovery
     chart_rate, snapshot_rate = (
         WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))
     )
@@ -238,6 +248,19 @@ def build_app(
         if not ranking.waits():
             await plays.write()
 
+    async def save_images() -> None:
+        if not cells.far_behind() and not cells.has_backlog():
+            await ranking.save_images()
+
+    @contextmanager
+    def loading_early(expected: Collection[TopicPartition]) -> Iterator[None]:
+        with cells.loading_early(one.partition for one in expected if one.topic == MUSIC_EVENTS):
+            ranking.begin_early(one.partition for one in expected if one.topic == TRENDING_PARTIALS)
+            try:
+                yield
+            finally:
+                ranking.drop_early()
+
     def least_s(pause_s: float) -> Callable[[], float]:
         return lambda: max(pause_s, FAR_BEHIND_S) if cells.far_behind() else pause_s
 
@@ -248,6 +271,7 @@ def build_app(
     repeat(app, SEAL_S, seal, isolation.run_apart)
     repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=least_s(config.tick_s))
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
+    repeat(app, IMAGES_S, save_images, isolation.run_apart)
     # Global charts get half of the writes: there are enough for all of them.
     write_s = least_s(max(config.tick_s, min(1.0, 2 * IN_FLIGHT / config.chart_writes)))
     repeat(
@@ -291,7 +315,7 @@ def build_app(
     repeat(app, OBSERVE_S, record_member, isolation.run)
     repeat(app, OBSERVE_S, opener.poll, isolation.run, wake=opener.wake)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)
-    return TrendingApp(app, observer.report, isolation, cells.loading_early)
+    return TrendingApp(app, observer.report, isolation, loading_early)
 
 
 def _agent(

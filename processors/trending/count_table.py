@@ -49,6 +49,11 @@ class CountTable:
         """Keys and their counts by slot, in as few bits as they are held in."""
         return self.keys, self._counts[: len(self._slots)]
 
+    def by_key(self) -> tuple[Column, Column]:
+        """A copy of the keys, as they rise, and of their counts, each in as few bits as they are held in."""
+        keys, slots = self._slots.by_key()
+        return keys, self._counts[slots]
+
     def of(self, key: int) -> Ints:
         """The counts of a key by kind, zeros for one that never came."""
         slot = int(self._slots.find(np.array([key]))[0])

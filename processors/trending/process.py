@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from azure.storage.blob.aio import ContainerClient
 from msgspec import structs
@@ -51,6 +52,7 @@ from songline.schemas.channels import (
     PROJECTIONS,
     TRENDING_BLOBS,
     TRENDING_GROUP,
+    TRENDING_SHARDS_CHANGELOG,
 )
 from songline.schemas.progress_report import ProgressReport
 from songline.schemas.projections import LiveVersionDocument, container_of
@@ -101,6 +103,9 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         # Each question to the hub is tried again soon: the SDK's own pauses would outlast an outage by half a minute.
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
         await stack.enter_async_context(hub)
+        # Asked every few minutes, so its connection may have been closed by the service.
+        shards_hub = eventhubs.consumer(settings.eventhubs, TRENDING_SHARDS_CHANGELOG, TRENDING_GROUP, retry_total=1)
+        await stack.enter_async_context(shards_hub)
         renaming = await stack.enter_async_context(watch_forgotten(database, HubMetadata(hub)))
         matches = await stack.enter_async_context(watch_matches(database))
         data = environ.get(DATA)
@@ -108,7 +113,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         partitions: dict[str, int] = {}
         found: list[TrendingServices] = []
         live: dict[str, LiveVersionDocument] = {}
-        taken_over: set[int] = set()
+        taken_over: set[TopicPartition] = set()
 
         async def wait_for_services() -> None:
             partitions.update(await readiness.wait_for(partial(partitions_by_hub, settings.eventhubs)))
@@ -127,6 +132,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 parked=parked,
                 attempts=attempts,
                 hub=hub,
+                shards_hub=shards_hub,
                 hours=None,
                 key=await readiness.wait_for(partial(read_identity_key, attempts)),
                 policy=await readiness.wait_for(partial(read_policy, projections, version)),
@@ -153,19 +159,19 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 raise FoldCrashedError(str(error)) from error
 
 
-async def _remove_earlier(settings: EventHubsSettings, group: str, owners: OwnerFile) -> frozenset[int]:
+async def _remove_earlier(settings: EventHubsSettings, group: str, owners: OwnerFile) -> frozenset[TopicPartition]:
     """Remove the process that held the file of owners before from the group, if it was killed; return the partitions
-    of `music-events` that it had. Where that can't be done, its session ends by itself."""
+    that it had. Where that can't be done, its session ends by itself."""
     if not owners.earlier:
         return frozenset()
-    partitions: frozenset[int] = frozenset()
+    partitions: frozenset[TopicPartition] = frozenset()
     try:
         async with asyncio.timeout(REMOVE_S):
             removed = await remove_members(settings, group, owners.earlier)
     except (KafkaError, OSError) as error:
         log.warning("members of the group, whose processes are gone, stay for their session: %s", last_line(error))
     else:
-        partitions = frozenset(tp.partition for tp in removed.partitions if tp.topic == MUSIC_EVENTS)
+        partitions = removed.partitions
         if removed.count:
             log.info("%d members of the group, whose processes are gone, are removed", removed.count)
     owners.forget_earlier()

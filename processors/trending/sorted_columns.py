@@ -192,6 +192,18 @@ class KeyIndex:
         index._rows.insert(keys.astype(np.uint64), np.arange(len(keys), dtype=np.uint32))
         return index
 
+    @classmethod
+    def placed(cls, keys: Ints) -> Self:
+        """An index of `keys`, whose slots are their places. Raises ValueError where two keys are the same."""
+        order = np.argsort(keys)
+        rising = keys[order]
+        if (rising[1:] == rising[:-1]).any():
+            raise ValueError("a key is there twice")
+        index = cls()
+        index._size = len(keys)
+        index._rows.insert(rising.astype(np.uint64), order.astype(np.uint32))
+        return index
+
     def __len__(self) -> int:
         return self._size
 
@@ -211,6 +223,18 @@ class KeyIndex:
         for run in self._rows.runs:
             keys[run.values] = run.keys
         return keys
+
+    def by_key(self) -> tuple[Column, Column]:
+        """The keys as they rise, and their slots."""
+        runs = self._rows.runs
+        if not runs:
+            return np.zeros(0, np.uint32), np.zeros(0, np.uint32)
+        keys, slots = (np.concatenate(one) for one in ([run.keys for run in runs], [run.values for run in runs]))
+        if len(runs) == 1:
+            return keys, slots
+        # Fast for what was sorted in parts.
+        order = np.argsort(keys, kind="stable")
+        return keys[order], slots[order]
 
     def find(self, keys: Ints) -> Ints:
         """The slots of `keys`, -1 for those that never came."""

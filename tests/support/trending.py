@@ -21,6 +21,8 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.parking_queue import UnappliedRecord
 from songline.processors.trending.shards import wire as reports
+from songline.processors.trending.shards.saved_through import SavedThrough
+from songline.processors.trending.shards.shard_image import ShardColumns, ShardImageHeader, decode_shard_image
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import check_report_part, check_saved
 from songline.processors.trending.song_index import RegionIndex, SongIndex
@@ -28,6 +30,7 @@ from songline.processors.trending.validation import StageLimits
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongDay
 from tests.support.hour_indexes import ask_index, index_file
+from tests.support.shard_contents import contents
 
 Record = tuple[int, bytes]
 """When it was logged (ms), and the body."""
@@ -58,7 +61,11 @@ class Pipeline:
         self._applied = [0] * shards
         self._sources = [self._source(number) for number in range(len(logs))]
         self._shards = [Shard(number, self._owner(), KEY) for number in range(shards)]
-        self._lost: dict[int, Shard] = {}
+        self._logs: list[list[tuple[str, bytes | None]]] = [[] for _ in range(shards)]
+        """The changelog of each shard, which is never compacted."""
+        self._through = [SavedThrough(-1, 0) for _ in range(shards)]
+        self._images: dict[int, bytes] = {}
+        self._lost: dict[int, tuple[Shard, SavedThrough]] = {}
         self._lost_sources: dict[int, tuple[SourcePartition, int]] = {}
 
     def read(self, number: int, size: int) -> None:
@@ -171,9 +178,9 @@ class Pipeline:
     def save_shard(self, shard: int, dies_after: int | None = None) -> None:
         values = self._shards[shard].flush()
         allowed = len(values) + 1 if dies_after is None else dies_after % (len(values) + 1)
-        for key, value in islice(values.items(), allowed):
-            self._save(shard, key, value)
+        offsets = [self._save(shard, key, value) for key, value in islice(values.items(), allowed)]
         if allowed > len(values):
+            self._through[shard].advance(offsets, 0)
             self._shard_committed[shard] = self._applied[shard]
         else:
             self.restart_shard(shard)
@@ -183,7 +190,64 @@ class Pipeline:
         for key, value in self._shard_values[shard].items():
             check_saved(key.encode(), value, shard, self._limits())
         self._shards[shard].restore(self._shard_values[shard].items())
+        self._through[shard] = SavedThrough(len(self._logs[shard]) - 1, 0)
+        if shard in self._images:
+            self._check_image(shard)
+            self._shards[shard] = self._by_image(shard)
         self._applied[shard] = self._shard_committed[shard]
+
+    def image(self, shard: int, random: Random, *, lost: bool = False) -> None:
+        """Write the image of a shard, while its owner goes on. `lost`: by an owner that has lost the shard."""
+        if lost and shard not in self._lost:
+            return
+        owner, through = self._lost[shard] if lost else (self._shards[shard], self._through[shard])
+        if not through.is_flushed:
+            return
+        offset, keys, records = through.offset, owner.saved_keys(), owner.saved_records()
+        columns, body = ShardColumns(), list[bytes]()
+        for table in owner.tables():
+            body += columns.add_table(*table)
+            if not lost and random.random() < 0.2:
+                self.apply(shard, 2)
+                if random.random() < 0.5:
+                    self.save_shard(shard)
+        records |= dict(owner.fact_records())
+        names, (songs, regions) = list(owner.songs.names), owner.rows()
+        body += columns.add_rows(songs, regions)
+        if lost:
+            self.save_lost(shard)
+        else:
+            self.save_shard(shard)
+        ids = (KEY.id, 0, len(self._shards), offset, self.now_ms)
+        header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
+        self._images[shard] = header + b"".join(body)
+
+    def _by_image(self, shard: int) -> Shard:
+        """The shard restored by its image, and what was saved since; Faust reads the last record again."""
+        image = decode_shard_image(self._images[shard])
+        held = image.records
+        for key, value in self._logs[shard][max(0, image.header.offset) :]:
+            if value is None:
+                held.pop(key, None)
+            else:
+                held[key] = value
+        restored = Shard(shard, self._owner(), KEY, image=image)
+        restored.advance(self.now_ms)
+        restored.restore(held.items())
+        return restored
+
+    def _check_image(self, shard: int) -> None:
+        """A shard that is restored by its image is the one that is restored by its changelog."""
+        found, expected = self._by_image(shard), Shard(shard, self._owner(), KEY)
+        expected.advance(self.now_ms)
+        expected.restore(self._shard_values[shard].items())
+        assert contents(found) == contents(expected)
+        assert found.report(whole=True) == expected.report(whole=True)
+        waiting, all_waiting = (one.days.due(1_000) for one in (found, expected))
+        assert {one for one in waiting if one not in all_waiting} == set()
+        for document in all_waiting:
+            if document not in waiting:
+                assert self.days[document.song_id, document.id].total >= document.total, "it was written"
 
     def record(self, shard: int, limit: int, dies_after: int | None = None, meanwhile: int = 0) -> None:
         """Write days that wait, as Cosmos DB does it under the condition that goes with it. So many messages are
@@ -211,18 +275,18 @@ class Pipeline:
 
     def change(self, shard: int) -> None:
         """Give the shard to another owner, while the one before goes on without knowing it."""
-        owner = self._shards[shard]
+        owner, through = self._shards[shard], self._through[shard]
         self.restart_shard(shard)
-        self._lost[shard] = owner
+        self._lost[shard] = owner, through
 
     def save_lost(self, shard: int) -> None:
         """An owner that has lost the shard goes on with what it has: it applies, saves, writes; it can't commit."""
-        if (owner := self._lost.get(shard)) is None:
+        if shard not in self._lost:
             return
+        owner, through = self._lost[shard]
         for body in self.hub[shard][: self._applied[shard] + 2]:
             owner.apply(partials.decode(body))
-        for key, value in owner.flush().items():
-            self._save(shard, key, value)
+        through.advance([self._save(shard, key, value) for key, value in owner.flush().items()], 0)
 
     def saved(self, shard: int) -> dict[str, bytes]:
         """What is saved of the shard, to be changed."""
@@ -252,11 +316,14 @@ class Pipeline:
         assert merge.ready
         return written(merge)
 
-    def _save(self, shard: int, key: str, value: bytes | None) -> None:
+    def _save(self, shard: int, key: str, value: bytes | None) -> int:
+        """Save a record, and return its offset."""
+        self._logs[shard].append((key, value))
         if value is None:
             self._shard_values[shard].pop(key, None)
         else:
             self._shard_values[shard][key] = value
+        return len(self._logs[shard]) - 1
 
     def _owner(self) -> str:
         return f"owner-{next(self._owners)}"

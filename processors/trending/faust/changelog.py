@@ -1,7 +1,7 @@
 """The records of a table's changelog; those that the table can't have written are removed and parked."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -44,14 +44,29 @@ class Changelog:
         self._parking = parking
         self._check = check
         self._places: dict[bytes, ChangelogPlace] = {}
+        self._begun: dict[bytes, bytes] = {}
+        """What recovery has begun with."""
+        self._through: dict[int, int] = {}
+
+    def begin(self, values: Mapping[str, bytes], offsets: Mapping[int, int]) -> None:
+        """Hold these values by key, which are not from the changelog, and nothing else, before the records behind these
+        offsets of partitions are recovered."""
+        self.recover_all()
+        self.clear()
+        self._begun = {key.encode(): value for key, value in values.items()}
+        self._table.data.update(self._begun)
+        self._through = dict(offsets)
 
     def apply(self, events: Iterable[Any]) -> None:
         """Hold what recovered batches of changes say, in the place of the table's own method."""
         for event in events:
             changes: ChangeBatch = event.message.value
+            number = event.message.partition
+            # Faust counts a fetch as recovered before it is handed over.
+            self._through[number] = max(self._through.get(number, -1), changes.end - 1)
             rows = zip(changes.offsets, changes.logged_ms, changes.keys, changes.values, strict=True)
             for offset, logged_ms, key, value in rows:
-                self._apply(ChangelogPlace(event.message.partition, offset, logged_ms), key, value)
+                self._apply(ChangelogPlace(number, offset, logged_ms), key, value)
 
     def _apply(self, place: ChangelogPlace, key: bytes | None, value: bytes | None) -> None:
         if not self._version.owns_key(key):
@@ -86,6 +101,9 @@ class Changelog:
         for key, value in list(self._table.data.items()):
             place = self._places.get(key)
             number = _partition(key) if place is None else place.partition
+            if number in partitions and place is None and key in self._begun:
+                # It was held to the rules before.
+                continue
             if number in partitions:
                 held.setdefault(number, []).append((key, value))
             else:
@@ -127,6 +145,11 @@ class Changelog:
         """Hold nothing of what was recovered: its owner has made it its state, and saves it without this copy."""
         self._table.data.clear()
         self._places.clear()
+        self._begun = {}
+
+    def recovered_through(self, partition: int) -> int:
+        """The offset up to which all of a partition is held, since recovery began; -1 where nothing is."""
+        return self._through.get(partition, -1)
 
     def recover_all(self) -> None:
         """Have the next recovery begin at the changelog's first record, also of partitions that are held already."""

@@ -78,6 +78,20 @@ class Backlog:
             gone.append(self._segments.popleft()[1])
         return segments, gone
 
+    def saved(self) -> dict[str, bytes]:
+        """The segments that are saved, by key, each with those of its days that wait still. Nothing may be inherited
+        that was not flushed since."""
+        places = iter(self._places.items())
+        segments: dict[str, bytes] = {}
+        held: list[Day] = []
+        day = next(places, None)
+        for last, key in self._segments:
+            while day is not None and day[1] <= last:
+                held.append(day[0])
+                day = next(places, None)
+            segments[key], held = _encode(held), []
+        return segments
+
     def inherit(self, key: str, segment: bytes) -> None:
         """Take over a segment that an owner saved."""
         self.add(decode_segment(segment))

@@ -146,6 +146,12 @@ class ShardCounts:
             if key.unit == unit:
                 yield key.bucket, table
 
+    def by_row(self) -> Iterator[tuple[BucketKey, Column, Column]]:
+        """All tables: a copy of the rows, as they rise, and of their counts. Something may be counted meanwhile."""
+        for key in list(self._tables):
+            if (table := self._tables.get(key)) is not None:
+                yield key, *table.by_key()
+
     def unsaved(self) -> Iterator[SavedRows]:
         """What to save of what has changed since the last call. Pieces of a table come before its next changes do, and
         in place of all that came before."""

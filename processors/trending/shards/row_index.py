@@ -3,10 +3,12 @@
 Tables and windows are by these numbers: to fill the windows anew, no row is looked up.
 """
 
+from typing import Self
+
 import numpy as np
 
 from songline.processors.trending.song_index import REGION_BITS, Ints, pair
-from songline.processors.trending.sorted_columns import KeyIndex
+from songline.processors.trending.sorted_columns import Column, KeyIndex
 
 
 class RowIndex:
@@ -16,6 +18,14 @@ class RowIndex:
         self._rows = KeyIndex()
         self._songs = np.zeros(0, np.int32)
         self._regions = np.zeros(0, np.int16)
+
+    @classmethod
+    def filled(cls, songs: Ints, regions: Ints) -> Self:
+        """The rows of these songs and regions, numbered by their places. Raises ValueError where two are the same."""
+        index = cls()
+        index._rows = KeyIndex.placed(pair(songs, regions))
+        index._songs, index._regions = songs.astype(np.int32), regions.astype(np.int16)
+        return index
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -45,6 +55,10 @@ class RowIndex:
     def regions(self, rows: Ints) -> Ints:
         """The region of each row."""
         return self._regions[rows].astype(np.int64)
+
+    def columns(self) -> tuple[Column, Column]:
+        """Song and region of all rows, in their order."""
+        return self._songs[: len(self)], self._regions[: len(self)]
 
     def by_region(self) -> dict[int, Ints]:
         """The rows of each region, by its number."""

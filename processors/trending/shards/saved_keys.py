@@ -64,6 +64,10 @@ class SavedKeys:
     def delete(self, key: str) -> None:
         self._deleted.append(key)
 
+    def saved(self) -> list[str]:
+        """The keys under which tables are saved, also those that are still to be deleted."""
+        return [*(key for keys in self._counts.values() for key in keys), *self._deleted]
+
     def take_deleted(self) -> list[str]:
         """The keys to delete, each once."""
         deleted, self._deleted = self._deleted, []

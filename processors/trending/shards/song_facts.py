@@ -57,9 +57,12 @@ class SongFacts:
         former, self._former = self._former, set()
         dirty |= {self._slot[song_id, key] // FACTS for song_id in former for key in self._facts[song_id]}
         for piece in sorted(dirty):
-            slots = self._slots[piece * FACTS : (piece + 1) * FACTS]
-            kept = [(key, self._facts[song_id][key]) for song_id, key in filter(None, slots)]
-            yield piece, _encode([(partition, fact) for (partition, _), fact in kept])
+            yield piece, self._encoded(piece)
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """All pieces, by number."""
+        for piece in range(-(-len(self._slots) // FACTS)):
+            yield piece, self._encoded(piece)
 
     def restore(self, piece: bytes) -> bool:
         """Take in a saved piece. Pieces may come in any order, and of several owners of the shard.
@@ -74,6 +77,11 @@ class SongFacts:
         if is_former:
             self._former |= {fact.song_id for _, fact in facts}
         return is_former
+
+    def _encoded(self, piece: int) -> bytes:
+        slots = self._slots[piece * FACTS : (piece + 1) * FACTS]
+        kept = [(key, self._facts[song_id][key]) for song_id, key in filter(None, slots)]
+        return _encode([(partition, fact) for (partition, _), fact in kept])
 
     def _add(self, partition: int, fact: SongFact) -> Mapping[Key, SongFact]:
         """Add a fact; return all of its song, the same mapping as before where it says nothing new."""

@@ -5,7 +5,8 @@ and a replay changes nothing.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -18,7 +19,8 @@ from songline.processors.trending.plays.state import SongDays
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.shards.saved_keys import SavedKeys
-from songline.processors.trending.shards.saved_tables import merged_tables
+from songline.processors.trending.shards.saved_tables import SavedTable, merged_tables
+from songline.processors.trending.shards.shard_image import IN_IMAGE, ImageTable, ShardImage
 from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.song_genres import SongGenres
@@ -26,6 +28,7 @@ from songline.processors.trending.shards.top_k import changed_lists
 from songline.processors.trending.shards.windows import ShardWindows
 from songline.processors.trending.shards.wire import SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
+from songline.processors.trending.sorted_columns import Column
 from songline.processors.trending.spans import UNIT_MS, Unit
 from songline.processors.trending.watermark import ShardWatermark, SourceWatermarks
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
@@ -54,20 +57,27 @@ class Shard:
     """One shard in the hands of one owner. `flush` returns what to save by key; `restore` applies it.
 
     `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time, for the
-    version `plays` of songs' days. `key`: that under which uploaders are known.
+    version `plays` of songs' days. `key`: that under which uploaders are known. `image`: what `restore` begins with.
     """
 
     def __init__(
-        self, number: int, owner: str, key: IdentityKey, policy: ChartPolicy = V1, plays: int = FIRST_VERSION
+        self,
+        number: int,
+        owner: str,
+        key: IdentityKey,
+        policy: ChartPolicy = V1,
+        plays: int = FIRST_VERSION,
+        image: ShardImage | None = None,
     ) -> None:
         self.number = number
         self._plays = plays
         self._turn = 0 if plays == FIRST_VERSION else 1
-        self.songs = SongIndex()
+        self._image_tables: dict[BucketKey, ImageTable] = {} if image is None else image.tables
+        self.songs = SongIndex() if image is None else image.songs
         """The songs that the shard counts, or knows facts of."""
         self._keys = SavedKeys(number, owner)
         self._watermarks = SourceWatermarks()
-        self._rows = RowIndex()
+        self._rows = RowIndex() if image is None else image.rows
         self._counts = ShardCounts(self._rows)
         self._windows = ShardWindows(policy, self._rows)
         self._facts = SongFacts(key)
@@ -167,17 +177,39 @@ class Shard:
         former, self._former_facts = self._former_facts, []
         values |= dict.fromkeys(former)
         values |= dict.fromkeys(written)
-        head = ShardHead(self._watermarks.positions, self._watermarks.watermarks_ms, True, self._plays, self._turn)
-        values[self._keys.head] = encode_head(head)
+        values[self._keys.head] = self._head()
         return values
 
+    def saved_keys(self) -> list[str]:
+        """The keys under which the tables are saved. All that was restored was flushed since."""
+        return self._keys.saved()
+
+    def saved_records(self) -> dict[str, bytes]:
+        """What is saved beside the tables and the facts, by key; it may say more than what was flushed last."""
+        return {self._keys.head: self._head(), **self.days.backlog.saved()}
+
+    def fact_records(self) -> Iterator[tuple[str, bytes]]:
+        """All facts, by keys of an image's own: pieces that are saved later are beside them, and in place of none."""
+        for piece, facts in self._facts.pieces():
+            yield f"{self.number}/image/facts/{piece}", facts
+
+    def tables(self) -> Iterator[tuple[BucketKey, Column, Column]]:
+        """All tables: a copy of the rows, as they rise, and of their counts. Something may be counted meanwhile."""
+        return self._counts.by_row()
+
+    def rows(self) -> tuple[Column, Column]:
+        """Song and region of each row."""
+        return self._rows.columns()
+
     def restore(self, saved: Iterable[tuple[str, bytes]]) -> None:
-        """Apply what `flush` returned to all owners of the shard, so far as it still holds.
+        """Apply what `flush` returned to all owners of the shard, so far as it still holds; IN_IMAGE is the value of
+        what the shard's image has. A table of which nothing is saved any more is passed over.
 
         Where another version of songs' days was written last, all days wait: what has changed since is in that one.
         """
         waiting: list[tuple[str, bytes]] = []
         tables: dict[BucketKey, list[bytes]] = {}
+        imaged: set[BucketKey] = set()
         last: tuple[int, int] | None = None
         for key, value in saved:
             match key.split("/")[2:]:
@@ -197,9 +229,12 @@ class Shard:
                         continue
                     table = BucketKey(unit, int(bucket), int(source))
                     self._keys.take_over(table, key)
-                    tables.setdefault(table, []).append(value)
+                    if value == IN_IMAGE:
+                        imaged.add(table)
+                    else:
+                        tables.setdefault(table, []).append(value)
         waits_all = last is None or last[1] != self._plays
-        self._restore_counts(tables, waits_all=waits_all)
+        self._restore_counts(tables, imaged, waits_all=waits_all)
         for song_id in self._facts.songs():
             self._place(song_id)
         self._counts.forget_changes()
@@ -208,16 +243,23 @@ class Shard:
         for key, value in waiting:
             self.days.backlog.inherit(key, value)
 
-    def _restore_counts(self, tables: dict[BucketKey, list[bytes]], *, waits_all: bool) -> None:
+    def _restore_counts(self, tables: dict[BucketKey, list[bytes]], imaged: set[BucketKey], *, waits_all: bool) -> None:
         """Count what was saved, and only then fill the windows: by its small records each row of a large state would
         be looked up many times. `waits_all`: all songs' days wait to be written."""
-        for key, rows, counts in merged_tables(tables, self.songs, self._rows):
+        found = {key: table for key, table in self._image_tables.items() if key in imaged}
+        self._image_tables = {}
+        in_image = (SavedTable(key, one.rows.astype(np.int64), one.counts) for key, one in found.items())
+        for key, rows, counts in chain(in_image, merged_tables(tables, self.songs, self._rows)):
             more = self._counts.restore(key, rows, counts)
             if key.unit == "hour":
                 self.days.restore(key.bucket, self._rows.songs(rows), more, waits=waits_all)
         for unit in _UNITS:
             self._windows.refill(unit, self._counts.tables(unit))
         self._genres.cover(len(self.songs))
+
+    def _head(self) -> bytes:
+        watermarks = self._watermarks
+        return encode_head(ShardHead(watermarks.positions, watermarks.watermarks_ms, True, self._plays, self._turn))
 
     def _restore_facts(self, key: str, value: bytes) -> None:
         try:

@@ -1,9 +1,10 @@
 """The pump of the shards: partials to shards, and their reports to `trending-tops`."""
 
 import asyncio
+import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,9 @@ from songline.processors.trending.partition_tasks import partition_tasks
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.hour_alignment import HourAlignment
 from songline.processors.trending.shards.report_turns import ReportTurns
+from songline.processors.trending.shards.saved_through import SavedThrough
+from songline.processors.trending.shards.shard_image import ShardImage
+from songline.processors.trending.shards.shard_images import ShardImages
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import StageLimits
@@ -33,6 +37,8 @@ from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.projections import FIRST_VERSION
+
+log = logging.getLogger(__name__)
 
 BACKLOG_WAIT_MS = 4_000
 """The first report has everything, so what comes within so long had better be in it. As long as a flush of the cells is
@@ -64,7 +70,11 @@ class ShardWorker:
         version: StateVersion = FIRST,
         plays: int = FIRST_VERSION,
         has_backlog: Callable[[], bool] = lambda: False,
+        images: ShardImages | None = None,
     ) -> None:
+        self._images = images
+        self._through: dict[int, SavedThrough] = {}
+        """Of each shard, how far an image of it may cover the changelog. None where a save has not come to its end."""
         self._plays = plays
         self._has_backlog = has_backlog
         self._assigned_ms = 0
@@ -186,6 +196,28 @@ class ShardWorker:
 
         return HourAlignment(self._now_ms(), shard.apply, complete)
 
+    def begin_early(self, numbers: Iterable[int]) -> None:
+        """Load the images of shards that will probably be held."""
+        if self._images is not None:
+            self._images.begin(numbers)
+
+    def drop_early(self) -> None:
+        """Load no more images."""
+        if self._images is not None:
+            self._images.drop()
+
+    async def begin_recovery(self, numbers: Collection[int]) -> Mapping[int, int]:
+        """Begin the recovery of these shards with their images; return the last offset that each of them covers."""
+        images = {} if self._images is None else await self._images.loaded(numbers)
+        for number, image in images.items():
+            behind = image.header.offset
+            log.info(
+                "shard %d is restored by its image, %d bytes; recovery begins at %d", number, image.size_bytes, behind
+            )
+        offsets = {number: image.header.offset for number, image in images.items()}
+        self._saved.begin({key: value for image in images.values() for key, value in image.records.items()}, offsets)
+        return offsets
+
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these shards and no others, each from its first offset to read. What was saved of them is recovered."""
         self._messages.clear()
@@ -195,20 +227,35 @@ class ShardWorker:
         self._turns.clear()
         self._shards, self._alignments = {}, {}
         self._hourly = []
+        self._through = {}
+        recovered = {number: self._saved.recovered_through(number) for number in starts}
         await self._saved.prune(set(starts))
+        if self._owner != owner:
+            # What is recovered by now, and the images, are the next owner's.
+            return
         saved = {number: self._saved.records(f"{number}/") for number in starts}
-        restoring = (asyncio.to_thread(self._restored, number, owner, records) for number, records in saved.items())
+        images = {} if self._images is None else self._images.take(starts)
+        behind = {
+            number: sum(len(value) for key, value in records if value and not _is_in_image(number, key, images))
+            for number, records in saved.items()
+        }
+        restoring = (
+            asyncio.to_thread(self._restored, number, owner, records, images.get(number))
+            for number, records in saved.items()
+        )
         restored = await asyncio.gather(*restoring)
         if self._owner == owner:
             self._alignments = {shard.number: self._align(shard) for shard in restored}
             self._shards = {shard.number: shard for shard in restored}
             self._locks = {shard.number: threading.Lock() for shard in restored}
             self._assigned_ms = self._now_ms()
+            if self._images is not None:
+                self._through = {number: SavedThrough(offset, behind[number]) for number, offset in recovered.items()}
             self._saved.clear()
 
-    def _restored(self, number: int, owner: str, saved: list[tuple[bytes, bytes]]) -> Shard:
+    def _restored(self, number: int, owner: str, saved: list[tuple[bytes, bytes]], image: ShardImage | None) -> Shard:
         """A shard with what was saved of it. It takes no turn of the event loop: seconds of a large one."""
-        shard = Shard(number, owner, self._key, self._policy, self._plays)
+        shard = Shard(number, owner, self._key, self._policy, self._plays, image)
         shard.advance(self._now_ms())
         shard.restore((read_text(key), value) for key, value in saved)
         return shard
@@ -219,6 +266,7 @@ class ShardWorker:
             self._gaps.start({})
             self._owner = ""
             self._shards, self._alignments = {}, {}
+            self._through = {}
             self._hourly = []
             self._saved.recover_all()
             self._messages.clear()
@@ -273,33 +321,71 @@ class ShardWorker:
         """Save what was applied, and then let its offsets be committed; `now`: of that shard alone, and all of it."""
         async with self._busy:
             await self._saved.park()
-            records: list[OutgoingRecord] = []
-            saved: list[Any] = []
-            for number, shard in list(self._shards.items()):
-                if now is not None and number != now:
-                    continue
-                if now is not None:
-                    await self._parking.park_all(TRENDING_PARTIALS, number)
-                # Nothing is applied between the end of parking and the flush: what is acknowledged is parked and saved.
-                if not await self._parking.park(TRENDING_PARTIALS, number) or self._shards.get(number) is not shard:
-                    continue
-                alignment = self._alignments[number]
-                if now is not None:
-                    alignment.give_up()
-                if alignment.waits:
-                    # What waits is not in what would be saved, and its offsets are not to be committed.
-                    continue
-                messages = self._messages.pop(number, [])
-                if messages or now is not None:
-                    records += self._saved.outgoing(number, shard.flush())
-                    saved += messages
-                if sum(len(one.body or b"") for one in records) > SAVED_TOGETHER_BYTES:
-                    await self._send_saved(records, saved)
-                    records, saved = [], []
-            # Of several shards that is one request.
-            await self._send_saved(records, saved)
+            wanted = [one for one in self._shards.items() if now is None or one[0] == now]
+            await self._save(wanted, is_all=now is not None)
 
-    async def _send_saved(self, records: list[OutgoingRecord], messages: list[Any]) -> None:
-        await send_records(self._app.producer, records)
+    async def _save(
+        self, shards: list[tuple[int, Shard]], *, is_all: bool = False, is_quiet: bool = False
+    ) -> frozenset[int]:
+        """Save shards, and return those that are saved as they were. `is_all`: also what would wait. Where nothing was
+        applied, a shard is saved only with `is_all` or `is_quiet`."""
+        records: list[OutgoingRecord] = []
+        saved: list[Any] = []
+        flushed: dict[int, SavedThrough | None] = {}
+        for number, shard in shards:
+            if is_all:
+                await self._parking.park_all(TRENDING_PARTIALS, number)
+            # Nothing is applied between the end of parking and the flush: what is acknowledged is parked and saved.
+            if not await self._parking.park(TRENDING_PARTIALS, number) or self._shards.get(number) is not shard:
+                continue
+            alignment = self._alignments[number]
+            if is_all:
+                alignment.give_up()
+            if alignment.waits:
+                # What waits is not in what would be saved, and its offsets are not to be committed.
+                continue
+            messages = self._messages.pop(number, [])
+            if messages or is_all or is_quiet:
+                # What is flushed and not sent is not saved, and comes in no flush again.
+                flushed[number] = self._through.pop(number, None)
+                records += self._saved.outgoing(number, shard.flush())
+                saved += messages
+            if sum(len(one.body or b"") for one in records) > SAVED_TOGETHER_BYTES:
+                await self._send_saved(records, saved, flushed)
+                records, saved = [], []
+        # Of several shards that is one request.
+        await self._send_saved(records, saved, flushed)
+        return frozenset(flushed)
+
+    async def _send_saved(
+        self, records: list[OutgoingRecord], messages: list[Any], flushed: Mapping[int, SavedThrough | None]
+    ) -> None:
+        answers = await send_records(self._app.producer, records)
+        for number in {one.partition for one in records if one.partition is not None}:
+            if (through := flushed[number]) is not None:
+                size_bytes = sum(len(one.body or b"") for one in records if one.partition == number)
+                through.advance([one.offset for one in answers if one.partition == number], size_bytes)
+                self._through[number] = through
         for message in messages:
             self._app.consumer.ack(message)
+
+    async def save_images(self) -> None:
+        """Write the images of shards that are due."""
+        if self._images is None:
+            return
+        for number, shard in list(self._shards.items()):
+            through = self._through.get(number)
+            if through is not None and self._images.is_due(number, through):
+
+                def known(number: int = number, shard: Shard = shard) -> SavedThrough | None:
+                    return self._through.get(number) if self._shards.get(number) is shard else None
+
+                async def save(number: int = number, shard: Shard = shard) -> bool:
+                    return number in await self._save([(number, shard)], is_quiet=True)
+
+                await self._images.write(shard, self._busy, known, save)
+
+
+def _is_in_image(number: int, key: bytes, images: Mapping[int, ShardImage]) -> bool:
+    """Whether a shard's image has what is saved under the key, as far as its records say so."""
+    return number in images and read_text(key) in images[number].header.records

@@ -18,6 +18,9 @@ from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust import types
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.tables.table import Table
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
@@ -30,6 +33,7 @@ from songline.processors.trending.faust.batched_app import (
 )
 from songline.processors.trending.faust.fetched_records import FetchedRecords
 from songline.processors.trending.faust.gathering import Gathering
+from songline.processors.trending.faust.hub_table import HubTable
 from songline.processors.trending.faust.record_batches import RecordBytes
 from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, MAX_FETCH_BYTES, fetch_bytes
 from songline.processors.trending.first_backlog import SHORT_BACKLOG, FirstBacklog
@@ -52,12 +56,16 @@ def test_what_is_overridden_exists() -> None:
         ),
         (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset", "_wait_next_records"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
+        (HubTable, Table, ["on_rebalance", "persisted_offset"]),
         (BatchedApp, faust.App, ["_new_transport", "_create_directories", "on_first_start"]),
     ):
         for name in names:
             assert list(inspect.signature(getattr(ours, name)).parameters) == list(
                 inspect.signature(getattr(theirs, name)).parameters
             ), name
+    rebalance = inspect.getsource(TableManager.on_rebalance)
+    assert rebalance.index("table.on_rebalance") < rebalance.index("self.recovery.on_rebalance"), "images come first"
+    assert "table.persisted_offset(tp)" in inspect.getsource(Recovery._add)
     assert BatchedTransport.Consumer is BatchedConsumer
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))

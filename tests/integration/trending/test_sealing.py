@@ -93,14 +93,25 @@ async def test_a_successor_knows_the_open_hour_before_it_owns_partitions(own_clo
                 await wait_for_async(partial(right, settings, container), "counts of all", DEADLINE)
                 await wait_for_async(partial(has_marks, settings, min(turn, 1)), "blocks of the open hour", DEADLINE)
                 await wait_for_async(partial(has_images, sealed, min(turn, 1)), "images of the open hour", DEADLINE)
+                await wait_for_async(partial(has_shard_images, sealed, min(turn, 1)), "images of shards", DEADLINE)
                 wait_for(lambda: len(owners.read_text().splitlines()) == 2, "its name in the file")
     assert worker.said.count("are loaded before it is assigned") == 4, worker.said
+    assert worker.said.count("is restored by its image") == 4, worker.said
     assert "can't be used" not in worker.said
+
+
+async def has_shard_images(sealed: ContainerClient, each: int) -> bool:
+    """Whether each shard has so many images, one at most."""
+    return not each or len([one async for one in sealed.list_blobs(name_starts_with="shards/")]) == 4
 
 
 async def has_images(sealed: ContainerClient, each: int) -> bool:
     """Whether so many hours of each partition have an image, at least."""
-    return not each or len([one async for one in sealed.list_blobs() if one.name.endswith(IMAGE)]) >= 4 * each
+    return (
+        not each
+        or len([one async for one in sealed.list_blobs() if one.name[0].isdecimal() and one.name.endswith(IMAGE)])
+        >= 4 * each
+    )
 
 
 async def has_marks(settings: CloudSettings, each: int) -> bool:

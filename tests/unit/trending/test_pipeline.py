@@ -121,8 +121,21 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
     source, shard = random.randrange(PARTITIONS), random.randrange(SHARDS)
     dies_after = random.choice([None, None, random.randrange(20)])
     match random.choices(
-        ["read", "flush", "restart", "seal", "lose", "flush lost", "apply", "save", "restart shard", "again", "tell"],
-        [8, 6, 1, 3, 1, 1, 6, 3, 1, 1, 2],
+        [
+            "read",
+            "flush",
+            "restart",
+            "seal",
+            "lose",
+            "flush lost",
+            "apply",
+            "save",
+            "restart shard",
+            "image",
+            "again",
+            "tell",
+        ],
+        [8, 6, 1, 3, 1, 1, 6, 3, 1, 1, 1, 2],
     )[0]:
         case "read":
             pipeline.read(source, random.randint(1, 6))
@@ -148,6 +161,8 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
             pipeline.restart_shard(shard)
             # A shard that has started says everything.
             pipeline.tell(merge, NOW_MS, whole=True)
+        case "image":
+            pipeline.image(shard, random)
         case "again":
             pipeline.deliver_again(shard, random)
         case _:

@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from songline.processors.trending.cells.wire import Partial, no_rows, pack
@@ -304,3 +306,80 @@ async def test_a_clock_that_is_set_back_lets_no_report_wait() -> None:
     stage.now_ms -= HOUR_MS
     await stage.worker.report()
     assert stage.sent > 0
+
+
+class Images:
+    """Images that are asked for, and never there."""
+
+    def __init__(self) -> None:
+        self.taken: list[set[int]] = []
+
+    def take(self, numbers: Any) -> dict[int, Any]:
+        self.taken.append(set(numbers))
+        return {}
+
+
+def recovered(stage: Stage, through: int) -> None:
+    """The changelog of shard 0 was recovered so far; what is sent to it stands behind that."""
+    nowhere: Any = SimpleNamespace(take=lambda _: {})
+    stage.worker._images = nowhere
+    stage.worker._saved.begin({}, {0: through})
+    offsets = count(through + 1)
+
+    async def send(*_: object) -> Any:
+        return asyncio.sleep(0, SimpleNamespace(partition=0, offset=next(offsets)))
+
+    stage.worker._app.producer.send = send
+
+
+async def test_an_image_covers_what_was_recovered_and_saved() -> None:
+    stage = Stage()
+    recovered(stage, 9)
+    await stage.worker.assigned({0: 0}, "me")
+    assert {number: one.offset for number, one in stage.worker._through.items()} == {0: 9}
+    await stage.worker.save()
+    assert not stage.worker._through[0].is_flushed
+    await stage.consume(0, 0)
+    await stage.worker.save()
+    assert (stage.worker._through[0].offset, stage.worker._through[0].is_flushed) == (10, True)
+    await stage.worker.revoked()
+    assert stage.worker._through == {}
+
+
+async def test_no_image_is_made_behind_a_save_that_went_wrong() -> None:
+    async def fail(*_: object) -> Any:
+        raise KafkaConnectionError
+
+    stage = Stage()
+    recovered(stage, 9)
+    await stage.worker.assigned({0: 0}, "me")
+    await stage.consume(0, 0)
+    stage.worker._app.producer.send = fail
+    with pytest.raises(KafkaConnectionError):
+        await stage.worker.save()
+    assert stage.worker._through == {}
+
+
+async def test_what_is_assigned_meanwhile_keeps_its_images() -> None:
+    stage = Stage()
+    images: Any = Images()
+    stage.worker._images = images
+    checking, checked = threading.Event(), threading.Event()
+
+    def check(*_: object) -> tuple[()]:
+        checking.set()
+        assert checked.wait(60)
+        return ()
+
+    stage.worker._saved._check = check
+    stage.worker._saved._table.data[b"0/other/head"] = b"\x90"
+    before = asyncio.create_task(stage.worker.assigned({0: 0}, "me"))
+    await asyncio.to_thread(checking.wait, 60)
+    await stage.worker.revoked()
+    stage.worker._saved.clear()
+    await stage.worker.assigned({0: 0}, "me again")
+    assert images.taken == [{0}]
+    checked.set()
+    await before
+    assert images.taken == [{0}], "they are not those of the owner before"
+    assert stage.worker._owner == "me again"

@@ -1,0 +1,170 @@
+"""The image of a shard: a file of the tables that the shard has in memory, and of all else that is saved of it.
+
+It is derived from the shard's changelog: it has all that was saved up to an offset, and maybe more of what is saved. So
+whoever has it reads the changelog from there on only. Behind the header stand columns, one after the other: song and
+region of each row, and then of each table its rows, which rise, and their counts.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from songline.processors.trending.cells.derived_file import BrokenFileError, decode_header, encode_header, header_size
+from songline.processors.trending.count_table import KINDS
+from songline.processors.trending.shards.counts import BucketKey
+from songline.processors.trending.shards.row_index import RowIndex
+from songline.processors.trending.song_index import SongIndex
+from songline.processors.trending.sorted_columns import Column
+from songline.processors.trending.spans import Unit
+from songline.schemas.decoding import MsgpackDecoder
+
+MAGIC = b"sls1"
+
+PART_BYTES = 2_000_000
+"""An image is written in parts of so many bytes: that little is in memory beside the shard."""
+
+IN_IMAGE = b""
+"""Stands for the value of a record whose rows are in the image. No record has no bytes."""
+
+_COUNT_TYPES = {1: "u1", 2: "<u2", 4: "<i4"}
+
+
+class TableSize(Struct, frozen=True, array_like=True):
+    """A table, how many rows it has, and the bytes of a count."""
+
+    unit: Unit
+    bucket: int
+    source: int
+    rows: int
+    count_bytes: int
+
+
+class ShardImageHeader(Struct, frozen=True, array_like=True, tag=1):
+    """Which changelog is covered, and how far.
+
+    `key`: the id of the key under which uploaders are known. `hub_ms`: when the changelog's hub was created; `shards`:
+    among how many songs were shared out; `offset`: that of the last record that is covered; `made_ms`: when the image
+    was begun. `keys`: under which the tables are saved. `records`: what is saved beside them, by key. `songs`: those
+    that the rows' songs point into; `rows`: how many there are. `checksum`: the CRC-32 of all columns.
+    """
+
+    key: bytes
+    hub_ms: int
+    shards: int
+    offset: int
+    made_ms: int
+    keys: list[str]
+    records: dict[str, bytes]
+    songs: list[str]
+    rows: int
+    tables: list[TableSize]
+    checksum: int
+
+
+class ImageTable(NamedTuple):
+    """The rows of a table, which rise, and their counts."""
+
+    rows: Column
+    counts: Column
+
+
+class ShardImage(NamedTuple):
+    """An image that was read. It is for one shard, which goes on with its songs and rows."""
+
+    header: ShardImageHeader
+    songs: SongIndex
+    rows: RowIndex
+    tables: dict[BucketKey, ImageTable]
+    size_bytes: int
+
+    @property
+    def records(self) -> dict[str, bytes]:
+        """What is saved of the shard up to the offset, by key: IN_IMAGE of what is in `tables`."""
+        return {**dict.fromkeys(self.header.keys, IN_IMAGE), **self.header.records}
+
+
+class ShardColumns:
+    """Makes the columns of an image, those of the rows last: whoever counts meanwhile adds rows."""
+
+    def __init__(self) -> None:
+        self._tables: list[TableSize] = []
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._checksum = 0
+        self.size_bytes = 0
+
+    def add_table(self, key: BucketKey, rows: Column, counts: Column) -> Iterator[bytes]:
+        """Add a table; the parts that are full."""
+        self._tables.append(TableSize(*key, len(rows), counts.itemsize))
+        yield from self._add(rows.astype("<u4"), counts)
+
+    def add_rows(self, songs: Column, regions: Column) -> Iterator[bytes]:
+        """Add the rows, once all tables are there; all parts that are left."""
+        yield from self._add(songs.astype("<i4"), regions.astype("<u2"))
+        if self._waiting:
+            yield self._part()
+
+    def header(self, head: ShardImageHeader) -> bytes:
+        """The header, with what is to be known of the columns."""
+        fields = (head.key, head.hub_ms, head.shards, head.offset, head.made_ms, head.keys, head.records, head.songs)
+        return encode_header(MAGIC, ShardImageHeader(*fields, head.rows, self._tables, self._checksum))
+
+    def _add(self, *columns: Column) -> Iterator[bytes]:
+        for column in columns:
+            self._waiting.append(column.tobytes())
+            self._waiting_bytes += len(self._waiting[-1])
+        if self._waiting_bytes >= PART_BYTES:
+            yield self._part()
+
+    def _part(self) -> bytes:
+        part = b"".join(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
+        self._checksum = zlib.crc32(part, self._checksum)
+        self.size_bytes += len(part)
+        return part
+
+
+def decode_shard_image(data: bytes) -> ShardImage:
+    """The image of these bytes. Raises BrokenFileError."""
+    size = header_size(MAGIC, data)
+    header = decode_header(MAGIC, data, _decoder)
+    try:
+        types = [_COUNT_TYPES[one.count_bytes] for one in header.tables]
+    except KeyError as why:
+        raise BrokenFileError(f"a column has numbers of {why.args[0]} bytes") from why
+    expected = 6 * header.rows + sum(one.rows * (4 + KINDS * one.count_bytes) for one in header.tables)
+    if expected != len(data) - size or min([header.rows, *(one.rows for one in header.tables)]) < 0:
+        raise BrokenFileError(f"{len(data) - size} bytes of columns, expected {expected}")
+    if (found := zlib.crc32(memoryview(data)[size:])) != header.checksum:
+        raise BrokenFileError(f"the checksum of its columns is {found:#x}, expected {header.checksum:#x}")
+    tables: dict[BucketKey, ImageTable] = {}
+    for one, counts_type in zip(header.tables, types, strict=True):
+        rows = np.frombuffer(data, "<u4", one.rows, size)
+        counts = np.frombuffer(data, counts_type, KINDS * one.rows, size + rows.nbytes).reshape(-1, KINDS)
+        size += rows.nbytes + counts.nbytes
+        if one.rows and (not (rows[1:] > rows[:-1]).all() or rows[-1] >= header.rows):
+            raise BrokenFileError("the rows of a table do not rise, or are none of its rows")
+        tables[BucketKey(one.unit, one.bucket, one.source)] = ImageTable(rows, counts)
+    songs = np.frombuffer(data, "<i4", header.rows, size)
+    regions = np.frombuffer(data, "<u2", header.rows, size + songs.nbytes)
+    return ShardImage(header, *_indexes(header.songs, songs, regions), tables, len(data))
+
+
+def _indexes(names: Sequence[str], songs: Column, regions: Column) -> tuple[SongIndex, RowIndex]:
+    index = SongIndex()
+    try:
+        numbers = index.numbers(list(names))
+    except ValueError as why:
+        raise BrokenFileError(f"it names a song that is none: {why}") from why
+    if len(index) != len(numbers) or (len(songs) and (songs.min() < 0 or songs.max() >= len(index))):
+        raise BrokenFileError("it names a song twice, or has rows of a song that it does not name")
+    try:
+        return index, RowIndex.filled(songs.astype(np.int64), regions.astype(np.int64))
+    except ValueError as why:
+        raise BrokenFileError(str(why)) from why
+
+
+_decoder = MsgpackDecoder(ShardImageHeader)

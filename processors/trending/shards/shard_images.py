@@ -1,0 +1,195 @@
+"""The images of the shards in Blob Storage: one blob a shard, by which a worker that starts restores it.
+
+An image is written of what a worker has in memory, while that goes on counting. What it has at its end is saved before
+it becomes the blob: a count that was in an image and nowhere else would never be saved again. It covers the changelog
+up to the offset where it was begun, so all that was saved since is read after it; a count that is in both counts once.
+What can't be used of an image is never needed: the changelog is read as a whole then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+
+from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
+from azure.eventhub.exceptions import EventHubError
+from azure.storage.blob import BlobBlock
+from azure.storage.blob.aio import BlobClient
+
+from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.processors.trending.cells.derived_blobs import commit, staged, unchanged
+from songline.processors.trending.cells.derived_file import MAX_HEADER_BYTES, BrokenFileError
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time
+from songline.processors.trending.shards.saved_through import SavedThrough
+from songline.processors.trending.shards.shard_image import (
+    ShardColumns,
+    ShardImage,
+    ShardImageHeader,
+    decode_shard_image,
+)
+from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.spans import HOUR_MS
+from songline.schemas.moments import milliseconds
+
+log = logging.getLogger(__name__)
+
+IMAGE_BYTES = 4_000_000
+"""An image is made anew when so much was saved since: less is restored in a tenth of a second."""
+GROWTH = 0.5
+"""And when so much of the image's size was."""
+
+LONGEST_MS = 12 * HOUR_MS
+"""An image that is older is not used: the changelog says for a day that a key was deleted."""
+
+LOAD_S = 5.0
+"""So long a worker that has got its partitions waits for their images. Much more is restored in that time."""
+
+
+class ShardImages:
+    """The images of `shards` shards beside `hours`. `hub` is their changelog."""
+
+    def __init__(
+        self, hours: SealedHours, hub: HubMetadata, key: IdentityKey, shards: int, now_ms: Callable[[], int]
+    ) -> None:
+        self._hours = hours
+        self._hub = hub
+        self._key = key
+        self._shards = shards
+        self._now_ms = now_ms
+        self._sizes: dict[int, int] = {}
+        """The bytes of each shard's image, as far as they are known."""
+        self._loads: dict[int, asyncio.Task[ShardImage | None]] = {}
+
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Load the images of shards that will probably be held."""
+        for number in numbers:
+            if number < self._shards and number not in self._loads:
+                self._loads[number] = asyncio.create_task(self._load(number))
+
+    async def loaded(self, numbers: Collection[int]) -> dict[int, ShardImage]:
+        """The images of shards that are held now, as far as there are any. They are loaded until they are taken."""
+        self.drop(but=numbers)
+        self.begin(numbers)
+        if self._loads:
+            _, late = await asyncio.wait(self._loads.values(), timeout=LOAD_S)
+            for number in [number for number, load in self._loads.items() if load in late]:
+                log.warning("the image of shard %d does not come in time, it is restored by its changelog", number)
+                self._loads.pop(number).cancel()
+        found = {number: load.result() for number, load in self._loads.items()}
+        return {number: image for number, image in found.items() if image is not None}
+
+    def take(self, numbers: Iterable[int]) -> Mapping[int, ShardImage]:
+        """The images that `loaded` has returned of these shards; each is given away once, and others are dropped."""
+        loads = {number: self._loads.pop(number, None) for number in numbers}
+        self.drop()
+        found = {number: load.result() for number, load in loads.items() if load is not None and load.done()}
+        return {number: image for number, image in found.items() if image is not None}
+
+    def drop(self, but: Collection[int] = ()) -> None:
+        """Load no more of shards that nobody has taken."""
+        for number in self._loads.keys() - but:
+            self._loads.pop(number).cancel()
+
+    def is_due(self, number: int, through: SavedThrough) -> bool:
+        """Whether the image of a shard is to be made anew."""
+        least_bytes = max(IMAGE_BYTES, GROWTH * self._sizes.get(number, 0))
+        return through.is_flushed and through.is_whole and through.size_bytes >= least_bytes
+
+    async def write(
+        self,
+        shard: Shard,
+        busy: asyncio.Lock,
+        through: Callable[[], SavedThrough | None],
+        save: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Write the image of a shard. While `busy` is held, nothing is saved of it but by `save`, which says whether
+        all that the shard has counted is saved then. `through` is None where it is not known what is saved of it.
+        Where that goes wrong, the next call does it."""
+        try:
+            try:
+                await self._write(shard, busy, through, save)
+            except ResourceNotFoundError:
+                await self._hours.make_container()
+        except (AzureError, EventHubError) as error:
+            log.warning("the image of shard %d can't be written, trying again: %s", shard.number, error)
+
+    async def _write(
+        self,
+        shard: Shard,
+        busy: asyncio.Lock,
+        through: Callable[[], SavedThrough | None],
+        save: Callable[[], Awaitable[bool]],
+    ) -> None:
+        blob = self._blob(shard.number)
+        condition = await unchanged(blob)
+        hub_ms = milliseconds((await self._hub.describe()).created_at)
+        async with busy:
+            if (begun := through()) is None:
+                return
+            offset, size_bytes, made_ms = begun.offset, begun.size_bytes, self._now_ms()
+            keys, records = shard.saved_keys(), shard.saved_records()
+        columns, blocks = ShardColumns(), list[BlobBlock]()
+        for table in shard.tables():
+            blocks += [await staged(blob, part) for part in columns.add_table(*table)]
+            await asyncio.sleep(0)
+        for key, facts in shard.fact_records():
+            records[key] = facts
+            await asyncio.sleep(0)
+        # In this order, for a row is of a song, and a table of rows.
+        songs, regions = shard.rows()
+        names = list(shard.songs.names)
+        blocks += [await staged(blob, part) for part in columns.add_rows(songs, regions)]
+        ids = (self._key.id, hub_ms, self._shards, offset, made_ms)
+        header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
+        if len(header) > MAX_HEADER_BYTES:
+            log.warning("the image of shard %d would have a header of %d bytes", shard.number, len(header))
+            return
+        head = await staged(blob, header)
+        async with busy:
+            if through() is not begun or not await save() or through() is not begun:
+                return
+        await commit(blob, [head, *blocks], condition)
+        begun.size_bytes -= size_bytes
+        self._sizes[shard.number] = len(header) + columns.size_bytes
+
+    async def _load(self, number: int) -> ShardImage | None:
+        try:
+            return await self._read(number)
+        except (ResourceNotFoundError, ResourceModifiedError):
+            return None
+        except BrokenFileError as why:
+            log.warning("the image of shard %d can't be used, it is restored by its changelog: %s", number, why)
+        except (AzureError, EventHubError) as error:
+            log.warning("the image of shard %d can't be read, it is restored by its changelog: %s", number, error)
+        return None
+
+    async def _read(self, number: int) -> ShardImage:
+        async with answer_in_time():
+            stream = await self._blob(number).download_blob()
+        pieces, data = aiter(stream.chunks()), bytearray()
+        while True:
+            async with answer_in_time():
+                piece = await anext(pieces, None)
+            if piece is None:
+                break
+            data += piece
+        image = await asyncio.to_thread(decode_shard_image, bytes(data))
+        self._check(image.header, milliseconds((await self._hub.describe()).created_at))
+        first, last = await self._hub.read_ends(str(number))
+        if not first - 1 <= image.header.offset <= last:
+            raise BrokenFileError(f"made at offset {image.header.offset}, the changelog has {first} to {last}")
+        self._sizes[number] = image.size_bytes
+        return image
+
+    def _check(self, header: ShardImageHeader, hub_ms: int) -> None:
+        if header.key != self._key.id:
+            raise BrokenFileError(f"made under the key {header.key.hex()[:32]}, here is {self._key.id.hex()}")
+        if header.shards != self._shards:
+            raise BrokenFileError(f"made of one shard of {header.shards}, here are {self._shards}")
+        if header.hub_ms != hub_ms:
+            raise BrokenFileError(f"made of a changelog that was created at {header.hub_ms} ms, here is {hub_ms} ms")
+        if not 0 <= self._now_ms() - header.made_ms <= LONGEST_MS:
+            raise BrokenFileError(f"made {self._now_ms() - header.made_ms} ms ago, expected 0 to {LONGEST_MS}")
+
+    def _blob(self, number: int) -> BlobClient:
+        return self._hours.blob(f"shards/{number}.image")

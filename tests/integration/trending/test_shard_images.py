@@ -1,0 +1,212 @@
+"""The image of a shard is written of what is saved, and used where it fits the changelog."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import ContainerClient
+
+from songline.cloud import blobs
+from songline.cloud.settings import read_blobs
+from songline.processors.runtime.hub_metadata import HubDescription
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.sealed_hours import SealedHours
+from songline.processors.trending.cells.wire import no_rows
+from songline.processors.trending.shards import shard_images
+from songline.processors.trending.shards.saved_through import SavedThrough
+from songline.processors.trending.shards.shard_image import IN_IMAGE, ShardImage
+from songline.processors.trending.shards.shard_images import LONGEST_MS, ShardImages
+from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.spans import HOUR_MS
+from songline.schemas.moments import milliseconds
+from tests.support.localcloud import LocalCloud
+from tests.support.trending import KEY
+from tests.unit.trending.test_shard_parts import rows
+
+NOW = datetime(2026, 11, 22, 14, 33, 30, tzinfo=UTC)
+NOW_MS = milliseconds(NOW)
+HOUR = NOW_MS // HOUR_MS
+
+
+class Hub:
+    """The changelog of two shards."""
+
+    def __init__(self, created_at: datetime = NOW, ends: tuple[int, int] = (0, 99)) -> None:
+        self.created_at = created_at
+        self.ends = ends
+
+    async def describe(self) -> HubDescription:
+        return HubDescription(self.created_at, frozenset("01"))
+
+    async def read_ends(self, _: str) -> tuple[int, int]:
+        return self.ends
+
+
+def images(
+    container: ContainerClient, hub: Hub | None = None, key: IdentityKey = KEY, shards: int = 2, now_ms: int = NOW_MS
+) -> ShardImages:
+    found: Any = hub or Hub()
+    return ShardImages(SealedHours(container), found, key, shards, lambda: now_ms)
+
+
+class Owner:
+    """A worker that has the shard, whose changelog ends at offset 41."""
+
+    def __init__(self, container: ContainerClient, name: str = "me") -> None:
+        self.images = images(container)
+        self.shard = Shard(0, name, KEY)
+        self.shard.advance(NOW_MS)
+        self.through: SavedThrough | None = SavedThrough(41, 0)
+        self.saved: dict[str, bytes] = {}
+        self.is_sent = True
+
+    def count(self, listens: int) -> None:
+        numbers = self.shard.songs
+        self.shard.count(0, no_rows(), rows((numbers[f"song-{listens}"] << 10, HOUR, listens)), [])
+
+    async def save(self) -> bool:
+        if self.is_sent:
+            values = self.shard.flush()
+            self.saved |= {key: value for key, value in values.items() if value is not None}
+            assert self.through is not None
+            self.through.advance([self.through.offset + 1 + place for place in range(len(values))], 1)
+        return self.is_sent
+
+    async def write(self) -> None:
+        await self.images.write(self.shard, asyncio.Lock(), lambda: self.through, self.save)
+
+
+@asynccontextmanager
+async def container_of(cloud: LocalCloud, name: str) -> AsyncIterator[ContainerClient]:
+    async with blobs.client(read_blobs(cloud.environment)) as service:
+        container = service.get_container_client(name)
+        with suppress(ResourceExistsError):
+            await container.create_container()
+        yield container
+
+
+async def loaded(found: ShardImages) -> ShardImage | None:
+    """The image of shard 0, taken."""
+    offered = await found.loaded({0})
+    taken = found.take({0})
+    assert offered == taken
+    return taken.get(0)
+
+
+async def test_an_image_has_what_is_saved_up_to_its_offset(song_cloud: LocalCloud) -> None:
+    async with container_of(song_cloud, "shard-image") as container:
+        owner = Owner(container)
+        owner.count(3)
+        await owner.save()
+        offset = owner.through.offset if owner.through else 0
+        owner.count(4)
+        await owner.write()
+        successor = images(container)
+        successor.begin([0, 1, 7])
+        image = await loaded(successor)
+        assert image is not None
+        assert image.header.offset == offset
+        assert {key for key, value in image.records.items() if value == IN_IMAGE} < owner.saved.keys()
+        assert [len(table.rows) for table in image.tables.values()] == [2], "also what was saved after it was begun"
+        assert owner.through is not None
+        assert owner.through.size_bytes == 1, "but it was saved since"
+        assert successor.take({0}) == {}, "it is given away once"
+
+
+async def test_what_is_not_saved_is_in_no_image(song_cloud: LocalCloud) -> None:
+    async with container_of(song_cloud, "shard-image-unsaved") as container:
+        owner = Owner(container)
+        owner.count(3)
+        await owner.save()
+        owner.is_sent = False
+        await owner.write()
+        assert await loaded(images(container)) is None
+        owner.is_sent, owner.through = True, None
+        await owner.write()
+        assert await loaded(images(container)) is None, "a save has not come to its end"
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"hub": Hub(created_at=NOW + timedelta(seconds=1))}, "created at"),
+        ({"hub": Hub(ends=(0, 10))}, "the changelog has 0 to 10"),
+        ({"hub": Hub(ends=(60, 99))}, "the changelog has 60 to 99"),
+        ({"key": IdentityKey(bytes(range(16)))}, "made under the key"),
+        ({"shards": 3}, "one shard of 2, here are 3"),
+        ({"now_ms": NOW_MS + LONGEST_MS + 1}, "ms ago"),
+        ({"now_ms": NOW_MS - 1}, "ms ago"),
+    ],
+)
+async def test_an_image_that_does_not_fit_is_not_used(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], why: str
+) -> None:
+    async with container_of(song_cloud, "shard-image-fit") as container:
+        owner = Owner(container)
+        owner.count(3)
+        await owner.save()
+        await owner.write()
+        assert await loaded(images(container)) is not None
+        assert await loaded(images(container, **changed)) is None
+        assert "can't be used, it is restored by its changelog" in caplog.text
+        assert why in caplog.text
+
+
+async def test_a_damaged_image_is_not_used_and_a_missing_one_is_no_news(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with container_of(song_cloud, "shard-image-damaged") as container:
+        assert await loaded(images(container)) is None
+        assert "image" not in caplog.text
+        await container.upload_blob("shards/0.image", b"not an image at all")
+        assert await loaded(images(container)) is None
+        assert "can't be used" in caplog.text
+
+
+async def test_two_owners_write_one_image(song_cloud: LocalCloud) -> None:
+    async with container_of(song_cloud, "shard-image-two") as container:
+        owners = [Owner(container, name) for name in ("one", "two")]
+        for owner in owners:
+            owner.count(3)
+            await owner.save()
+        await asyncio.gather(*(owner.write() for owner in owners))
+        image = await loaded(images(container))
+        assert image is not None
+        assert {key.split("/")[1] for key in image.header.keys} in ({"one"}, {"two"})
+
+
+async def test_an_image_that_does_not_come_in_time_is_not_waited_for(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mute(Hub):
+        async def describe(self) -> HubDescription:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with container_of(song_cloud, "shard-image-late") as container:
+        owner = Owner(container)
+        await owner.save()
+        await owner.write()
+        monkeypatch.setattr(shard_images, "LOAD_S", 0.01)
+        assert await loaded(images(container, Mute())) is None
+        assert "does not come in time" in caplog.text
+
+
+def test_an_image_is_due_when_enough_was_saved_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere: Any = None
+    found = images(nowhere)
+    monkeypatch.setattr(shard_images, "IMAGE_BYTES", 10)
+    through = SavedThrough(0, 20)
+    assert not found.is_due(0, through), "what was taken over is not flushed"
+    through.advance([1], 0)
+    assert found.is_due(0, through)
+    found._sizes[0] = 41
+    assert not found.is_due(0, through), "half of its size was not saved since"
+    through.size_bytes = 21
+    assert found.is_due(0, through)
+    through.advance([3], 0)
+    assert not found.is_due(0, through), "it would cover no more than the one before"
