@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -25,6 +26,22 @@ async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         # Raised here, it keeps its own cause and context.
         raise first
     return [task.result() for task in tasks]
+
+
+async def run_or_cancel(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns or raises. A cancellation of the caller ends it, and is raised however it ends.
+
+    `asyncio.wait_for` of Python 3.11, by which SDKs wait, drops a cancellation that comes in the moment in which what
+    it waits for fails: who awaits the SDK would go on. So `work` is a task of its own.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await end_task(task)
+        raise
+    return task.result()
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:

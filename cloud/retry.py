@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from songline.cloud.concurrency import run_or_cancel
 from songline.cloud.service_fault import is_transient, requested_pause_s
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ async def retry(
     A service that says how long to stay away is not called before that. Raises the last error once `policy` ends or
     `gives_up` is true. `on_failure` is called with each failure that is followed by another try. `chance` gives numbers
     from 0 to 1, `steady` seconds.
+
+    A cancellation ends it at once, also where `call` loses it.
     """
     begun_s = steady()
 
@@ -68,7 +71,7 @@ async def retry(
 
     # tenacity awaits coroutine functions only: it would return the coroutine that a lambda has made.
     async def attempt() -> T:
-        return await call()
+        return await run_or_cancel(_awaited(call()))
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and retries(error)),
@@ -78,6 +81,10 @@ async def retry(
         reraise=True,
     )
     return await retrying(attempt)
+
+
+async def _awaited(one: Awaitable[T]) -> T:
+    return await one
 
 
 def _error(state: RetryCallState) -> Exception:

@@ -1,12 +1,14 @@
 """The one retry loop, and how long its pauses are."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 
 AT_ONCE = RetryPolicy(first_pause_s=0.0, longest_pause_s=0.0)
@@ -98,3 +100,85 @@ def test_a_pause_is_within_what_the_policy_says(tries: int, chance: float, first
 def test_pauses_double_up_to_the_longest() -> None:
     policy = RetryPolicy(first_pause_s=0.2, longest_pause_s=1.0)
     assert [policy.pause_s(tries, 1.0) for tries in range(1, 6)] == [0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_cancellation_that_a_call_loses_ends_it(fails: bool) -> None:
+    begun = asyncio.Event()
+    calls = 0
+
+    async def call() -> int:
+        nonlocal calls
+        calls += 1
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        if fails:
+            raise AzureError("no route")
+        return calls
+
+    trying = asyncio.create_task(retry(call, AT_ONCE))
+    await begun.wait()
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+    assert calls == 1
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancellation_in_the_moment_of_a_failure_is_not_lost(turns: int) -> None:
+    """`asyncio.wait_for` of Python 3.11 raises the failure in some of these turns of the loop."""
+    failing = asyncio.get_running_loop().create_future()
+    begun = asyncio.Event()
+
+    async def call() -> None:
+        if not begun.is_set():
+            begun.set()
+            await asyncio.wait_for(failing, 60)
+
+    trying = asyncio.create_task(retry(call, AT_ONCE))
+    await begun.wait()
+    failing.set_exception(AzureError("no route"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if trying.done():
+        assert turns > 1
+        return
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+
+
+async def test_a_failed_group_of_tasks_is_tried_again() -> None:
+    """A TaskGroup of Python 3.11 leaves its task counted as cancelled."""
+    calls = 0
+
+    async def fail() -> None:
+        raise AzureError("busy")
+
+    async def call() -> int:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            await gather_or_cancel([fail(), asyncio.sleep(60)])
+        return calls
+
+    assert await retry(call, AT_ONCE) == 3
+
+
+async def test_a_task_that_is_ending_tries_as_often_as_any() -> None:
+    call = Calls(AzureError("busy"))
+    begun = asyncio.Event()
+
+    async def end_well() -> int:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return await retry(call, AT_ONCE)
+        return 0
+
+    ending = asyncio.create_task(end_well())
+    await begun.wait()
+    ending.cancel()
+    assert await ending == 2
