@@ -6,7 +6,6 @@ from typing import Self
 from msgspec import Struct
 
 from songline.cloud.settings import read_host, read_number
-from songline.processors.runtime.priority import LOWEST
 
 _PREFIX = "SONGLINE_INGESTION_"
 
@@ -15,14 +14,12 @@ class IngestionConfig(Struct, frozen=True):
     """The worker's configuration.
 
     `port` of the address `host` serves health, 0 takes a free port. `lanes` is the number of songs in work at a time. A
-    command that waits for a service for `stall` seconds makes the worker not ready. `nice` is how far the worker stands
-    back where processors are scarce.
+    command that waits for a service for `stall` seconds makes the worker not ready.
     """
 
     port: int = 0
     lanes: int = 4
     stall: float = 30.0
-    nice: int = 10
     host: str = "127.0.0.1"
 
     @classmethod
@@ -33,6 +30,5 @@ class IngestionConfig(Struct, frozen=True):
             port=int(read_number(environ, _PREFIX + "PORT", default.port, (0, 65_535))),
             lanes=int(read_number(environ, _PREFIX + "LANES", default.lanes, (1, 64))),
             stall=read_number(environ, _PREFIX + "STALL", default.stall, (1, 3_600)),
-            nice=int(read_number(environ, _PREFIX + "NICE", default.nice, (0, LOWEST))),
             host=read_host(environ, _PREFIX + "HOST"),
         )

@@ -46,7 +46,6 @@ from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
 from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
-from songline.processors.runtime.priority import stand_back
 from songline.processors.runtime.process import run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.scratch_folder import check_temporary_folder, keep_sockets_in, scratch_folder
@@ -155,9 +154,4 @@ def main() -> None:
     def read(environ: Mapping[str, str]) -> tuple[IngestionSettings, IngestionConfig]:
         return IngestionSettings.read(environ), IngestionConfig.read(environ)
 
-    async def begin(stop: asyncio.Event) -> None:
-        settings, config = read_settings(read, os.environ)
-        stand_back(config.nice)
-        await work(settings, config, ReconcilerConfig(), stop)
-
-    run_worker("ingestion", begin)
+    run_worker("ingestion", lambda stop: work(*read_settings(read, os.environ), ReconcilerConfig(), stop))

@@ -66,7 +66,6 @@ def test_what_does_not_pass_costs_a_delivery(error: Exception) -> None:
 
 def test_dials_are_read_from_the_environment() -> None:
     assert IngestionConfig.read({"SONGLINE_INGESTION_LANES": "2"}).lanes == 2
-    assert IngestionConfig.read({"SONGLINE_INGESTION_NICE": "0"}).nice == 0
     assert IngestionConfig.read({}) == IngestionConfig()
     for wrong in ("0", "many", "65"):
         with pytest.raises(SettingError, match=r"SONGLINE_INGESTION_LANES.* from 1 to 64"):
