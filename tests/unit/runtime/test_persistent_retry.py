@@ -9,6 +9,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.progress_report import NotReadyCause
+from tests.support.waiting import wait_for
 
 
 class ThrottledError(CosmosHttpResponseError):
@@ -38,15 +39,12 @@ async def test_it_comes_again_when_it_was_told_to_and_not_before() -> None:
 async def test_it_says_for_how_long_and_for_what_it_waits() -> None:
     now = 100.0
     retries = PersistentRetry("partition 2", lambda: now)
-    asked = asyncio.Event()
 
     async def job() -> None:
-        asked.set()
         raise AzureError("Cosmos DB is away\nand more of it")
 
     trying = asyncio.create_task(retries.run(job))
-    await asked.wait()
-    await asyncio.sleep(0)
+    await asyncio.to_thread(wait_for, lambda: retries.trouble, "the first failure")
     now = 130.0
     assert retries.failing_for_s() == 30
     assert retries.trouble == "AzureError: Cosmos DB is away"
