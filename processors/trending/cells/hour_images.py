@@ -25,7 +25,7 @@ from songline.processors.trending.cells.hour_image import (
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.late_hours import open_hours
 from songline.processors.trending.cells.partition_cells import PartitionCells
-from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time, image_name
+from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time, image_name, pieces_of
 from songline.processors.trending.cells.state import Cell
 
 log = logging.getLogger(__name__)
@@ -128,10 +128,9 @@ class HourImages:
     async def _read(self, number: int, cell: Cell, blocks: Sequence[BlobBlock]) -> CoveredBlocks:
         async with answer_in_time():
             stream = await self._hours.blob(image_name(number, cell.hour)).download_blob()
-        pieces, begin, size = aiter(stream.chunks()), b"", FRAME.size
+        pieces, begin, size = pieces_of(stream), b"", FRAME.size
         while len(begin) < size:
-            async with answer_in_time():
-                piece = await anext(pieces, None)
+            piece = await anext(pieces, None)
             if piece is None:
                 raise BrokenFileError(f"it ends after {len(begin)} bytes, expected {size} of its header")
             begin += piece
@@ -144,11 +143,7 @@ class HourImages:
         reader = ImageReader(header, stream.size - size)
         reader.add(begin[size:])
         del begin
-        while True:
-            async with answer_in_time():
-                piece = await anext(pieces, None)
-            if piece is None:
-                break
+        async for piece in pieces:
             await asyncio.to_thread(reader.add, piece)
         # Songs get their numbers in the event loop, since all cells share them.
         try:

@@ -16,7 +16,7 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError, ServiceResponseError
 from azure.storage.blob import BlobBlock
-from azure.storage.blob.aio import BlobClient, ContainerClient
+from azure.storage.blob.aio import BlobClient, ContainerClient, StorageStreamDownloader
 
 from songline.processors.trending.cells.sealed_blocks import is_intact
 
@@ -98,7 +98,7 @@ class SealedHours:
                 async with answer_in_time():
                     waiting += await stream.readall()
             else:
-                pieces = aiter(stream.chunks())
+                pieces = pieces_of(stream)
             if blocks is None and (pieces is not None or not is_intact(bytes(waiting))):
                 blocks = await _blocks(blob)
         except ResourceNotFoundError:
@@ -113,8 +113,7 @@ class SealedHours:
                 del waiting[:size]
             if pieces is None:
                 break
-            async with answer_in_time():
-                piece = await anext(pieces, None)
+            piece = await anext(pieces, None)
             if piece is None:
                 break
             waiting += piece
@@ -219,6 +218,17 @@ async def _blocks(blob: BlobClient) -> list[BlobBlock]:
     async with answer_in_time():
         blocks, _ = await blob.get_block_list("committed")
     return list(blocks)
+
+
+async def pieces_of(stream: StorageStreamDownloader[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a blob, each of which comes in time. Raises AzureError."""
+    pieces = aiter(stream.chunks())
+    while True:
+        async with answer_in_time():
+            piece = await anext(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 @asynccontextmanager

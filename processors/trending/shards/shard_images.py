@@ -19,7 +19,7 @@ from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.trending.cells.derived_blobs import commit, staged, unchanged
 from songline.processors.trending.cells.derived_file import MAX_HEADER_BYTES, BrokenFileError
 from songline.processors.trending.cells.identity_key import IdentityKey
-from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time
+from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time, pieces_of
 from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import (
     ShardColumns,
@@ -166,12 +166,8 @@ class ShardImages:
     async def _read(self, number: int) -> ShardImage:
         async with answer_in_time():
             stream = await self._blob(number).download_blob()
-        pieces, data = aiter(stream.chunks()), bytearray()
-        while True:
-            async with answer_in_time():
-                piece = await anext(pieces, None)
-            if piece is None:
-                break
+        data = bytearray()
+        async for piece in pieces_of(stream):
             data += piece
         image = await asyncio.to_thread(decode_shard_image, bytes(data))
         self._check(image.header, milliseconds((await self._hub.describe()).created_at))
