@@ -101,20 +101,22 @@ class ShardCounts:
         begins = (rows.bucket[1:] != rows.bucket[:-1]) | (sources[1:] != sources[:-1])
         starts = [0, *(np.flatnonzero(begins) + 1).tolist()]
         ends = [*starts[1:], len(rows)]
-        increases: dict[int, list[tuple[int, int, Ints]]] = {}
+        increases: dict[int, list[tuple[int, int, Ints, npt.NDArray[np.bool_]]]] = {}
         for start, end in zip(starts, ends, strict=True):
             key = BucketKey(unit, int(rows.bucket[start]), int(sources[start]))
             table = self._tables.setdefault(key, CountTable())
             slots, more = table.raise_to(numbers[start:end], rows.counts[start:end])
-            rose = _rose(more)
+            # Columns are faster to look at than rows of three.
+            rose: npt.NDArray[np.bool_] = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
             if rose.any():
                 self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
-            increases.setdefault(key.bucket, []).append((start, end, more))
+            increases.setdefault(key.bucket, []).append((start, end, more, rose))
         for bucket, parts in increases.items():
             # Those of a bucket stand behind each other.
             these = slice(parts[0][0], parts[-1][1])
-            more = np.concatenate([part for _, _, part in parts])
-            yield BucketIncrease(bucket, numbers[these], rows.pair[these], more, _rose(more))
+            _, _, more_of, rose_of = zip(*parts, strict=True)
+            more, rose = np.concatenate(more_of), np.concatenate(rose_of)
+            yield BucketIncrease(bucket, numbers[these], rows.pair[these], more, rose)
 
     def restore(self, key: BucketKey, rows: Ints, counts: Column) -> Column:
         """Raise the counts of a table to what was saved of it; return by how much each rose. The rows rise."""
@@ -179,10 +181,3 @@ class ShardCounts:
     def forget_changes(self) -> None:
         """Everything is as it was saved."""
         self._changed = {}
-
-
-def _rose(more: Ints) -> npt.NDArray[np.bool_]:
-    """Which rows have any increase."""
-    # Columns are faster to look at than rows of three.
-    rose: npt.NDArray[np.bool_] = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
-    return rose

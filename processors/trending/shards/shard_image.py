@@ -87,7 +87,7 @@ class ShardImage(NamedTuple):
 
 
 class ShardColumns:
-    """Makes the columns of an image, those of the rows last: whoever counts meanwhile adds rows."""
+    """Makes the columns of an image. Those of the rows come last: the shard gets more rows while tables are written."""
 
     def __init__(self) -> None:
         self._tables: list[TableSize] = []
