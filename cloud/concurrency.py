@@ -1,7 +1,7 @@
 """Work that is done concurrently, and ends together."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def run_or_cancel(work: Coroutine[Any, Any, T]) -> T:
+async def run_or_cancel(work: Awaitable[T]) -> T:
     """What `work` returns or raises. A cancellation of the caller ends it, and is raised however it ends.
 
     `asyncio.wait_for` of Python 3.11, by which SDKs wait, drops a cancellation that comes in the moment in which what

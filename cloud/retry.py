@@ -71,7 +71,7 @@ async def retry(
 
     # tenacity awaits coroutine functions only: it would return the coroutine that a lambda has made.
     async def attempt() -> T:
-        return await run_or_cancel(_awaited(call()))
+        return await run_or_cancel(call())
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and retries(error)),
@@ -81,10 +81,6 @@ async def retry(
         reraise=True,
     )
     return await retrying(attempt)
-
-
-async def _awaited(one: Awaitable[T]) -> T:
-    return await one
 
 
 def _error(state: RetryCallState) -> Exception:
