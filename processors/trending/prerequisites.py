@@ -6,6 +6,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from songline.cloud import kafka
 from songline.cloud.settings import EventHubsSettings
 from songline.processors.trending.faust import credentials
+from songline.processors.trending.faust.known_hubs import unknown_hubs
 from songline.schemas.channels import HUBS
 
 
@@ -21,11 +22,11 @@ async def partitions_by_hub(settings: EventHubsSettings) -> dict[str, int]:
         **credentials.client(settings),
     )
     async with kafka.running(unstarted) as consumer:
-        missing = sorted(set(HUBS) - await consumer.topics())
-        if missing:
+        # One answer for both questions: a second one that is not answered would leave hubs without partitions.
+        cluster = await consumer._client.fetch_all_metadata()
+        if missing := unknown_hubs(cluster, HUBS):
             hubs = ", ".join(missing)
             raise UnknownTopicOrPartitionError(
                 f"the namespace has no hub {hubs}: `songline doctor` says how to create it"
             )
-        await consumer._client.force_metadata_update()
-        return {hub: len(consumer.partitions_for_topic(hub) or ()) for hub in HUBS}
+        return {hub: len(cluster.partitions_for_topic(hub)) for hub in HUBS}

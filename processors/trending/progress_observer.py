@@ -147,9 +147,13 @@ class ProgressObserver:
     def _not_ready_reasons(self) -> Iterator[NotReadyReason]:
         app = self._app
         if app.rebalancing or not app.tables.actives_ready:
-            yield not_ready(
-                READER, NotReadyCause.PARTITIONS_MOVING, "partitions are being shared out and their state is being read"
-            )
+            sentence = "partitions are being shared out and their state is being read"
+            if app.unknown_hubs:
+                hubs = ", ".join(app.unknown_hubs)
+                sentence = (
+                    f"partitions are not shared out: the namespace names no hub {hubs}; `songline doctor` says why"
+                )
+            yield not_ready(READER, NotReadyCause.PARTITIONS_MOVING, sentence)
         for tp, found in sorted(app.gaps.items()):
             if found.times >= GAP_TIMES:
                 sentence = (

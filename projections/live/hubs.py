@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from msgspec import Struct
 
 from songline.cloud.kafka import client_options
@@ -55,6 +55,9 @@ class HubCounter:
             async with asyncio.timeout(PATIENCE_S):
                 consumer = self._consumer or await self._connect()
                 partitions = list(consumer.assignment())
+                # A client that was told of no such hub once would read nothing of it for minutes.
+                if unknown := set(SHOWN) - {tp.topic for tp in partitions}:
+                    raise UnknownTopicOrPartitionError(", ".join(sorted(unknown)))
                 # The other hubs need end offsets only.
                 consumer.pause(*(tp for tp in partitions if tp.topic != MUSIC_EVENTS))
                 ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 from msgspec import Struct
 
 from songline.cloud.kafka import client_options, running
@@ -83,12 +84,14 @@ async def read_hub(
 async def _consumer(
     settings: EventHubsSettings, hub: str
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, int]]]:
-    """A consumer at the beginning of all partitions, and their ends."""
+    """A consumer at the beginning of all partitions, and their ends. Raises KafkaError, also where no such hub is."""
     unstarted = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
     async with running(unstarted) as consumer:
         async with asyncio.timeout(PATIENCE_S):
             cluster = await consumer._client.fetch_all_metadata()
-            partitions = [TopicPartition(hub, number) for number in sorted(cluster.partitions_for_topic(hub) or ())]
+            if not (numbers := cluster.partitions_for_topic(hub)):
+                raise UnknownTopicOrPartitionError(f"the namespace names no hub {hub}")
+            partitions = [TopicPartition(hub, number) for number in sorted(numbers)]
             consumer.assign(partitions)
             ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         yield consumer, ends

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, cast
 import faust
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
@@ -182,19 +182,22 @@ async def _kafka(
                 reason = FailedQuestion("; ".join([started.reason, *lines[-1:]]))
                 return reason, reason
             topics = await _within(_topics(consumer))
-            return topics, await _within(_behind(consumer))
+            if isinstance(topics, FailedQuestion):
+                return topics, topics
+            return topics, await _within(_behind(consumer, topics.get(channels.MUSIC_EVENTS, 0)))
         finally:
             await consumer.stop()
 
 
 async def _topics(consumer: AIOKafkaConsumer) -> dict[str, int]:
-    names: set[str] = await consumer.topics()
-    return {name: len(consumer.partitions_for_topic(name) or ()) for name in names}
+    cluster = await consumer._client.fetch_all_metadata()
+    return {name: len(cluster.partitions_for_topic(name) or ()) for name in cluster.topics()}
 
 
-async def _behind(consumer: AIOKafkaConsumer) -> int:
-    numbers = consumer.partitions_for_topic(channels.MUSIC_EVENTS) or ()
-    partitions = [TopicPartition(channels.MUSIC_EVENTS, number) for number in numbers]
+async def _behind(consumer: AIOKafkaConsumer, partitions_of_events: int) -> int:
+    if not partitions_of_events:
+        raise UnknownTopicOrPartitionError(f"the namespace names no hub {channels.MUSIC_EVENTS}")
+    partitions = [TopicPartition(channels.MUSIC_EVENTS, number) for number in range(partitions_of_events)]
     consumer.assign(partitions)
     first = await consumer.beginning_offsets(partitions)
     end = await consumer.end_offsets(partitions)

@@ -1,11 +1,12 @@
 """A Faust app whose messages are whole fetches. This folder alone knows the inside of Faust and aiokafka.
 
 Faust spends 100 µs and more on each message. Here a message is all that one fetch brought from one partition: its
-value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Seven things are overridden:
+value is a `Batch`, of a changelog a `ChangeBatch`, its offset the batch's last one. Eight things are overridden:
 
 - what the driver's consumer thread fetches (`_fetch_records`): records are taken out of the record batches as columns,
   so that none stops the reader (`fetched_records.py`). To read a batch again aiokafka has to keep its bytes
   (`record_batches.RecordBytes`);
+- when partitions are shared out (`on_start`): once all hubs are known (`known_hubs.py`);
 - how committed offsets are asked for (`seek_to_committed`): of all partitions at once, and what was fetched from there
   stays;
 - how long it takes until partitions are read that are resumed (`_wait_next_records`);
@@ -40,10 +41,11 @@ from songline.processors.trending.faust.fetched_records import (
     FetchedChanges,
     FetchedRecords,
     OffsetGap,
-    changes_of,
-    moments,
+    batch_of,
+    change_batch_of,
 )
 from songline.processors.trending.faust.gathering import Gathering
+from songline.processors.trending.faust.known_hubs import share_out_known_hubs
 from songline.processors.trending.faust.record_batches import RecordBytes
 from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, fetch_bytes
 from songline.processors.trending.first_backlog import FirstBacklog, UnreadRange
@@ -82,6 +84,13 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         self._backlog = FirstBacklog()
         self._backlog_of: Any = None
         """The assignment whose backlog that is."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        share_out_known_hubs(self._consumer, self._record_unknown)
+
+    def _record_unknown(self, hubs: tuple[str, ...]) -> None:
+        self.app.unknown_hubs = hubs
 
     async def _fetch_records(
         self,
@@ -134,7 +143,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         for tp, found in records.items():
             if tp.topic in self.app.batched:
                 self._record_gap(tp, self._opened.pop(tp, None), now)
-            batch = _batch(found) if tp.topic in self.app.batched else _changes(found)
+            batch = batch_of(found, _now_ms()) if tp.topic in self.app.batched else change_batch_of(found)
             if batch.begin < batch.end:
                 fetched[tp] = [batch]
         self._gathering.begin(fetched)
@@ -341,7 +350,8 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
     `unreadable` has, by changelogs, what to call with a record batch that can't be read: partition, offset, bytes, why.
     `gathered`: hub to the seconds for which what comes to its partitions is gathered once they are read to their end.
     `in_pieces` returns how many partitions are folded in pieces. `gaps` are those at which partitions are. Partitions
-    that are `on_hold` or `unopened` are not handed over at all.
+    that are `on_hold` or `unopened` are not handed over at all. `unknown_hubs` are those that partitions wait for which
+    this worker shares out.
     """
 
     def __init__(
@@ -357,6 +367,7 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
         self.gaps: dict[TP, GapRead] = {}
         self.on_hold: set[TP] = set()
         self.unopened: set[TP] = set()
+        self.unknown_hubs: tuple[str, ...] = ()
         self.in_pieces: Callable[[], int] = lambda: 0
         fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)
@@ -366,31 +377,6 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
 
     def _create_directories(self) -> None:
         """No table is on the disk. The folder in which a process starts may be nobody's to write to."""
-
-
-def _batch(found: list[Any]) -> Batch:
-    """The batch of a fetch. Records that came after the fetch was wrapped are still single ones."""
-    if isinstance(found[0], Batch):
-        batch: Batch = found[0]
-        return batch
-    # What stands behind a gap is left out: the next batch doesn't follow on this one then, and is read again.
-    begin = found[0].offset
-    found = [record for place, record in enumerate(found) if record.offset == begin + place]
-    return Batch(
-        begin,
-        found[-1].offset + 1,
-        [record.offset for record in found],
-        moments([record.timestamp for record in found], _now_ms()),
-        [record.value or b"" for record in found],
-    )
-
-
-def _changes(found: list[Any]) -> ChangeBatch:
-    """The changes of a fetch, also of one that came after the fetch was wrapped."""
-    if isinstance(found[0], ChangeBatch):
-        changes: ChangeBatch = found[0]
-        return changes
-    return changes_of(found[0].offset, found[-1].offset + 1, found)
 
 
 def _now_ms() -> int:

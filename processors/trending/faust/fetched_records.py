@@ -134,6 +134,31 @@ def changes_of(begin: int, end: int, records: list[Any]) -> ChangeBatch:
     )
 
 
+def batch_of(found: list[Any], now_ms: int) -> Batch:
+    """The batch of a fetch. Records that came after the fetch was wrapped are still single ones."""
+    if isinstance(found[0], Batch):
+        batch: Batch = found[0]
+        return batch
+    # What stands behind a gap is left out: the next batch doesn't follow on this one then, and is read again.
+    begin = found[0].offset
+    found = [record for place, record in enumerate(found) if record.offset == begin + place]
+    return Batch(
+        begin,
+        found[-1].offset + 1,
+        [record.offset for record in found],
+        moments([record.timestamp for record in found], now_ms),
+        [record.value or b"" for record in found],
+    )
+
+
+def change_batch_of(found: list[Any]) -> ChangeBatch:
+    """The changes of a fetch, also of one that came after the fetch was wrapped."""
+    if isinstance(found[0], ChangeBatch):
+        changes: ChangeBatch = found[0]
+        return changes
+    return changes_of(found[0].offset, found[-1].offset + 1, found)
+
+
 def without_cycle(records: Any) -> Any:
     """aiokafka's PartitionRecords without the generator in it, which is not used here and refers to them: the bytes of
     each fetch would stay until the collector of cycles runs, which is seldom."""

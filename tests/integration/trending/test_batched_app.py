@@ -13,7 +13,7 @@ import faust
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -52,7 +52,7 @@ def test_what_is_overridden_exists() -> None:
         (
             BatchedConsumerThread,
             driver.AIOKafkaConsumerThread,
-            ["_fetch_records", "seek_to_committed", "verify_event_path"],
+            ["on_start", "_fetch_records", "seek_to_committed", "verify_event_path"],
         ),
         (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset", "_wait_next_records"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
@@ -70,6 +70,8 @@ def test_what_is_overridden_exists() -> None:
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))
     assert "partitions" in inspect.signature(GroupCoordinator.fetch_committed_offsets).parameters
+    assert list(inspect.signature(GroupCoordinator._perform_assignment).parameters) == ["self", "response"]
+    assert "self._coordinator._perform_assignment(response)" in inspect.getsource(CoordinatorGroupRebalance)
     assert "self._max_partition_fetch_bytes)" in inspect.getsource(Fetcher._get_actions_per_node), "asked at each fetch"
     assert hasattr(fetcher, "MemoryRecords"), "the name under which aiokafka makes them is where ours are put"
 
