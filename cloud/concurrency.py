@@ -1,7 +1,7 @@
 """Work that is done concurrently, and ends together."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -13,18 +13,28 @@ async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
     When one fails, the others are cancelled, and once all have ended that first error is raised, in no group. What the
     others raise on their way out is dropped. `asyncio.gather` raises it at once and leaves the others running, on
-    connections that the caller is about to close.
+    connections that the caller is about to close. A cancellation of the caller ends all of them, and is raised however
+    they end: a TaskGroup drops it where one of them fails in the same moment.
     """
-    first: BaseException | None = None
+    tasks: list[asyncio.Task[T]] = []
+    # In the order in which they failed.
+    failed: list[asyncio.Task[T]] = []
+
+    def note(task: asyncio.Task[T]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            failed.append(task)
+
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except BaseExceptionGroup as errors:
-        # In the order in which they came.
-        first = errors.exceptions[0]
-    if first is not None:
-        # Raised here, it keeps its own cause and context.
-        raise first
+        for one in work:
+            tasks.append(asyncio.create_task(one))
+            tasks[-1].add_done_callback(note)
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await _end_all(tasks)
+    if failed:
+        # Raised here, the error keeps its own cause and context.
+        failed[0].result()
     return [task.result() for task in tasks]
 
 
@@ -53,3 +63,19 @@ async def end_task(task: asyncio.Task[Any]) -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.result()
+
+
+async def _end_all(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, once each, and wait for their end. A cancellation of the caller meanwhile is raised when all have
+    ended."""
+    running = {task for task in tasks if not task.done()}
+    for task in running:
+        task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while running:
+        try:
+            _, running = await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.catalog.fold import parse_songs
 from songline.processors.catalog.held_facts import HeldFacts
 from songline.processors.catalog.match_store import MatchStore
@@ -62,9 +63,7 @@ class CatalogPartitionProcessor:
 
     async def flush(self) -> None:
         """Return once all that is held is written and published."""
-        async with asyncio.TaskGroup() as group:
-            for song_id in self._held.songs:
-                group.create_task(self._write(song_id))
+        await gather_or_cancel(map(self._write, self._held.songs))
         if self._matches is not None:
             for name, said in self._held.matches:
                 await self._retries.run(partial(self._matches.apply, name, said), writes_item=True)

@@ -8,6 +8,7 @@ from functools import partial
 
 from msgspec import Struct, structs
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.library.actions import parse_actions
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.hub_record import HubRecord
@@ -108,9 +109,7 @@ class LibraryPartitionProcessor:
 
     async def flush(self) -> None:
         """Return once all actions are written."""
-        async with asyncio.TaskGroup() as group:
-            for shelf in list(self._actions):
-                group.create_task(self._write(shelf))
+        await gather_or_cancel(map(self._write, list(self._actions)))
 
     def close(self) -> None:
         """Drop what is not written: the partition's next reader reads it again."""

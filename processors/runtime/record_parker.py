@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.runtime.attempt_log import AttemptLog
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.parked_store import ParkedStore
@@ -60,10 +61,8 @@ class RecordParker:
             async with gate:
                 await self._park(record, error.reason, error.detail)
 
-        async with asyncio.TaskGroup() as group:
-            for record in records:
-                if record.position in poison:
-                    group.create_task(park(record, poison[record.position]))
+        named = [record for record in records if record.position in poison]
+        await gather_or_cancel(park(record, poison[record.position]) for record in named)
 
     async def park_failure(self, record: HubRecord, reason: str, detail: str) -> None:
         """Park a record that ends the fold, or that a store refuses. Raises ParkingStoppedError at the bound."""

@@ -10,6 +10,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from songline.cloud.concurrency import run_or_cancel
 from songline.projections.charts import queries as charts
 from songline.projections.charts.names import with_names
 from songline.projections.freshness import earliest, read_watermarks
@@ -171,7 +172,8 @@ class LiveFeed:
         while self._watchers:
             began = asyncio.get_running_loop().time()
             try:
-                latest = await self._everything()
+                # A TaskGroup drops a cancellation of its own task where one of its tasks fails in the same moment.
+                latest = await run_or_cancel(self._everything())
             except Exception:
                 # The watchers get nothing now. The next snapshot may succeed.
                 log.exception("a snapshot failed")

@@ -1,12 +1,12 @@
 """Rebuilds of `library` and `songs`: their partitions are folded by the processors of their workers."""
 
-import asyncio
 import time
 from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
+from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.catalog import song_store
 from songline.processors.catalog.match_store import MatchStore
 from songline.processors.catalog.processor import CatalogPartitionProcessor
@@ -44,9 +44,7 @@ async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProces
 
     async def fold_all() -> None:
         await life.begin()
-        async with asyncio.TaskGroup() as group:
-            for fold in folds:
-                group.create_task(fold.run(parts.history, parts.until_s))
+        await gather_or_cancel(fold.run(parts.history, parts.until_s) for fold in folds)
 
     # Of live traffic more comes in while the last partition is folded.
     await repeat_passes(partial(ask_ends, parts), fold_all, once=parts.until_s is not None)

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,10 @@ class Work:
     async def fail(self, error: BaseException) -> None:
         await self.all_wait.wait()
         raise error
+
+
+async def fetch(answer: asyncio.Future[int]) -> int:
+    return await answer
 
 
 async def value(number: int, turns: int) -> int:
@@ -108,6 +114,55 @@ async def test_who_is_cancelled_cancels_all_and_waits_for_their_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert sorted(work.ended) == ["one", "other"]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_cancellation_in_the_moment_of_the_end_is_not_lost(turns: int, *, fails: bool) -> None:
+    """In some of these turns of the loop the work has ended, and who waits for it does not know that yet."""
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    work = Work()
+    beside: Coroutine[Any, Any, int | None] = work.wait("other") if fails else fetch(answer)
+    waiting = asyncio.create_task(gather_or_cancel([fetch(answer), beside]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if fails:
+        answer.set_exception(ConnectionError("away"))
+    else:
+        answer.set_result(1)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if waiting.done():
+        # Nobody can cancel what is over.
+        assert turns > 2
+        return
+    assert waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.ended == ["other"] * fails
+
+
+async def test_who_fails_is_not_counted_as_cancelled() -> None:
+    """After a TaskGroup of Python 3.11 that fails its task is."""
+    work = Work()
+    with pytest.raises(KeyError):
+        await gather_or_cancel([work.wait("one"), work.fail(KeyError("first"))])
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_what_makes_the_work_may_fail() -> None:
+    """What it has made by then does not go on."""
+    work = Work()
+
+    def several() -> Iterator[Coroutine[None, None, None]]:
+        yield work.wait("one")
+        raise KeyError("no other")
+
+    with pytest.raises(KeyError, match="no other"):
+        await gather_or_cancel(several())
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_time_limit_ends_all() -> None:
