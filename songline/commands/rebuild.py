@@ -14,20 +14,19 @@ from songline.processors.history.archive.history import SkippedReport
 from songline.processors.history.archive.opening import open_history, read_archive
 from songline.processors.history.archive.spans import SpannedHistory, check_moment, first_second, read_spans
 from songline.processors.history.charts.rebuilding import SETTLED_S
+from songline.processors.history.rebuild.catching_up import switch_once_near
 from songline.processors.history.rebuild.missing import MissingEvents
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
 from songline.processors.history.rebuild.registry import ChosenRebuild, choose_rebuild
 from songline.processors.history.versions.opening import VersionServices
 from songline.processors.history.versions.projections import VERSIONED
-from songline.processors.history.versions.switching import SwitchRefusedError, VersionSwitch
+from songline.processors.history.versions.switching import VersionBehindError, VersionSwitch
 from songline.schemas.channels import CHARTS, PLAYS
 from songline.schemas.projections import VersionDocument
 from songline.versioning import EXIT_CODES, PROJECTION, run_with_versions
 
 GC_THRESHOLD = 200_000
-SWITCH_TRIES = 3
-"""So often what came in meanwhile is folded before a switch that is refused is given up."""
 
 
 @click.command(context_settings={"show_default": True}, epilog=EXIT_CODES)
@@ -125,14 +124,19 @@ async def _check_begin(history: SpannedHistory, projection: str, until: datetime
 async def _switch(
     services: VersionServices, making: ChosenRebuild, done: VersionDocument, *, skip: bool
 ) -> VersionSwitch:
-    for attempt in range(SWITCH_TRIES):
-        try:
-            return await services.switcher(VERSIONED[making.projection.name]).switch(done.version, force=False)
-        except SwitchRefusedError:
-            if done.until is not None or attempt == SWITCH_TRIES - 1:
-                raise
-            await _rebuild(services, making, None, skip=skip)
-    raise AssertionError("the last try raises or returns")
+    name = making.projection.name
+
+    async def switch() -> VersionSwitch:
+        return await services.switcher(VERSIONED[name]).switch(done.version, force=False)
+
+    async def build_on(error: VersionBehindError) -> None:
+        _say(f"version {done.version} of {name} is not near enough to be live, and is built on: {error.behind}")
+        await _rebuild(services, making, None, skip=skip)
+
+    if done.until is not None:
+        # Nothing is added to it.
+        return await switch()
+    return await switch_once_near(switch, build_on)
 
 
 def _show(version: VersionDocument, count: RebuildCount, passed_s: float) -> None:

@@ -31,6 +31,14 @@ class SwitchRefusedError(Exception):
     """The version is not made live, or not dropped; the message says why, and what to do."""
 
 
+class VersionBehindError(SwitchRefusedError):
+    """The version is not made live because of what it lacks, which a rebuild adds. `behind` says how much that is."""
+
+    def __init__(self, message: str, behind: str) -> None:
+        super().__init__(message)
+        self.behind = behind
+
+
 class VersionSwitch(Struct, frozen=True):
     """A switch that was done: from the version `before`, None where that was not known, to `after`, with its `lag`."""
 
@@ -187,17 +195,19 @@ class VersionSwitcher:
         watermarks = await self.watermarks(document.version)
         lag = await self._lag.measure(watermarks)
         if lag.gone and not force:
-            raise SwitchRefusedError(
+            raise VersionBehindError(
                 f"{what} can't go on from where it is: {lag.gone}. Rebuild it from the archive (`songline rebuild "
-                f"{self._name}`), or accept what it lacks with --force"
+                f"{self._name}`), or accept what it lacks with --force",
+                str(lag),
             )
         if (lag.age_s > FAR_S or document.state == "building") and not (force or may_lag):
             unready = "is not built yet" if document.state == "building" else "is too far behind"
-            build_on = f". Build on with `songline rebuild {self._name} --switch`, or switch with --force"
             if document.until:
                 moment = f"{document.until:%Y-%m-%d %H:%M:%S}"
-                build_on = f"; it was built until {moment}, and its worker adds the rest: switch with --force"
-            raise SwitchRefusedError(f"{what} {unready}: {lag}{build_on}")
+                rest = f"it was built until {moment}, and its worker adds the rest: switch with --force"
+                raise SwitchRefusedError(f"{what} {unready}: {lag}; {rest}")
+            build_on = f"Build on with `songline rebuild {self._name} --switch`, or switch with --force"
+            raise VersionBehindError(f"{what} {unready}: {lag}. {build_on}", str(lag))
         # Measuring takes seconds, in which it may have been dropped, or a rebuild begun.
         self._check_unbuilt(self._of(await self._versions(live), document.version))
         await self._store.make_live(live, document)
