@@ -201,7 +201,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert running.stderr is not None
     assert running.stdout.readline().startswith(b'{"specversion"')
     running.stdout.close()
-    assert running.wait(20) == 0
+    assert running.wait(60) == 0
     assert running.stderr.read() == b""
     running.stderr.close()
 

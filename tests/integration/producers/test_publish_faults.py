@@ -40,7 +40,7 @@ def test_nothing_of_a_pipe_is_lost(shared_localcloud: LocalCloud, tmp_path: Path
     runner = CliRunner(env={**shared_localcloud.environment, "SONGLINE_DATA": str(tmp_path)})
     result = runner.invoke(main, ["publish", str(path)])
     assert (result.exit_code, result.output.split(",")[0]) == (0, "3 sent"), result.output
-    writing.join(10)
+    writing.join(60)
 
 
 def test_a_number_that_nothing_can_hold_costs_no_other_line(shared_localcloud: LocalCloud, tmp_path: Path) -> None:

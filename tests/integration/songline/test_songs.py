@@ -45,7 +45,7 @@ def api(localcloud: LocalCloud, database: CosmosClient, free_port: int) -> Itera
         yield f"http://127.0.0.1:{free_port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(url: str) -> Callable[[], bool]:

@@ -301,22 +301,6 @@ with Supervisor(os.environ, folder / "logs", tell) as supervisor:
 """
 
 
-def test_leaving_ends_children_of_children_and_the_deaf(
-    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervise, "GRACE", 0.5)
-    child, deaf = tmp_path / "child", tmp_path / "deaf"
-    with Supervisor(os.environ, tmp_path / "logs", told.append) as supervisor:
-        supervisor.start(Service("nest", f"sleep 300 & echo $! > {child}; wait", healthy))
-        supervisor.start(Service("deaf", f"trap '' TERM; echo $$ > {deaf}; while :; do sleep 0.1; done", healthy))
-        pids = [pid_in(child), pid_in(deaf)]
-        assert all(map(alive, pids))
-    for pid in pids:
-        wait_for(lambda pid=pid: not alive(pid), f"the end of {pid}")  # type: ignore[misc]  # a bound default
-    # On a busy machine the other one may take longer than the grace, too.
-    assert "deaf did not end by itself and is killed" in told
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_it(supervisor: Supervisor, number: signal.Signals) -> None:
     supervisor.start(Service("one", FOREVER, healthy))
@@ -384,16 +368,3 @@ def test_every_line_is_shown_to_who_asks(tmp_path: Path, capsys: pytest.CaptureF
         )
         supervisor.wait("one", patience=10)
     assert written == ["one: café", "one: \ufffd"]
-
-
-def test_it_goes_on_ending_when_nobody_reads_what_it_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "GRACE", 0.2)
-
-    def broken(line: str) -> None:
-        raise BrokenPipeError
-
-    deaf = tmp_path / "deaf"
-    with Supervisor(os.environ, tmp_path / "logs", broken) as supervisor:
-        supervisor.start(Service("deaf", f"trap '' TERM; echo $$ > {deaf}; while :; do sleep 0.1; done", healthy))
-        pid = pid_in(deaf)
-    assert not alive(pid)

@@ -21,7 +21,7 @@ from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 from tests.support.worker import TrendingWorker, make_containers, one_chart
 
-DEADLINE = 45.0
+DEADLINE = 120.0
 
 
 async def test_a_hub_made_anew_is_read_after_a_reset_and_not_before(localcloud: LocalCloud, tmp_path: Path) -> None:
