@@ -11,7 +11,7 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from songline.cloud import cosmos
 from songline.cloud.service_fault import ServiceFault, access_hint, fault_of, is_denied
 from songline.cloud.settings import SettingError, read_cosmos
-from songline.processors.runtime.service_errors import last_line, leaves
+from songline.processors.runtime.service_errors import last_line
 from songline.schemas.channels import DATABASE
 from songline.sending.exits import CommandError, ExitCode
 
@@ -21,19 +21,18 @@ _ENTITY = re.compile(r"messaging entity '(?:sb://[^/']*/)?([^'/]+)")
 
 
 def service_failure(error: BaseException, environ: Mapping[str, str]) -> CommandError:
-    """What a command says of an error of a service that `environ` names, or of a group of such errors."""
-    first = next(leaves(error))
-    if (lacking := _lacking(first, environ)) is not None:
+    """What a command says of an error of a service that `environ` names."""
+    if (lacking := _lacking(error, environ)) is not None:
         return CommandError(lacking, ExitCode.USAGE)
-    line = last_line(first)
-    match fault_of(first):
+    line = last_line(error)
+    match fault_of(error):
         case ServiceFault.ACCESS_DENIED:
-            return CommandError(f"{_service(first)} refuses us: {line}; see {access_hint(first)}", ExitCode.USAGE)
+            return CommandError(f"{_service(error)} refuses us: {line}; see {access_hint(error)}", ExitCode.USAGE)
         case ServiceFault.REQUEST_REFUSED | ServiceFault.ITEM_REFUSED:
-            return CommandError(f"{_service(first)} refuses what was asked: {line}", ExitCode.USAGE)
+            return CommandError(f"{_service(error)} refuses what was asked: {line}", ExitCode.USAGE)
         case _:
-            answers = getattr(first, "status_code", None) is not None
-            seen = f"{_service(first)} has no answer at the moment" if answers else "a service can't be reached"
+            answers = getattr(error, "status_code", None) is not None
+            seen = f"{_service(error)} has no answer at the moment" if answers else "a service can't be reached"
             return CommandError(f"{seen}: {line}\n`songline doctor` shows details.", ExitCode.UNREACHABLE)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import click
@@ -22,7 +22,7 @@ from songline.processors.history.rebuild.partition_fold import FoldFailedError
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.switching import SwitchRefusedError
 from songline.processors.history.versions.version_store import NoVersionsError, VersionOvertakenError
-from songline.processors.runtime.service_errors import ItemRefusedError, leaves
+from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.processors.trending.cells.identity_key_store import IdentityKeyError
 from songline.schemas.errors import PoisonError
@@ -72,30 +72,20 @@ def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
         message = f"{error}. Or start a system of your own with `songline up`."
         raise CommandError(message, ExitCode.USAGE) from None
     except Exception as error:
-        failure = failure_of(list(leaves(error)), load(os.environ))
+        failure = failure_of(error, load(os.environ))
         if failure is None:
             raise
         raise failure from None
 
 
-def failure_of(errors: Sequence[BaseException], environ: Mapping[str, str]) -> CommandError | None:
-    """What a command says of errors that were raised together; None where one of them is of no known kind.
-
-    What the user can mend comes first: a service that fails beside it is asked again by then.
-    """
-    kinds = (*_REFUSALS, PoisonError, AzureError, EventHubError, KafkaError)
-    if not all(isinstance(one, (*kinds, asyncio.CancelledError)) for one in errors):
-        return None
-    for error in errors:
-        if isinstance(error, _REFUSALS):
-            return CommandError(f"{error}.", ExitCode.USAGE)
-    for error in errors:
-        if isinstance(error, NotByTokenError):
-            return CommandError(f"{error.sentence}.", ExitCode.USAGE)
-    for error in errors:
-        if isinstance(error, PoisonError):
-            return CommandError(f"a stored document can't be understood: {error}.", ExitCode.USAGE)
-    for error in errors:
-        if isinstance(error, AzureError | EventHubError | KafkaError):
-            return service_failure(error, environ)
+def failure_of(error: Exception, environ: Mapping[str, str]) -> CommandError | None:
+    """What a command says of an error; None where it is of no known kind."""
+    if isinstance(error, NotByTokenError):
+        return CommandError(f"{error.sentence}.", ExitCode.USAGE)
+    if isinstance(error, _REFUSALS):
+        return CommandError(f"{error}.", ExitCode.USAGE)
+    if isinstance(error, PoisonError):
+        return CommandError(f"a stored document can't be understood: {error}.", ExitCode.USAGE)
+    if isinstance(error, AzureError | EventHubError | KafkaError):
+        return service_failure(error, environ)
     return None

@@ -34,7 +34,7 @@ from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.record_parker import RecordParker
 from songline.processors.runtime.record_renaming import RecordRenaming
 from songline.processors.runtime.resume_point import HubMismatch, HubState, resume_point
-from songline.processors.runtime.service_errors import is_item_refusal, last_line
+from songline.processors.runtime.service_errors import ItemRefusedError, last_line
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import later
@@ -270,7 +270,7 @@ class PartitionReader:
 
     async def _recover(self, error: Exception) -> None:
         """Fold what is not written in pieces, where a store refused an item of it; any other error ends the reader."""
-        if not is_item_refusal(error):
+        if not isinstance(error, ItemRefusedError):
             await self._crash(self._unwritten[0].position, error)
         records, self._unwritten, self._unwritten_bytes = self._unwritten, [], 0
         assert self._processor is not None

@@ -10,7 +10,7 @@ from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.record_parker import RecordParker
-from songline.processors.runtime.service_errors import is_item_refusal, last_line
+from songline.processors.runtime.service_errors import ItemRefusedError, last_line
 from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class PieceFold:
 
     async def _fold_piece(self, piece: Sequence[HubRecord], plan: Dissection, parks_crashes: bool) -> None:
         async def park(record: HubRecord, error: Exception) -> None:
-            refused = is_item_refusal(error)
+            refused = isinstance(error, ItemRefusedError)
             if not refused and not parks_crashes:
                 await self._crash(record.position, error)
             log.error("%s: the record at %d can't be applied", self._place, record.position, exc_info=error)

@@ -1,7 +1,5 @@
 """The errors of services that workers meet, and what a log line says of an error. No SDK of Kafka is imported."""
 
-from collections.abc import Iterator
-
 from songline.cloud.service_fault import fault_of
 
 _DESCRIPTION = "Description: "
@@ -12,32 +10,16 @@ class ItemRefusedError(Exception):
     """A service refuses the item that a record makes, on every try and from every worker."""
 
 
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group and in the groups in it; `error` itself where it is no group."""
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from leaves(one)
-    else:
-        yield error
-
-
-def is_item_refusal(error: BaseException) -> bool:
-    """Whether `error` is an ItemRefusedError, or a group of nothing else."""
-    return all(isinstance(one, ItemRefusedError) for one in leaves(error))
-
-
 def last_line(error: BaseException) -> str:
     """The type of `error` and the line of it that says what happened: the last one, as in a traceback.
 
-    Of a service's answer it is its description where it has one, else the first line, since ids of the request follow;
-    of a group, that of its first error.
+    Of a service's answer it is its description where it has one, else the first line, since ids of the request follow.
     """
-    first = next(leaves(error))
-    lines = [line.strip() for line in str(first).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
-        return type(first).__name__
+        return type(error).__name__
     line = lines[-1]
-    if fault_of(first) is not None or isinstance(first, ItemRefusedError):
+    if fault_of(error) is not None or isinstance(error, ItemRefusedError):
         described = (line.removeprefix(_DESCRIPTION) for line in lines if line.startswith(_DESCRIPTION))
         line = next(described, next((line for line in lines if not line.startswith("Status code: ")), lines[0]))
-    return f"{type(first).__name__}: {line}".rstrip(": ")
+    return f"{type(error).__name__}: {line}".rstrip(": ")

@@ -18,7 +18,7 @@ from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.service_errors import is_item_refusal, last_line, leaves
+from songline.processors.runtime.service_errors import ItemRefusedError, last_line
 from songline.processors.runtime.watermark_store import PositionResetError, WatermarkStore
 from songline.schemas.progress import Watermark, lasting_position
 
@@ -145,10 +145,9 @@ class PartitionFold:
         """Fold what is not written record by record as far as that is needed, where a store refused an item of it, and
         leave out what it refuses. Any other error ends the rebuild."""
         place = f"partition {self._partition}, behind {self._applied}"
-        for one in leaves(error):
-            if isinstance(one, VersionOvertakenError):
-                raise one
-        if not is_item_refusal(error):
+        if isinstance(error, VersionOvertakenError):
+            raise error
+        if not isinstance(error, ItemRefusedError):
             raise FoldFailedError(f"{place}: {last_line(error)}") from error
         self._processor.close()
         await bisect(self._unwritten, self._fold_alone, self._refuse)
@@ -163,7 +162,7 @@ class PartitionFold:
             processor.close()
 
     async def _refuse(self, record: HubRecord, error: Exception) -> None:
-        if not is_item_refusal(error):
+        if not isinstance(error, ItemRefusedError):
             raise FoldFailedError(f"partition {self._partition}, at {record.position}: {last_line(error)}") from error
         log.error("partition %s: the store refuses the event at %d: %s", self._partition, record.position, error)
         self._parts.count.refused.append(f"{self._partition}:{record.position}")

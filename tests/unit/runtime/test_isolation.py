@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.parking_bound import IN_A_ROW, ParkingBound
-from songline.processors.runtime.service_errors import ItemRefusedError, is_item_refusal
 from songline.processors.runtime.watchdog import HangMeter, watchdog
 from tests.support.waiting import wait_for
 
@@ -77,12 +76,6 @@ def test_a_hundredth_of_a_minutes_events_but_ten_at_least(events: int, most: int
         now += 61
         assert later.admits("0", "x")
         later.applied("0", 0)
-
-
-def test_a_group_is_a_refusal_only_when_all_of_it_is() -> None:
-    refused = ItemRefusedError("2 MB\nat most")
-    assert is_item_refusal(ExceptionGroup("x", [refused, ExceptionGroup("y", [refused])]))
-    assert not is_item_refusal(ExceptionGroup("x", [refused, KeyError("a")]))
 
 
 def test_a_loop_hangs_when_it_has_no_turn_though_the_watcher_has() -> None:

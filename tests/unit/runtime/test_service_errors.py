@@ -31,7 +31,3 @@ def test_the_reason_why_a_token_was_refused_is_told() -> None:
 def test_the_last_line_of_any_other_error_is_told() -> None:
     assert last_line(ValueError("in column 3\nno number")) == "ValueError: no number"
     assert last_line(KeyError()) == "KeyError"
-
-
-def test_the_first_error_of_a_group_is_told() -> None:
-    assert last_line(ExceptionGroup("two", [ValueError("one"), ValueError("other")])) == "ValueError: one"

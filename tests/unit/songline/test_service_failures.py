@@ -82,7 +82,6 @@ def hidden(inner: str) -> ServiceBusAuthenticationError:
         ),
         (hidden(OF_TOKEN.format("The messaging entity 'song-commands' could")), "no queue song-commands: ", 2),
         (UnknownTopicOrPartitionError("the namespace has no hub a: look"), "the namespace has no hub a: look", 2),
-        (ExceptionGroup("two", [ServiceRequestError("nobody listens")]), "ServiceRequestError: nobody listens", 3),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_else(error: BaseException, words: str, code: int) -> None:
