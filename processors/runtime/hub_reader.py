@@ -19,7 +19,7 @@ from songline.processors.runtime.owned_partition import OwnedPartition
 from songline.processors.runtime.partition_processor import FoldCrashedError, ParkingStoppedError, ReadAgainError
 from songline.processors.runtime.partition_reader import PartitionReader, ReaderDependencies
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker
+from songline.processors.runtime.progress import ObservedEnd, ProgressBounds, ProgressObservation, ProgressTracker
 from songline.processors.runtime.projection_config import ProjectionConfig
 from songline.processors.runtime.resume_point import HubMismatch
 from songline.processors.runtime.watermark_store import PositionResetError
@@ -313,7 +313,7 @@ class HubReader:
             await reader.retries.run(check)
 
     async def _check_end(self, owned: OwnedPartition) -> None:
-        """Ask for the partition's end: an idle partition is complete through the moment of the answer."""
+        """Ask for the partition's end: an idle partition is complete through the moment of the question."""
         owned.checked_s = self._shared.steady()
         asked_at = self._shared.now()
         try:
@@ -322,7 +322,7 @@ class HubReader:
             log.info("partition %s does not say where it ends: %s", owned.reader.partition, error)
             return
         owned.reader.record_end(last, asked_at)
-        self._observe(owned.reader, last)
+        self._observe(owned.reader, ObservedEnd(last, asked_at))
 
     async def _commit(self, context: PartitionContext, owned: OwnedPartition, *, checkpoints: bool = False) -> None:
         """Write what was processed and the watermark, and only then move the checkpoint, if that is due or wanted by
@@ -336,7 +336,7 @@ class HubReader:
         owned.committed_s = self._shared.steady()
         self._observe(owned.reader)
 
-    def _observe(self, reader: PartitionReader, end: int | None = None) -> None:
+    def _observe(self, reader: PartitionReader, end: ObservedEnd | None = None) -> None:
         if reader.mismatch is not None:
             return
         seen = ProgressObservation(

@@ -9,6 +9,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from songline.processors.runtime.owned_partition import OwnedPartition
 from songline.processors.runtime.partition_reader import PartitionReader, ReaderDependencies
+from songline.processors.runtime.progress import ObservedEnd
 from songline.processors.runtime.resume_point import HubMismatch, missing_partitions, same_hub
 from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 
@@ -19,14 +20,14 @@ class HubWatch:
     """The hub of a reader that owns `owned`, by partition.
 
     `partitions` are those that the hub has, `missing` why others can't be read on. `changed` is set when the hub has
-    other partitions than before. `observe` takes the last position of a partition in the hub.
+    other partitions than before. `observe` takes what the hub says of a partition's end.
     """
 
     def __init__(
         self,
         shared: ReaderDependencies,
         owned: Mapping[str, OwnedPartition],
-        observe: Callable[[PartitionReader, int], None],
+        observe: Callable[[PartitionReader, ObservedEnd], None],
     ) -> None:
         self.partitions: frozenset[str] = frozenset()
         self.missing: Mapping[str, HubMismatch] = {}
@@ -71,6 +72,7 @@ class HubWatch:
             if reader.mismatch is not None or reader.partition not in self.partitions:
                 continue
             if self._shared.steady() - owned.checked_s >= silent_s:
+                asked_at = self._shared.now()
                 _, last = await self._shared.metadata.read_ends(reader.partition)
                 if reader.partition in self._owned:
-                    self._observe(reader, last)
+                    self._observe(reader, ObservedEnd(last, asked_at))

@@ -25,9 +25,17 @@ class ProgressBounds(Struct, frozen=True):
     span_s: float = 30.0
 
 
+class ObservedEnd(Struct, frozen=True):
+    """`position`: sequence number of the last event that a partition had in the hub, -1 for none, when the hub was
+    asked. That was at `asked_at` or later: who waits for the answer asks for the time before the question."""
+
+    position: int
+    asked_at: datetime
+
+
 class ProgressObservation(Struct, frozen=True, kw_only=True):
     """What a pump observes of a partition. `position`: sequence number of the last applied event, -1 for none. `end`:
-    that of the last event in the hub, -1 for none; None where the hub was not asked or did not answer.
+    what the hub said of its end; None where the hub was not asked or did not answer.
     `applied_enqueued_at`: when the hub enqueued the event at `position`, None where that is not known.
 
     `rewrites`: the partition is a queue of items that have changed and are written again, each once however often it
@@ -36,7 +44,7 @@ class ProgressObservation(Struct, frozen=True, kw_only=True):
     hub: str
     partition: str
     position: int
-    end: int | None = None
+    end: ObservedEnd | None = None
     applied_enqueued_at: datetime | None = None
     rewrites: bool = False
 
@@ -93,10 +101,10 @@ class ProgressTracker:
             one.samples.clear()
         one.position = seen.position
         if seen.end is not None:
-            one.end, one.known_s = seen.end, now_s
+            one.end, one.known_s = seen.end.position, now_s
         one.complete_at = later(one.complete_at, seen.applied_enqueued_at)
-        if seen.end is not None and seen.position >= seen.end:
-            one.complete_at = later(one.complete_at, now)
+        if seen.end is not None and seen.position >= seen.end.position:
+            one.complete_at = later(one.complete_at, seen.end.asked_at)
         if not one.behind:
             one.waiting_s = None
         elif one.waiting_s is None:

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from songline.cloud.service_fault import ServiceFault, fault_of
-from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
+from songline.processors.runtime.progress import ObservedEnd, ProgressObservation, ProgressTracker
 from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.service_errors import last_line
+from songline.processors.trending.cells.source_partition import AT_END_MARGIN_MS
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.spans import READER
 from songline.schemas.channels import PLAYS
@@ -84,10 +85,10 @@ class ProgressObserver:
         now_ms = self._now_ms()
         for tp, (position, logged_ms) in seen.items():
             logged = None if logged_ms is None or logged_ms < 0 else moment_at(min(logged_ms, now_ms))
-            self._observe(tp.topic, str(tp.partition), position, ends.get(tp), logged, moment_at(now_ms))
+            self._observe(tp.topic, str(tp.partition), position, ends.get(tp), logged)
         held = {(tp.topic, str(tp.partition)) for tp in seen}
         for number, begin, end in self._backlogs():
-            self._observe(PLAYS, str(number), begin - 1, end - 1, None, moment_at(now_ms), rewrites=True)
+            self._observe(PLAYS, str(number), begin - 1, ObservedEnd(end - 1, moment_at(now_ms)), None, rewrites=True)
             held.add((PLAYS, str(number)))
         for hub, partition in self._observed - held:
             self._tracker.forget(hub, partition)
@@ -104,9 +105,8 @@ class ProgressObserver:
         hub: str,
         partition: str,
         position: int,
-        end: int | None,
+        end: ObservedEnd | None,
         logged: datetime | None,
-        now: datetime,
         *,
         rewrites: bool = False,
     ) -> None:
@@ -118,7 +118,7 @@ class ProgressObserver:
             applied_enqueued_at=logged,
             rewrites=rewrites,
         )
-        self._tracker.observe(seen, self._steady(), now)
+        self._tracker.observe(seen, self._steady(), moment_at(self._now_ms()))
 
     def _time(self, present: Iterable[str]) -> None:
         """Record since when each of `present` lasts."""
@@ -129,11 +129,16 @@ class ProgressObserver:
         since_s = self._since_s.get(what)
         return since_s is not None and self._steady() - since_s >= seconds
 
-    async def _ends(self, tps: list[TP]) -> dict[TP, int]:
-        """The last positions of partitions, without those that the hub does not answer with now."""
+    async def _ends(self, tps: list[TP]) -> dict[TP, ObservedEnd]:
+        """The ends of partitions, without those that the hub does not answer with now."""
         consumer, now_ms = self._app.consumer, self._now_ms()
         fetched = {tp: found for tp in tps if (found := consumer.fetch_position(tp)) is not None}
-        ends = {tp: found.end - 1 for tp, found in fetched.items() if now_ms - found.polled_ms < ASK_AGAIN_MS}
+        # Of a fetch it is known when its answer came.
+        ends = {
+            tp: ObservedEnd(found.end - 1, moment_at(found.polled_ms - AT_END_MARGIN_MS))
+            for tp, found in fetched.items()
+            if now_ms - found.polled_ms < ASK_AGAIN_MS
+        }
         if stale := [tp for tp in tps if tp not in ends]:
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -141,7 +146,8 @@ class ProgressObserver:
             except (*SERVICE_ERRORS, TimeoutError) as error:
                 log.info("the ends of %d partitions are not known: %s", len(stale), error)
             else:
-                ends |= {tp: end - 1 for tp, end in answered.items() if end is not None}
+                asked_at = moment_at(now_ms)
+                ends |= {tp: ObservedEnd(end - 1, asked_at) for tp, end in answered.items() if end is not None}
         return ends
 
     def _not_ready_reasons(self) -> Iterator[NotReadyReason]:

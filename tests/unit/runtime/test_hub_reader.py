@@ -102,6 +102,34 @@ async def test_pieces_are_given_the_whole_batch_to_grow_in(in_pieces: bool, give
     assert partition_reader.given == given
 
 
+@pytest.mark.parametrize("watched", [False, True])
+async def test_an_idle_partition_is_complete_through_the_question_for_its_end(*, watched: bool) -> None:
+    """An event that came while the answer was on its way is as old as the question: 3 s more than the answer."""
+    now = NOW
+
+    async def read_ends(partition: str) -> tuple[int, int]:
+        nonlocal now
+        now += timedelta(seconds=3)
+        return 0, ends.pop()
+
+    ends = [10, 9]
+    shared: Any = SimpleNamespace(
+        reader="library", hub="music-events", steady=lambda: _Clock.now_s, now=lambda: now,
+        bound=SimpleNamespace(reason=""), metadata=SimpleNamespace(read_ends=read_ends),
+    )  # fmt: skip
+    reader = HubReader(SimpleNamespace(), shared, ProjectionConfig(), {}, str)  # type: ignore[arg-type]
+    partition_reader: Any = SimpleNamespace(
+        partition="0", mismatch=None, written_position=9, written_through=NOW - timedelta(hours=1),
+        record_end=lambda last, asked_at: None, retries=SimpleNamespace(failing_for_s=lambda: 0.0),
+    )  # fmt: skip
+    owned = reader._owned["0"] = OwnedPartition(partition_reader)
+    reader._watch.partitions = frozenset({"0"})
+    for _ in range(2):
+        await (reader._watch._observe_busy(0) if watched else reader._check_end(owned))
+    (found,) = reader.report().partitions
+    assert (found.events_behind, found.age_seconds) == (1, 6.0)
+
+
 class _Store:
     """Watermarks that are read when `there` is set."""
 

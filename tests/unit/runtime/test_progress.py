@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from songline.processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker, unexplained_stall
+from songline.processors.runtime.progress import (
+    ObservedEnd,
+    ProgressBounds,
+    ProgressObservation,
+    ProgressTracker,
+    unexplained_stall,
+)
 from songline.schemas.progress_report import MENDS, NotReadyCause, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -21,9 +27,18 @@ class Timeline:
     def __init__(self, bounds: ProgressBounds | None = None) -> None:
         self.tracker = ProgressTracker("library", bounds or ProgressBounds())
 
-    def see(self, at_s: float, position: int, end: int | None, applied_at_s: float | None = None) -> None:
+    def see(
+        self,
+        at_s: float,
+        position: int,
+        end: int | None,
+        applied_at_s: float | None = None,
+        asked_at_s: float | None = None,
+    ) -> None:
         applied = None if applied_at_s is None else NOON + timedelta(seconds=applied_at_s)
-        seen = ProgressObservation(hub=HUB, partition="0", position=position, end=end, applied_enqueued_at=applied)
+        asked_at = NOON + timedelta(seconds=at_s if asked_at_s is None else asked_at_s)
+        told = None if end is None else ObservedEnd(end, asked_at)
+        seen = ProgressObservation(hub=HUB, partition="0", position=position, end=told, applied_enqueued_at=applied)
         self.tracker.observe(seen, at_s, NOON + timedelta(seconds=at_s))
 
     def report(self, at_s: float) -> ProgressReport:
@@ -87,6 +102,14 @@ def test_a_late_event_in_an_idle_partition_is_not_as_old_as_the_one_before_it() 
     assert line.partition(1_001).age_seconds == 11.0
 
 
+def test_what_came_while_the_answer_was_on_its_way_is_as_old_as_the_question() -> None:
+    line = Timeline()
+    line.see(0, 7, 7, 0)
+    line.see(14, 7, 7, asked_at_s=10)
+    line.see(20, 7, 8)
+    assert line.partition(20).age_seconds == 10.0
+
+
 def test_further_behind_than_the_bound_is_borne_for_a_while_only() -> None:
     line = Timeline()
     for second in range(0, 31, 5):
@@ -118,7 +141,8 @@ def test_of_what_is_written_again_in_turns_only_a_standstill_is_told() -> None:
 
     def look(at_s: int, position: int) -> ProgressReport:
         now = NOON + timedelta(seconds=at_s)
-        seen = ProgressObservation(hub="plays", partition="0", position=position, end=position + 2_000, rewrites=True)
+        end = ObservedEnd(position + 2_000, now)
+        seen = ProgressObservation(hub="plays", partition="0", position=position, end=end, rewrites=True)
         tracker.observe(seen, at_s, now)
         return tracker.report(at_s, now)
 
@@ -181,7 +205,8 @@ def test_the_pumps_own_reasons_come_first_and_explain_a_stall() -> None:
 def test_partitions_come_in_the_order_of_their_numbers() -> None:
     tracker = ProgressTracker("library")
     for number in (10, 9, 1):
-        tracker.observe(ProgressObservation(hub=HUB, partition=str(number), position=-1, end=-1), 0, NOON)
+        seen = ProgressObservation(hub=HUB, partition=str(number), position=-1, end=ObservedEnd(-1, NOON))
+        tracker.observe(seen, 0, NOON)
     assert [one.partition for one in tracker.report(0, NOON).partitions] == ["1", "9", "10"]
 
 
