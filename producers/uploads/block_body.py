@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
-_SENT = 64 * 1024
+_SENT = 256 * 1024
 
 
 class BlockBody(Payload):
-    """The bytes of `pieces`, which nobody changes meanwhile. They are sent in views of 64 KiB: what the socket does not
-    take of one, the connection copies.
+    """The bytes of `pieces`, which nobody changes meanwhile. They are sent in views of 256 KiB: what the socket does
+    not take of one, the connection copies.
 
     It is sent from its begin each time, by the SDK's retries and by aiohttp's: that sends a request once more where a
     kept connection ends, at once, but not one whose body it takes for used up, as it does with any iterator.

@@ -19,8 +19,9 @@ from songline.producers.publishing.errors import TransientError
 from songline.producers.uploads.block_body import BlockBody
 from songline.producers.uploads.patience import answering
 
-BLOCK = 2 * 1024 * 1024
-"""Bytes above which what has come becomes a block. Each upload holds one: what comes in next waits until it is sent."""
+BLOCK = 5 * 512 * 1024
+"""Bytes above which what has come becomes a block. Each upload holds one, with the piece that came last: what comes in
+next waits until it is sent."""
 
 
 class StagedFile:

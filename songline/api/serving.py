@@ -3,12 +3,15 @@
 uvicorn over httptools waits without limit for the rest of a request. `PatientProtocol` limits the time for the head,
 also on a new connection without any bytes. `songline.producers.http.body_pacing` limits bodies, and uvicorn's
 keep-alive limits idle connections.
+
+asyncio by itself reads 256 KiB at most, each time into new memory. All connections here read into one buffer, twice as
+large: each piece of a body costs turns of the loop, whatever its size.
 """
 
 import asyncio
 import gc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,14 +23,19 @@ HEAD = "SONGLINE_HEAD_TIMEOUT"
 HEAD_S = 20.0
 # The limit of a head. httptools has none, and would keep on collecting it.
 HEAD_BYTES = 64 * 1024
+READ_BYTES = 512 * 1024
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection if the head of a request is not whole after `head_s` seconds or exceeds HEAD_BYTES."""
+class PatientProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
+    """Closes a connection if the head of a request is not whole after `head_s` seconds or exceeds HEAD_BYTES.
 
-    head_s = HEAD_S
+    The connections of a server read into `buffer`, one after the other. `patient_protocol` makes a class that has one.
+    """
+
+    head_s: float
+    buffer: memoryview
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -42,13 +50,17 @@ class PatientProtocol(HttpToolsProtocol):
         self._stop()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         # Between requests only uvicorn's keep-alive timer runs, which uvicorn cancels at the first byte.
         if self._head_timer is None and self._is_between():
             self._expect_head()
         if self._head_timer is not None and not self._is_leftover():
-            self._head_bytes += len(data)
-        super().data_received(data)
+            self._head_bytes += nbytes
+        # httptools takes a view as well, and copies what it passes on.
+        self.data_received(cast(bytes, self.buffer[:nbytes]))
         if self._head_timer is not None and self._head_bytes > HEAD_BYTES:
             self._refuse(_TOO_LARGE)
 
@@ -101,6 +113,11 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+def patient_protocol(head_s: float) -> type[PatientProtocol]:
+    """The protocol of the connections of one server."""
+    return type("PatientProtocol", (PatientProtocol,), {"head_s": head_s, "buffer": memoryview(bytearray(READ_BYTES))})
+
+
 def read_head(environ: Mapping[str, str]) -> float:
     """The seconds that the head of a request may take; raises SettingError."""
     return read_number(environ, HEAD, HEAD_S, (0.1, 3_600), "seconds that the head of a request may take,")
@@ -108,7 +125,6 @@ def read_head(environ: Mapping[str, str]) -> float:
 
 def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
     """Serve until SIGINT or SIGTERM."""
-    protocol = type("PatientProtocol", (PatientProtocol,), {"head_s": head_s})
     # What is here now stays, 130,000 objects. Going through them takes a full collection 75 ms, in which no
     # request is answered.
     gc.collect()
@@ -117,7 +133,7 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
         app,
         host=host,
         port=port,
-        http=protocol,
+        http=patient_protocol(head_s),
         # Whatever library is installed: no operation is a websocket, and none is to go around the deadlines here.
         ws="none",
         access_log=False,

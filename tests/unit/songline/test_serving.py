@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from songline.api.serving import PatientProtocol
+from songline.api.serving import HEAD_S, PatientProtocol, patient_protocol
 from tests.support.waiting import wait_for_async
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -41,8 +41,10 @@ async def served(app: BodyReader) -> AsyncIterator[tuple[asyncio.StreamReader, a
     state = uvicorn.server.ServerState()
     made: list[PatientProtocol] = []
 
+    made_of = patient_protocol(HEAD_S)
+
     def protocol() -> PatientProtocol:
-        made.append(PatientProtocol(config, state, {}))
+        made.append(made_of(config, state, {}))
         return made[-1]
 
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
@@ -94,3 +96,23 @@ async def test_a_body_that_is_read_as_it_comes_is_whole() -> None:
         assert (await reader.readline()).startswith(b"HTTP/1.1 204")
     assert b"".join(app.messages) == b"".join(pieces)
     assert all(isinstance(message, bytes) for message in app.messages)
+
+
+async def test_bodies_of_two_connections_do_not_mix() -> None:
+    app = BodyReader()
+    bodies = [bytes([number]) * 60_000 for number in range(2)]
+    async with served(app) as (_, writer, protocol):
+        other, another = await asyncio.open_connection(*protocol.transport.get_extra_info("sockname"))
+        for body, end in zip(bodies, (writer, another), strict=True):
+            end.write(HEAD + chunked([body]))
+
+            async def arrived(body: bytes = body) -> bool:
+                served = [one for one in protocol.connections if isinstance(one, PatientProtocol)]
+                cycles: list[RequestResponseCycle | None] = [one.cycle for one in served]
+                return any(cycle is not None and not cycle.more_body and cycle.body == body for cycle in cycles)
+
+            await wait_for_async(arrived, "all of a body to arrive")
+        app.go.set()
+        assert (await other.readline()).startswith(b"HTTP/1.1 204")
+        another.close()
+    assert sorted(app.messages) == bodies
