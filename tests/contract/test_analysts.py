@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from songline.api import openapi
 from songline.schemas.events import SongPlayed
 from tests.integration.history.test_as_of import numbered, write_archive
 from tests.support.history import HistoryEvent, random_history
 from tests.support.localcloud import LocalCloud, SharedCloud
+from tests.support.published_document import openapi_document
 from tests.support.worker import make_containers
 from tests.unit.history.test_chart_replay import act
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = json.loads((ROOT / "docs/notebooks/charts.ipynb").read_text(encoding="utf-8"))
 DASHBOARD = json.loads((ROOT / "infra/grafana/songline.json").read_text(encoding="utf-8"))
-DOCUMENT = openapi.document()
+DOCUMENT = openapi_document()
 SCHEMAS = {"charts": "ChartEntry", "ingestions": "IngestionAnswer", "deadletters": "Letter"}
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from songline.api import openapi
 from tests.support.api import ApiProcess
 from tests.support.http import exchange, status
+from tests.support.published_document import openapi_document
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi_document()
 VALUES = {
     "kind": "top",
     "window": "1h",

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from songline.api import openapi
 from songline.projections.http.numbers import DECIMAL_RULE, WHOLE_RULE
 from songline.schemas.rules import MOMENT_RULE
+from tests.support.published_document import openapi_document
 
 HISTORY, PLAYS = "/v1/charts/top/1h/history", "/v1/songs/song-1/plays"
 ENDS = [
@@ -88,7 +88,7 @@ def test_no_number_is_too_strange_to_be_refused(web: httpx.Client, path: str, na
         assert answer.status_code in (200, 400, 404), (number, answer.text)
 
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi_document()
 RULES = {"integer": WHOLE_RULE, "number": DECIMAL_RULE, "date-time": MOMENT_RULE}
 VALUES = {"kind": "top", "window": "1h", "song_id": "song-1", "user_id": "user-1", "ingestion_id": "i-1"}
 

@@ -15,12 +15,12 @@ import jsonschema
 import pytest
 from msgspec import Struct
 
-from songline.api import openapi
 from tests.support import audio, pages
 from tests.support.api import ApiProcess
 from tests.support.pages import Example
+from tests.support.published_document import openapi_document
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi_document()
 HOST = "127.0.0.1:8000"
 WITH_VALUE = {"-X", "-H", "-F", "-d", "-o", "--data-binary", "--data-urlencode"}
 SENDING = {"-F", "-d", "--data-binary"}

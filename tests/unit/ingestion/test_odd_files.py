@@ -335,24 +335,29 @@ BOTH = ("Nova Reed, Ivo Lind", ("Nova Reed", "Ivo Lind"))
 
 
 @pytest.mark.parametrize(
-    ("content", "artist"),
+    ("made", "artist"),
     [
-        (id3((b"TPE1", b"\0\0", b"\x03Nova Reed\0Ivo Lind")) + mp3_frames(1.0), BOTH),
+        (lambda: id3((b"TPE1", b"\0\0", b"\x03Nova Reed\0Ivo Lind")) + mp3_frames(1.0), BOTH),
         (
-            id3((b"TPE1", b"\0\0", b"\x03\0Ivo Lind"), (b"TPE2", b"\0\0", b"\x03Various")) + mp3_frames(1.0),
+            lambda: id3((b"TPE1", b"\0\0", b"\x03\0Ivo Lind"), (b"TPE2", b"\0\0", b"\x03Various")) + mp3_frames(1.0),
             ("Ivo Lind", None),
         ),
-        (id3((b"TPE2", b"\0\0", b"\x03Nova Reed")) + mp3_frames(1.0), ("Nova Reed", None)),
-        (odd.commented_flac(song("flac", 1.0), ("ARTIST", ""), ("artist", "Nova Reed"), ("ARTIST", "Ivo Lind")), BOTH),
-        (mp3_frames(1.0) + odd.apev2(Artist="Nova Reed\0Ivo Lind"), BOTH),
-        (song("ogg", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
-        (song("wav", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
-        (song("m4a", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
-        (song("mp3", 1.0, tags={"artist": "!!!"}), ("!!!", None)),
+        (lambda: id3((b"TPE2", b"\0\0", b"\x03Nova Reed")) + mp3_frames(1.0), ("Nova Reed", None)),
+        (
+            lambda: odd.commented_flac(
+                song("flac", 1.0), ("ARTIST", ""), ("artist", "Nova Reed"), ("ARTIST", "Ivo Lind")
+            ),
+            BOTH,
+        ),
+        (lambda: mp3_frames(1.0) + odd.apev2(Artist="Nova Reed\0Ivo Lind"), BOTH),
+        (lambda: song("ogg", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
+        (lambda: song("wav", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
+        (lambda: song("m4a", 1.0, tags={"artist": "Nova Reed; Ivo Lind"}), BOTH),
+        (lambda: song("mp3", 1.0, tags={"artist": "!!!"}), ("!!!", None)),
     ],
 )
-def test_all_artists_of_a_file_are_kept(content: bytes, artist: tuple[str, tuple[str, ...] | None]) -> None:
-    found = probed(content).metadata
+def test_all_artists_of_a_file_are_kept(made: Callable[[], bytes], artist: tuple[str, tuple[str, ...] | None]) -> None:
+    found = probed(made()).metadata
     assert (found.artist, found.artists) == artist
 
 
@@ -362,11 +367,12 @@ def test_genres_of_any_script_are_kept_and_told_apart(name: str) -> None:
     assert (found.title, found.genre, found.genres) == ("÷", "джаз", ("джаз", "synth-pop"))
 
 
-@pytest.mark.parametrize("name", broken())
-def test_what_is_broken_is_refused_the_same_way_on_disk(name: str, tmp_path: Path) -> None:
+def test_what_is_broken_is_refused_the_same_way_on_disk(tmp_path: Path) -> None:
     """A file on disk refuses some reads that one in memory takes."""
-    case, path = broken()[name], tmp_path / "file"
-    path.write_bytes(case.content)
-    with path.open("rb") as file:
-        answer = probe(file)
-    assert (READY if isinstance(answer, ProbedAudio) else answer.reason.cause) == case.outcome
+    got, path = {}, tmp_path / "file"
+    for name, case in broken().items():
+        path.write_bytes(case.content)
+        with path.open("rb") as file:
+            answer = probe(file)
+        got[name] = READY if isinstance(answer, ProbedAudio) else answer.reason.cause
+    assert got == {name: case.outcome for name, case in broken().items()}

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.api import openapi
 from songline.projections.hub_ends import HubEndsSample
 from songline.projections.staleness import RETRY_MAX_S, StalenessCheck, TooStaleError, complete_through
 from songline.schemas.durations import AGE_RULE
 from songline.schemas.progress import Watermark
+from tests.support.published_document import openapi_document
 from tests.unit.projections.test_api import problem
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -173,7 +173,7 @@ async def test_a_read_of_what_is_stored_keeps_any_age(api: httpx.AsyncClient, pa
 
 
 def test_every_read_of_the_api_takes_an_age() -> None:
-    document = openapi.document()
+    document = openapi_document()
     for path, operations in document["paths"].items():
         if path.startswith("/v1/") and not path.startswith("/v1/session") and "get" in operations:
             names = [one["name"] for one in operations["get"].get("parameters", [])]

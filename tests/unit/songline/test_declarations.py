@@ -1,13 +1,12 @@
 """The dashboard's TypeScript declarations are those of the published OpenAPI document."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from songline.api import declarations
-from songline.schemas.publish import OPENAPI, PUBLISHED
+from tests.support.published_document import openapi_document
 
 STRING, NULL = {"type": "string", "format": "date-time"}, {"type": "null"}
 
@@ -17,7 +16,7 @@ def test_what_the_document_makes_is_what_is_checked_in() -> None:
 
 
 def test_every_schema_with_every_field_is_declared() -> None:
-    document = json.loads((PUBLISHED / OPENAPI).read_text())
+    document = openapi_document()
     blocks = dict(block.split(" {\n", 1) for block in declarations.text().split("export interface ")[1:])
     for name, schema in document["components"]["schemas"].items():
         declared = [line.strip().partition(":")[0] for line in blocks[name].splitlines() if line.startswith("  ")]

@@ -24,7 +24,6 @@ from localcloud_tests.support.kafka_entities import decorated, entity, frame, wr
 
 TABLE: tuple[Api, ...] = ApiTable(None, None, None, None).table  # type: ignore[arg-type] # only the table is looked at
 VERSIONS = [(api, version) for api in TABLE for version in range(api.first, api.last + 1)]
-FLEXIBLE = [(api, version) for api, version in VERSIONS if load_request_schema(api.key, version).__flexible__]
 METADATA = next(api for api in TABLE if api.key == 3)
 NAMES = [f"{api.canonical.__name__}-{version}" for api, version in VERSIONS]
 
@@ -63,14 +62,16 @@ def test_a_request_of_every_version_is_read_as_kio_reads_it(api: Api, version: i
         assert isinstance(lifted, api.canonical)
 
 
-@pytest.mark.parametrize(("api", "version"), FLEXIBLE, ids=[f"{api.canonical.__name__}-{v}" for api, v in FLEXIBLE])
-def test_tagged_fields_that_nobody_knows_are_skipped_wherever_they_stand(api: Api, version: int) -> None:
-    rng = random.Random(version)
-    for tag in (b"", b"x", bytes(100)):
-        request = entity(rng, load_request_schema(api.key, version))
-        bare, tagged = frame(api.key, version, request), frame(api.key, version, decorated(request, tag), tag)
-        assert len(tagged) > len(bare)
-        assert decode(tagged, prefix_of(tagged), api.canonical) == decode(bare, prefix_of(bare), api.canonical)
+def test_tagged_fields_that_nobody_knows_are_skipped_wherever_they_stand() -> None:
+    flexible = [(api, version) for api, version in VERSIONS if load_request_schema(api.key, version).__flexible__]
+    assert len(flexible) > 30
+    for api, version in flexible:
+        rng = random.Random(version)
+        for tag in (b"", b"x", bytes(100)):
+            request = entity(rng, load_request_schema(api.key, version))
+            bare, tagged = frame(api.key, version, request), frame(api.key, version, decorated(request, tag), tag)
+            assert len(tagged) > len(bare), (api.key, version)
+            assert decode(tagged, prefix_of(tagged), api.canonical) == decode(bare, prefix_of(bare), api.canonical)
 
 
 def test_librdkafka_asks_for_the_metadata_of_all_topics_with_a_tag_of_no_meaning() -> None:
