@@ -11,6 +11,8 @@ export PYTHONDONTWRITEBYTECODE :=
 NODE := $(abspath $(BIN))/python -m localcloud.node
 BIOME := $(NODE) infra/dashboard/node_modules/.bin/biome
 LOCALCLOUD := packages/localcloud/tests
+COSTLIEST := $(addprefix $(LOCALCLOUD)/unit/log/,test_partition_model.py test_compaction_model.py) \
+	$(addprefix tests/unit/,trending library/test_two_owners.py history/test_archive_index.py)
 AZURITE := packages/localcloud/src/localcloud/blobs/node_modules/.package-lock.json
 DASHBOARD := infra/dashboard/node_modules/.package-lock.json
 
@@ -24,7 +26,7 @@ test: $(VENV)/.bytecode $(AZURITE) browser
 
 test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and more examples of the costliest random ones
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
-	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load $(LOCALCLOUD)/unit/log/test_partition_model.py $(LOCALCLOUD)/unit/log/test_compaction_model.py tests/unit/trending
+	FUZZ_FACTOR=6 $(BIN)/pytest -q -n 2 --dist load $(COSTLIEST)
 
 test-emulators: $(VENV)/.dev   ## the product on Microsoft's emulators; needs Docker, and .env filled in
 	SONGLINE_TEST_EMULATORS=on $(BIN)/pytest -s tests/emulators $(ARGS)

@@ -19,6 +19,7 @@ LONG = (
     "chaos/test_outbox.py",
     "chaos/test_rebuilds.py",
     "chaos/test_trending_killed.py",
+    "contract/test_installation.py::test_a_wheel_is_the_same",
     "contract/test_installation.py::test_an_extra_brings",
     "contract/test_local_installation.py",
     "integration/broadcast/",

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -82,13 +83,15 @@ def test_settings_were_found() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_setting_that_a_page_names_is_there(page: Path) -> None:
-    beside = {
-        name
-        for text in _texts("tests/**/*.py", "*.yml", "infra/azure/*.json", "Makefile", ".env.example")
-        for name in SETTING.findall(text)
-    }
     named = set(SETTING.findall(page.read_text()))
-    assert named <= CONSTANTS.union(beside, *WORKERS.values())
+    assert named <= CONSTANTS.union(_beside(), *WORKERS.values())
+
+
+@cache
+def _beside() -> frozenset[str]:
+    """What else may name a setting than the product's code."""
+    texts = _texts("tests/**/*.py", "*.yml", "infra/azure/*.json", "Makefile", ".env.example")
+    return frozenset(name for text in texts for name in SETTING.findall(text))
 
 
 @pytest.mark.parametrize("name", sorted(CONSTANTS))

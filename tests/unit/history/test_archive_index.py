@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError, HistoryError
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.merge import AHEAD_FILES
@@ -62,7 +63,7 @@ async def check(
         assert await index.listener_history(user_id, until_s) == await scanned(files, user_id, until_s, tail)
 
 
-@settings(max_examples=20)
+@effort(10)
 @given(data=st.data())
 async def test_a_lookup_equals_a_reading_of_everything(data: st.DataObject) -> None:
     """Files come one after the other, some twice, some overlapping, some written anew, over two lives of a hub."""
@@ -165,7 +166,7 @@ async def test_what_the_hub_alone_has_before_and_between_files_is_found() -> Non
         await check(files, index, until_s, tail)
 
 
-@settings(max_examples=40)
+@effort(20)
 @given(data=st.data())
 async def test_what_only_a_reading_tells_is_read(data: st.DataObject) -> None:
     """Files that lack something at their beginning, between them and within them, over a hub that has it, or a part."""

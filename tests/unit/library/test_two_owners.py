@@ -173,4 +173,4 @@ class TwoOwners(RuleBasedStateMachine):
 
 
 TestTwoOwners = TwoOwners.TestCase
-TestTwoOwners.settings = effort(40, steps=120)
+TestTwoOwners.settings = effort(20, steps=120)

@@ -123,7 +123,7 @@ def test_skips(share: float) -> None:
 
 
 def test_only_what_was_liked_is_unliked_and_nothing_is_liked_while_it_is() -> None:
-    simulated = simulate(60_000, rate=5, listeners=500, likes=0.3, unlikes=0.5, bots=0, **CALM)
+    simulated = simulate(30_000, rate=5, listeners=500, likes=0.3, unlikes=0.5, bots=0, **CALM)
     liked: set[tuple[str, str]] = set()
     unlikes = 0
     for _, event in simulated:
@@ -150,7 +150,7 @@ def test_uploads_and_removals() -> None:
 
 def test_songs_go_viral_and_fade() -> None:
     def highest_share(spike_share: float) -> float:
-        simulated = plays(simulate(60_000, rate=50, popularity=0.0, spike_every=600, spike_share=spike_share, bots=0))
+        simulated = plays(simulate(30_000, rate=50, popularity=0.0, spike_every=300, spike_share=spike_share, bots=0))
         blocks = [simulated[at : at + 2_000] for at in range(0, len(simulated), 2_000)]
         return max(Counter(play.song_id for play in block).most_common(1)[0][1] / len(block) for block in blocks)
 

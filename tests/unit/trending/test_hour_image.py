@@ -117,7 +117,7 @@ def random_actions(random: Random, most: int) -> list[NamedAction]:
     return found
 
 
-@effort(150)
+@effort(75)
 @given(st.integers(0, 2**32 - 1))
 def test_an_hour_is_the_same_by_its_image_as_by_its_blocks(seed: int) -> None:
     check_image(Random(seed), known=seed % 9)

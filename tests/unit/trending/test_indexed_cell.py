@@ -101,7 +101,7 @@ def random_actions(random: Random, most: int) -> list[tuple[int, str, str, int, 
     return found
 
 
-@effort(150)
+@effort(75)
 @given(st.integers(0, 2**32 - 1))
 def test_a_part_of_an_hour_counts_and_saves_as_the_whole_does(seed: int) -> None:
     """Owners that have loaded the hour as a whole and in part are fed the same; what they save is sealed, the index is

@@ -93,7 +93,7 @@ def payload(random: Random, user: str) -> Payload:
 seeds = st.integers(0, 2**32 - 1)
 
 
-@effort(50)
+@effort(25)
 @given(seeds)
 @example(2751).via("a removed song whose counts came after a restart")
 def test_charts_equal_the_reference_whatever_happens_on_the_way(seed: int) -> None:
@@ -170,7 +170,7 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
             pipeline.tell(merge, NOW_MS, whole=whole, scoped=whole or random.random() < 0.5)
 
 
-@effort(30)
+@effort(15)
 @given(seeds)
 def test_windows_slide_and_changes_are_reported_one_by_one(seed: int) -> None:
     """A merge that applies only what changed ends where the reference does, at every moment on the way."""

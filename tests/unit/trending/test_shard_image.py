@@ -35,7 +35,7 @@ def grown(random: Random, count: int = 90) -> Pipeline:
     return pipeline
 
 
-@effort(60)
+@effort(30)
 @given(seeds)
 def test_an_image_changes_nothing_whatever_happens_before_and_behind_it(seed: int) -> None:
     random = Random(seed)

@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 EVERYTHING = 1_000
 
 
-@effort(30)
+@effort(15)
 @given(st.integers(0, 2**32 - 1))
 @example(294).via("counts that a former owner saved when what it let wait had been taken over")
 def test_what_is_written_equals_the_reference_whatever_happens_on_the_way(seed: int) -> None:

@@ -186,9 +186,9 @@ def test_records_of_longer_ids_are_left_alone(longer: str) -> None:
 
 @pytest.mark.parametrize("sign", ["a ", ".", ":"])
 def test_a_long_body_that_is_no_event_takes_the_time_of_its_length(sign: str) -> None:
-    text = f"{USER} {sign * (1_000_000 // len(sign))} end"
+    text = f"{USER} {sign * (300_000 // len(sign))} end"
     began_s = time.process_time()
     assert USER in ids_in(text.encode())
     assert set(ids_in(text.encode())) >= {USER, "end"}
     assert replaced_in(text, USER, "!") == text.replace(USER, "!")
-    assert time.process_time() - began_s < 15, "the work rises with the square of the length"
+    assert time.process_time() - began_s < 5, "the work rises with the square of the length"
