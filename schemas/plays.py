@@ -29,12 +29,14 @@ class SongDay(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class ShardProgressDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far one of `shards` shards has written its songs' days, by partition of `music-events`. `id` is its number,
-    `song_id` SHARDS_KEY."""
+    `song_id` SHARDS_KEY. It does not hold for the songs in `refused`: the store did not take a day of them as it is
+    now."""
 
     id: str
     song_id: str = SHARDS_KEY
     shards: int
     partitions: dict[str, Watermark]
+    refused: tuple[str, ...] = ()
 
 
 class HourPlays(Struct, frozen=True, kw_only=True, rename="camel"):

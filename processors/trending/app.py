@@ -288,7 +288,10 @@ def build_app(
         yield "snapshots can't be written", chart_writer.snapshots.last_error
         for key, error in sorted(chart_writer.refused.items()):
             yield f"chart {key} can't be written", error
+        for key, error in sorted(chart_writer.snapshots.refused.items()):
+            yield f"the hour's snapshot of chart {key} can't be written", error
         yield "songs' days can't be written", plays.last_error
+        yield from plays.refused.errors()
 
     def reasons() -> Iterator[NotReadyReason]:
         yield from opener.reasons()

@@ -28,10 +28,13 @@ async def known(store: DocumentStore, song_id: Id) -> bool:
     return bool(await store.find_within(song_id, _ANY, [], 1, SongDay))
 
 
-async def read_watermarks(store: DocumentStore, created_at: datetime | None) -> dict[str, Watermark]:
-    """How far all shards are, to be read before the days that it holds for, in the hub that was created at
-    `created_at`, None if that is unknown. Raises StoreUnavailableError."""
+async def read_watermarks(store: DocumentStore, song_id: Id, created_at: datetime | None) -> dict[str, Watermark]:
+    """How far a song's days are, to be read before them, in the hub that was created at `created_at`, None if that is
+    unknown: as far as all shards are; empty where Cosmos DB refuses a day of the song. Raises
+    StoreUnavailableError."""
     shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument)
+    if any(song_id in one.refused for one in shards):
+        return {}
     return watermarks([structs.replace(one, partitions=of_hub(one.partitions, created_at)) for one in shards])
 
 

@@ -68,7 +68,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         store = (await versions.live(PLAYS)).store
         check: StalenessCheck = request.app.state.staleness
         # Read first, so that it holds for the days that are read after it.
-        reached = await plays.read_watermarks(store, known(request.app.state))
+        reached = await plays.read_watermarks(store, song_id, known(request.app.state))
         through = await check.through("plays", max_staleness, reached)
         if is_name_id(song_id):
             is_named = await name_words(request.app.state.names, song_id) is not None

@@ -261,6 +261,13 @@ class Pipeline:
                 return
             self._shards[shard].days.written(document)
 
+    def refuse(self, shard: int, limit: int, meanwhile: int = 0) -> None:
+        """Refuse days that wait, as Cosmos DB does; so many messages are applied meanwhile."""
+        due = self._shards[shard].days.due(limit)
+        self.apply(shard, meanwhile)
+        for document in due:
+            self._shards[shard].days.refused(document)
+
     def put(self, document: SongDay) -> None:
         known = self.days.get((document.song_id, document.id))
         if known is None or known.total < document.total:

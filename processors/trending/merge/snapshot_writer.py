@@ -44,7 +44,9 @@ class SnapshotWork(Struct):
 class SnapshotWriter:
     """Writes `writes()` snapshots a call at most. `last_error` is the error of the last call, None where it had none.
 
-    `snapshot_id` is that of the hour that is written, or was last: no other snapshot is to be kept of it."""
+    `snapshot_id` is that of the hour that is written, or was last: no other snapshot is to be kept of it. `refused` has
+    the error of each chart whose last snapshot Cosmos DB refused: of that hour the first chart stays, as of its own
+    moment."""
 
     def __init__(self, container: ContainerProxy, writes: Callable[[], int]) -> None:
         self._container = container
@@ -52,12 +54,14 @@ class SnapshotWriter:
         self._work: SnapshotWork | None = None
         self.snapshot_id = ""
         self.last_error: AzureError | None = None
+        self.refused: dict[str, AzureError] = {}
 
     def forget(self) -> None:
         """Another worker may write from now on."""
         self._work = None
         self.snapshot_id = ""
         self.last_error = None
+        self.refused.clear()
 
     async def write(self, found: HourMerge) -> bool:
         """Write snapshots of an hour; return whether all are written. What can't be written is left to a later call."""
@@ -83,6 +87,8 @@ class SnapshotWriter:
 
     async def _begin(self, found: HourMerge) -> SnapshotWork:
         keys = {key for key in sorted(found.merge.keys()) if found.merge.chart(key, {}).entries}
+        for key in self.refused.keys() - keys:
+            del self.refused[key]
         parameters: list[dict[str, object]] = [{"name": "@id", "value": _id(found.hour)}]
         kept = {str(key) async for key in self._container.query_items(_OF_HOUR, parameters=parameters)}
         before = self._container.query_items(_BEFORE, parameters=parameters, partition_key=_WEEK)
@@ -101,7 +107,11 @@ class SnapshotWriter:
         except AzureError as error:
             if fault_of(error) is not ServiceFault.ITEM_REFUSED:
                 raise
-            log.error("the snapshot of chart %s is refused: %s", key, last_line(error))
+            if key not in self.refused:
+                log.error("the snapshot of chart %s is refused: %s", key, last_line(error))
+            self.refused[key] = error
+        else:
+            self.refused.pop(key, None)
 
     async def _remove(self, hour: int, key: str) -> None:
         try:

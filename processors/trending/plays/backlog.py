@@ -21,11 +21,15 @@ class Backlog:
     Each flush returns what came since the flush before, and the keys of segments of which nothing waits any more. No
     segment is written twice: the next owner deletes the segments that it takes over, and an owner that has lost the
     shard without noticing it brings none of them back.
+
+    A day that is set aside is neither due nor counted until it changes, or `take_back`. It is saved with the others, so
+    that the next owner tries it.
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._places: dict[Day, int] = {}
+        self._aside: set[Day] = set()
         self._saved = 0
         self._segments: deque[tuple[int, str]] = deque()
         self._inherited: list[str] = []
@@ -33,30 +37,48 @@ class Backlog:
         """The place of the next day that is added."""
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._places) - len(self._aside)
+
+    def __contains__(self, day: Day) -> bool:
+        """Whether the day waits, or is set aside."""
+        return day in self._places
 
     @property
     def begin(self) -> int:
-        """The place of the day that has waited longest; all days before it are written."""
-        return next(iter(self._places.values()), self.end)
+        """The place of the day that has waited longest; all days before it are written, or set aside."""
+        return next((place for day, place in self._places.items() if day not in self._aside), self.end)
 
     def add(self, days: Iterable[Day]) -> None:
         """Let days wait that don't wait yet. Each is named once."""
+        if self._aside:
+            days = list(days)
+            for day in self._aside.intersection(days):
+                self.remove(day)
         added = [day for day in days if day not in self._places]
         self._places.update(zip(added, count(self.end)))
         self.end += len(added)
 
     def oldest(self, limit: int) -> list[Day]:
-        return list(islice(self._places, limit))
+        return list(islice((day for day in self._places if day not in self._aside), limit))
+
+    def set_aside(self, day: Day) -> None:
+        """The store refuses the day as it is."""
+        if day in self._places:
+            self._aside.add(day)
+
+    def take_back(self) -> None:
+        """Let days that are set aside wait again."""
+        self.add(list(self._aside))
 
     def remove(self, day: Day) -> None:
         """The day is written, or need not be."""
         self._places.pop(day, None)
+        self._aside.discard(day)
 
     def remove_before(self, number: int) -> None:
         """What is of days before this one (days since 1970) need not be written."""
         for day in [one for one in self._places if one[1] < number]:
-            del self._places[day]
+            self.remove(day)
 
     def move_to_end(self, day: Day) -> None:
         """The day was written, and has changed meanwhile."""
@@ -74,7 +96,8 @@ class Backlog:
             self._segments.append((part[-1][1], key))
         self._saved = self.end
         gone, self._inherited = self._inherited, []
-        while self._segments and self._segments[0][0] < self.begin:
+        first = next(iter(self._places.values()), self.end)
+        while self._segments and self._segments[0][0] < first:
             gone.append(self._segments.popleft()[1])
         return segments, gone
 

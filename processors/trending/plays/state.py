@@ -80,7 +80,7 @@ class SongDays:
         self._stored.pop(hour // HOURS, None)
 
     def due(self, limit: int) -> list[SongDay]:
-        """At most so many of the days that wait, as they are now. Call `written` with each that is."""
+        """At most so many of the days that wait, as they are now. Call `written` or `refused` with each that is."""
         days = []
         for day in self.backlog.oldest(limit):
             document = self._document(day)
@@ -110,6 +110,18 @@ class SongDays:
             self.backlog.move_to_end(day)
         else:
             self.backlog.remove(day)
+
+    def refused(self, document: SongDay) -> None:
+        """The store refuses the document: its day is not due until it changes."""
+        day = document.song_id, _number(document)
+        if self._document(day).total > document.total:
+            self.backlog.move_to_end(day)
+        else:
+            self.backlog.set_aside(day)
+
+    def waits(self, document: SongDay) -> bool:
+        """Whether the document's day is not stored as it is counted."""
+        return (document.song_id, _number(document)) in self.backlog
 
     def _document(self, day: Day) -> SongDay:
         song_id, number = day

@@ -1,7 +1,7 @@
 """Songs' days to Cosmos DB: at most so many a call, of each shard those first that have waited longest."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
+from songline.processors.trending.plays.refused_days import RefusedDays
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.watermark import ShardWatermark, level_and_offset
 from songline.schemas.moments import moment_at
@@ -41,8 +42,8 @@ class PlaysWriter:
     """Writes the days that wait in the `shards` of this worker, of so many `in_all`; at most `writes()` a call.
 
     `noted` reads how far the worker has noted its partitions, and of which hub. `now_ms` is the wall clock's, `steady`
-    returns seconds. `last_error` is the error of the last write, None once one
-    is done.
+    returns seconds. `last_error` is the error of the last write, None once one is done. `refused` has the days that
+    Cosmos DB refuses.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class PlaysWriter:
         self._now_ms = now_ms
         self._steady = steady
         self.last_error: AzureError | None = None
+        self.refused = RefusedDays(steady())
         self._turn = 0
         self._pending: dict[int, BacklogWatermark] = {}
         self._written_s: dict[int, float] = {}
@@ -75,6 +77,7 @@ class PlaysWriter:
     async def write(self) -> None:
         """Write what is due. What can't be written goes on waiting, and is written as it is then."""
         shards = dict(self._shards())
+        self.refused.try_again(shards, self._steady())
         self._remember_watermarks(shards)
         due = self._due(list(shards.values()))
         for start in range(0, len(due), IN_FLIGHT):
@@ -113,10 +116,10 @@ class PlaysWriter:
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:
                 shard.days.written(document)
+                self.refused.remove(document)
             elif fault_of(error) is ServiceFault.ITEM_REFUSED:
-                # The others are written; this day waits again when it changes.
-                log.error("%s of song %s is refused: %s", document.id, document.song_id, last_line(error))
-                shard.days.written(document)
+                # The others are written.
+                self.refused.add(shard, document, error)
             else:
                 failures.append(error)
         if failures:
@@ -179,7 +182,8 @@ class PlaysWriter:
                 continue
             try:
                 noted = await self._noted() if noted is None else noted
-                reached = shard_reached(number, self._in_all, seen.watermark, noted)
+                refused = self.refused.songs_of(shard)
+                reached = shard_reached(number, self._in_all, seen.watermark, noted, refused)
                 await self._container.upsert_item(msgspec.to_builtins(reached), no_response=True)
             except AzureError as error:
                 self._record(error, f"how far shard {number} is was not written")
@@ -190,9 +194,14 @@ class PlaysWriter:
 
 
 def shard_reached(
-    number: int, shards: int, watermark: ShardWatermark, noted: Mapping[str, Watermark]
+    number: int,
+    shards: int,
+    watermark: ShardWatermark,
+    noted: Mapping[str, Watermark],
+    refused: Collection[str] = (),
 ) -> ShardProgressDocument:
-    """The document that says how far a shard is. `noted`: of which hub the positions of a partition are."""
+    """The document that says how far a shard is, but for the songs in `refused`. `noted`: of which hub the positions
+    of a partition are."""
     return ShardProgressDocument(
         id=str(number),
         shards=shards,
@@ -200,6 +209,7 @@ def shard_reached(
             str(partition): _reached(position, watermark.watermarks_ms.get(partition), noted.get(str(partition)))
             for partition, position in watermark.positions.items()
         },
+        refused=tuple(sorted(refused)),
     )
 
 

@@ -37,9 +37,9 @@ def day(song: str, at: datetime, **counts: int) -> SongDay:
     return SongDay(id=day_id(at), song_id=song, total=sum(counts.values()), **columns)
 
 
-def shard(number: int, through: datetime | None, position: int) -> ShardProgressDocument:
+def shard(number: int, through: datetime | None, position: int, refused: tuple[str, ...] = ()) -> ShardProgressDocument:
     return ShardProgressDocument(
-        id=str(number), shards=2, partitions={"0": Watermark(position=position, through=through)}
+        id=str(number), shards=2, partitions={"0": Watermark(position=position, through=through)}, refused=refused
     )
 
 
@@ -119,6 +119,21 @@ async def test_nothing_is_said_to_be_complete_while_a_shard_has_not_told(
     await container.delete_item("1", "@progress")
     found = (await songs_api.get(AT_TWO)).json()
     assert (found["completeThrough"], found["position"]) == (None, {})
+
+
+async def test_of_a_song_whose_day_is_refused_nothing_is_said_to_be_complete(
+    songs_api: httpx.AsyncClient, database: CosmosClient
+) -> None:
+    container = cosmos.container(database, DATABASE, PLAYS)
+    await container.upsert_item(msgspec.to_builtins(shard(1, THROUGH, 60, refused=("song-else", "song-plays"))))
+    found = (await songs_api.get(AT_TWO)).json()
+    assert (found["completeThrough"], found["position"]) == (None, {})
+    assert all(hour["counting"] for hour in found["hours"])
+    answer = await songs_api.get(f"{AT_TWO}&maxStaleness=365d")
+    assert answer.status_code == 503, "how old it is is not known"
+    await container.upsert_item(msgspec.to_builtins(day("song-other", NOON, listens=1)))
+    found = (await songs_api.get(AT_TWO.replace("song-plays", "song-other"))).json()
+    assert (found["completeThrough"], found["position"]) == ("2026-11-20T13:30:00Z", {"0": 60})
 
 
 async def test_a_song_that_has_gone_is_410_and_one_that_nobody_knows_404(

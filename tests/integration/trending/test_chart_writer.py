@@ -280,6 +280,25 @@ async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: Co
     assert (await container.read_item(PROGRESS, PROGRESS))["refused"] == []
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_a_snapshot_that_is_refused_costs_no_other_and_is_named(container: ContainerProxy) -> None:
+    writer, region = SnapshotWriter(container, lambda: 10), chart_key("top", "1h", "region:DE")
+    songs = [SongLabel("song-a", None, None, None), SongLabel("song-b", "x" * 3_000_000, None, None)]
+    tops = {KEY: TopK(["song-a"], [1], [0], [1]), region: TopK(["song-b"], [1], [0], [1])}
+    hour = HourMerge(milliseconds(TWO) // HOUR_MS, 0, 1, V1)
+    hour.merge.apply(ReportPart(0, True, True, songs, tops, ShardWatermark(milliseconds(TWO), {0: 3}, {0: None})))
+    assert await writer.write(hour)
+    assert await ranks(container, "2026-11-22T14") == {"song-a": (1, None)}
+    assert list(writer.refused) == [region]
+    assert fault_of(writer.refused[region]) is ServiceFault.ITEM_REFUSED
+    assert writer.last_error is None
+
+    later = HourMerge(milliseconds(TWO) // HOUR_MS + 1, 0, 1, V1)
+    say(later.merge, TWO + timedelta(hours=1), ["song-c"], scopes=(GLOBAL, "region:DE"))
+    assert await writer.write(later)
+    assert not writer.refused
+
+
 async def test_a_failed_write_is_reported_until_one_succeeds(shared_localcloud: LocalCloud) -> None:
     async with cosmos.client(shared_localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, ())

@@ -1,6 +1,6 @@
 """Songs' days in Cosmos DB: the longest waiting first, never lowered, and not lost when they can't be written."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -8,13 +8,16 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
+from azure.cosmos.exceptions import CosmosHttpResponseError
 from msgspec import structs
 
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
+from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.wire import CountRows
-from songline.processors.trending.plays.writer import PlaysWriter, shard_reached
+from songline.processors.trending.plays.refused_days import AGAIN_S, NAMED
+from songline.processors.trending.plays.writer import WATERMARK_S, PlaysWriter, shard_reached
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import SongIndex, pair
 from songline.processors.trending.spans import HOUR_MS, Unit
@@ -145,6 +148,91 @@ async def test_what_could_not_be_written_waits(client: CosmosClient) -> None:
     await client.get_database_client(DATABASE).delete_container(place.name)
 
 
+@pytest.fixture
+def refusing(container: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Songs whose days are refused."""
+    songs: set[str] = set()
+    create_item = container.create_item
+
+    async def create(body: dict[str, Any], **options: Any) -> Any:
+        if body["songId"] in songs:
+            raise CosmosHttpResponseError(400, "no such document")  # type: ignore[no-untyped-call]
+        return await create_item(body, **options)
+
+    monkeypatch.setattr(container, "create_item", create)
+    return songs
+
+
+async def test_a_day_that_is_refused_costs_no_other_and_is_named(container: ContainerProxy, refusing: set[str]) -> None:
+    refusing.add("a")
+    shard = shard_with(Shard(0, "me", KEY), {"a": 1, "b": 2}, position=7)
+    writer = writer_of(container, shard)
+    await writer.write()
+    assert await listens(container) == {"b": 2}
+    assert await shards_reached(container, {"0": 7})
+    assert await refused_songs(container) == ["a"], "how far the shard is does not hold for it"
+    assert writer.last_error is None
+    ((what, error),) = writer.refused.errors()
+    assert what == "2026-05-19 of song a can't be written"
+    assert fault_of(error) is ServiceFault.ITEM_REFUSED
+
+    saved = {key: value for key, value in shard.flush().items() if value is not None}
+    next_owner = Shard(0, "next", KEY)
+    next_owner.restore(saved.items())
+    now_s = 0.0
+    following = writer_of(container, next_owner, steady=lambda: now_s)
+    await following.write()
+    assert await refused_songs(container) == ["a"], "the next owner tries it"
+    assert len(following.refused) == 1
+
+    refusing.clear()
+    shard_with(next_owner, {"a": 2}, position=8)
+    now_s = WATERMARK_S
+    await following.write()
+    assert await listens(container) == {"a": 2, "b": 2}
+    assert not following.refused
+    assert await refused_songs(container) == []
+
+
+async def test_a_day_that_is_refused_and_does_not_change_is_tried_every_hour(
+    container: ContainerProxy, refusing: set[str]
+) -> None:
+    refusing.add("a")
+    now_s = 0.0
+    shard = shard_with(Shard(0, "me", KEY), {"a": 1}, position=7)
+    writer = writer_of(container, shard, steady=lambda: now_s)
+    await writer.write()
+    refusing.clear()
+    now_s = AGAIN_S - 1
+    await writer.write()
+    assert await listens(container) == {}
+    assert await refused_songs(container) == ["a"]
+    now_s = AGAIN_S
+    await writer.write()
+    assert await listens(container) == {"a": 1}
+    assert not writer.refused
+    now_s += WATERMARK_S
+    await writer.write()
+    assert await refused_songs(container) == []
+
+
+async def test_of_many_days_that_are_refused_the_first_ones_are_named(
+    container: ContainerProxy, refusing: set[str]
+) -> None:
+    songs = [f"song-{number:02}" for number in range(NAMED + 2)]
+    refusing.update(songs)
+    shard = shard_with(Shard(0, "me", KEY), dict.fromkeys(songs, 1), position=7)
+    shards = {0: shard}
+    writer = writer_of(container, shards=shards)
+    await writer.write()
+    told = [what for what, _ in writer.refused.errors()]
+    assert told[:2] == ["2026-05-19 of song song-00 can't be written", "2026-05-19 of song song-01 can't be written"]
+    assert told[NAMED:] == ["other songs' days can't be written"]
+    shards.clear()
+    await writer.write()
+    assert list(writer.refused.errors()) == [], "the shard is another worker's"
+
+
 def new_place() -> Container:
     return Container(f"plays-{uuid4().hex}", partition_key="/songId", indexed=(), ttl=60)
 
@@ -160,11 +248,25 @@ def shard_with(shard: Shard, counts: dict[str, int], *, position: int, hour: int
     return shard
 
 
-def writer_of(container: ContainerProxy, shard: Shard, writes: int = 100) -> PlaysWriter:
+def writer_of(
+    container: ContainerProxy,
+    shard: Shard | None = None,
+    writes: int = 100,
+    *,
+    shards: Mapping[int, Shard] | None = None,
+    steady: Callable[[], float] = lambda: 0.0,
+) -> PlaysWriter:
     async def noted() -> dict[str, Watermark]:
         return NOTED
 
-    return PlaysWriter(container, lambda: {0: shard}, 1, lambda: writes, noted, lambda: HOUR * HOUR_MS, lambda: 0.0)
+    held = shards if shard is None else {0: shard}
+    assert held is not None
+    return PlaysWriter(container, lambda: held, 1, lambda: writes, noted, lambda: HOUR * HOUR_MS, steady)
+
+
+async def refused_songs(container: ContainerProxy) -> list[str]:
+    """The songs of which the shard says that its progress does not hold for them."""
+    return list(convert(dict(await container.read_item("0", SHARDS_KEY)), ShardProgressDocument).refused)
 
 
 async def listens(container: ContainerProxy) -> dict[str, int]:

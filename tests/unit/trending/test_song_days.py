@@ -45,6 +45,24 @@ def test_what_is_written_equals_the_reference_whatever_happens_on_the_way(seed: 
     assert hours(pipeline.days.values()) == reference.plays(places(log))
 
 
+@effort(30)
+@given(st.integers(0, 2**32 - 1))
+def test_what_was_refused_is_written_by_the_next_owner(seed: int) -> None:
+    random = Random(seed)
+    log = events(random, 40)
+    pipeline = Pipeline(logs_of(log), SHARDS, NOW_MS)
+    for _ in range(120):
+        disturb(random, pipeline)
+        if random.random() < 0.2:
+            pipeline.refuse(random.randrange(SHARDS), random.randint(1, 4), random.randint(0, 4))
+    pipeline.finish()
+    for shard in range(SHARDS):
+        pipeline.save_shard(shard)
+        pipeline.restart_shard(shard)
+        pipeline.record(shard, EVERYTHING)
+    assert hours(pipeline.days.values()) == reference.plays(places(log))
+
+
 def disturb(random: Random, pipeline: Pipeline) -> None:
     """One step of what may happen, with an owner now and then that has lost its shard and does not know it."""
     source, shard = random.randrange(PARTITIONS), random.randrange(SHARDS)
@@ -133,6 +151,37 @@ def test_what_changes_while_it_waits_waits_once_and_what_waits_longest_comes_fir
     backlog.remove(("b", 1))
     assert backlog.oldest(9) == [("a", 2), ("a", 1)]
     assert backlog.oldest(1) == [("a", 2)]
+
+
+def test_what_is_set_aside_is_neither_due_nor_counted_until_it_changes_or_is_taken_back() -> None:
+    backlog = Backlog("0/me/waiting/")
+    days = [("a", 1), ("b", 1), ("c", 1)]
+    backlog.add(days)
+    backlog.set_aside(("a", 1))
+    backlog.set_aside(("gone", 1))
+    assert (backlog.oldest(9), len(backlog), backlog.begin) == ([("b", 1), ("c", 1)], 2, 1)
+    assert ("a", 1) in backlog
+    assert ("gone", 1) not in backlog
+    backlog.add([("a", 1), ("d", 1)])
+    assert backlog.oldest(9) == [("b", 1), ("c", 1), ("a", 1), ("d", 1)]
+    backlog.set_aside(("b", 1))
+    backlog.take_back()
+    assert backlog.oldest(9) == [("c", 1), ("a", 1), ("d", 1), ("b", 1)]
+    for day in ("c", 1), ("a", 1), ("d", 1), ("b", 1):
+        backlog.set_aside(day)
+    assert (len(backlog), backlog.begin) == (0, backlog.end), "all is written, or set aside"
+
+
+def test_what_is_set_aside_stays_saved() -> None:
+    backlog = Backlog("0/me/waiting/")
+    backlog.add([("a", 1), ("b", 1)])
+    segments, _ = backlog.flush()
+    backlog.set_aside(("a", 1))
+    backlog.remove(("b", 1))
+    assert backlog.flush() == ({}, []), "its segment is not let go of"
+    assert [msgspec.msgpack.decode(one) for one in backlog.saved().values()] == [[["a", 1]]]
+    backlog.remove(("a", 1))
+    assert backlog.flush() == ({}, list(segments))
 
 
 def test_a_flush_saves_what_is_new_and_lets_go_of_what_is_written() -> None:
