@@ -20,7 +20,7 @@ from songline.schemas.policy import V1, ChartPolicy
 from songline.schemas.progress import Freshness
 
 OWNER_MS = 60_000
-"""An owner whose last report is so much older than that of another one has ended, however far it was."""
+"""An owner of a shard has ended whose last report came so long before that of another one, however far it was."""
 
 Place = tuple[int, str]
 """A shard, and one of its owners."""
@@ -30,12 +30,20 @@ _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 
 class ShardReport(Struct):
     """Everything that an owner of a shard has reported: the labels of songs by id, and top lists by chart, the global
-    ones as of `watermark`, those of regions and genres as of `scoped`."""
+    ones as of `watermark`, those of regions and genres as of `scoped`. `at_ms`: when the last report came."""
 
     watermark: ShardWatermark
     scoped: ShardWatermark
     songs: dict[str, SongLabel]
     tops: dict[str, TopK]
+    at_ms: int
+
+
+class OpenReport(Struct):
+    """The parts of a report that is not complete. `at_ms`: when the first one came, -1 where that is not known."""
+
+    at_ms: int
+    parts: list[ReportPart]
 
 
 class Merge:
@@ -46,28 +54,29 @@ class Merge:
         self._policy = policy.label
         self._reports: dict[int, ShardReport] = {}
         self._owners: dict[int, dict[str, ShardReport]] = {}
-        self._parts: dict[Place, list[ReportPart]] = {}
+        self._open: dict[Place, OpenReport] = {}
         self._broken: set[Place] = set()
         self.changed: set[str] = set()
         """Keys of charts that changed since they were last taken out of here."""
 
-    def apply(self, part: ReportPart) -> None:
+    def apply(self, part: ReportPart, logged_ms: int = -1) -> None:
         """Apply a part of a report, which counts once the report is complete. A report without its first part is not
-        used.
+        used. `logged_ms`: when the hub took the part, -1 where that is not known.
 
         Raises PoisonError where a top list names a song that the owner has not reported. What it reports after
         that is not used before it has reported everything again: something in between is missing.
         """
         place = part.shard, part.owner
         if part.first:
-            self._parts[place] = []
-        elif not self._parts.get(place):
+            self._open[place] = OpenReport(logged_ms, [])
+        elif place not in self._open:
             return
-        parts = self._parts[place]
+        parts = self._open[place].parts
         parts.append(part)
         if part.watermark is not None:
-            del self._parts[place]
-            self._complete(parts, part.watermark)
+            del self._open[place]
+            # By the hub's clock: an owner whose own was ahead would outlast its successors for as long.
+            self._complete(parts, part.watermark, part.watermark.as_of_ms if logged_ms < 0 else logged_ms)
 
     @property
     def ready(self) -> bool:
@@ -86,7 +95,7 @@ class Merge:
     @property
     def places(self) -> Set[Place]:
         """The shards with those of their owners of which something is kept."""
-        return {(shard, owner) for shard, owners in self._owners.items() for owner in owners}
+        return {(shard, owner) for shard, owners in self._owners.items() for owner in owners} | self._open.keys()
 
     def keys(self) -> set[str]:
         """The keys of all charts."""
@@ -125,20 +134,20 @@ class Merge:
             entries=rank(kind, lists, previous),
         )
 
-    def _complete(self, parts: list[ReportPart], watermark: ShardWatermark) -> None:
+    def _complete(self, parts: list[ReportPart], watermark: ShardWatermark, at_ms: int) -> None:
         shard, owner, whole = parts[0].shard, parts[0].owner, parts[0].whole
         owners = self._owners.get(shard, {})
         before = owners.get(owner)
         if not whole and (before is None or (shard, owner) in self._broken):
             return
-        before = before or _nothing(watermark)
+        before = before or ShardReport(watermark, watermark, {}, {}, at_ms)
         songs = {song.song_id: song for part in parts for song in part.songs}
         tops = {key: top for part in parts for key, top in part.tops.items()}
         if whole:
-            after = ShardReport(watermark, watermark, songs, tops)
+            after = ShardReport(watermark, watermark, songs, tops, at_ms)
         else:
             scoped = watermark if parts[0].scoped else before.scoped
-            after = ShardReport(watermark, scoped, before.songs | songs, before.tops | tops)
+            after = ShardReport(watermark, scoped, before.songs | songs, before.tops | tops, at_ms)
         unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
         if unknown:
             self._broken.add((shard, owner))
@@ -148,19 +157,23 @@ class Merge:
         self._broken.discard((shard, owner))
         self._owners[shard] = {**owners, owner: after}
         shown = self._reports.get(shard)
-        chosen = self._reports[shard] = self._furthest(shard)
+        chosen = self._reports[shard] = self._furthest(shard, at_ms)
         if chosen is after and (shown is before or shown is None):
             # Most of a whole report was reported before.
             self._compare(before, after, before.tops.keys() | tops.keys() if whole else tops.keys(), songs)
         elif shown is not None and chosen is not shown:
             self._compare(shown, chosen, shown.tops.keys() | chosen.tops.keys(), chosen.songs)
 
-    def _furthest(self, shard: int) -> ShardReport:
-        """What is shown of a shard; owners that have ended are forgotten."""
+    def _furthest(self, shard: int, at_ms: int) -> ShardReport:
+        """What is shown of a shard, the last report of which came at that time; owners that have ended are forgotten,
+        with what they have begun."""
         owners = self._owners[shard]
-        oldest_ms = max(one.watermark.as_of_ms for one in owners.values()) - OWNER_MS
-        left = {owner: one for owner, one in owners.items() if one.watermark.as_of_ms > oldest_ms}
+        # A clock that was set back lets none of them stay longer.
+        left = {owner: one for owner, one in owners.items() if abs(at_ms - one.at_ms) < OWNER_MS}
         self._broken -= {(shard, owner) for owner in owners.keys() - left.keys()}
+        for place in [place for place, one in self._open.items() if place[0] == shard and one.at_ms >= 0]:
+            if abs(at_ms - self._open[place].at_ms) >= OWNER_MS:
+                del self._open[place]
         self._owners[shard] = left
         return max(left.values(), key=lambda one: (sum(one.watermark.positions.values()), one.watermark.as_of_ms))
 
@@ -170,7 +183,3 @@ class Merge:
         relabelled = {one for one in songs if before.songs.get(one, after.songs[one]) != after.songs[one]}
         if relabelled:
             self.changed |= {key for key, top in after.tops.items() if not relabelled.isdisjoint(top.song)}
-
-
-def _nothing(watermark: ShardWatermark) -> ShardReport:
-    return ShardReport(watermark, watermark, {}, {})

@@ -109,7 +109,7 @@ class MergeWorker:
                 if part.hour is not None:
                     self._hours.apply(part.hour, part, batch.offsets[index])
                     continue
-                merge.apply(part)
+                merge.apply(part, batch.logged_ms[index])
             except PoisonError as why:
                 self._parking.add(TRENDING_TOPS, 0, unapplied_record(why, batch, index))
             else:
@@ -176,7 +176,9 @@ class MergeWorker:
         """Acknowledge what stands before the oldest whole report that is still needed."""
         if self._merge is None:
             return
-        self._whole_at = {place: at for place, at in self._whole_at.items() if place in self._merge.places}
+        kept = self._merge.places
+        self._whole_at = {place: at for place, at in self._whole_at.items() if place in kept}
+        self._begun_at = {place: at for place, at in self._begun_at.items() if place in kept}
         if len({shard for shard, _ in self._whole_at}) < self._shards:
             return
         oldest = min(self._whole_at.values())

@@ -4,7 +4,7 @@ import numpy as np
 from msgspec import structs
 
 from songline.processors.trending.cells.wire import CountRows, Partial, SongFact, decode, partial_bodies
-from songline.processors.trending.merge.state import Merge
+from songline.processors.trending.merge.state import OWNER_MS, Merge
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
@@ -155,3 +155,40 @@ def test_a_successor_that_can_not_get_so_far_is_shown_after_a_minute() -> None:
     merge.apply(part_of("next", 6, 60, whole=False))
     assert (shown(merge), merge.changed) == ((6, "next", {"0": 6}), {KEY})
     assert merge.places == {(0, "next")}
+
+
+def test_an_owner_whose_clock_was_ahead_is_followed_by_the_next_one() -> None:
+    """Its clock was set right before the next one began, or it was no owner: what counts is when reports came."""
+    merge = Merge(1)
+    merge.apply(part_of("ahead", 9, 3_600, 9), NOW_MS)
+    merge.apply(part_of("next", 6, 59, 6), NOW_MS + OWNER_MS - 1)
+    assert shown(merge) == (9, "ahead", {"0": 9})
+    merge.apply(part_of("next", 7, 60, 7, whole=False), NOW_MS + OWNER_MS)
+    assert shown(merge) == (7, "next", {"0": 7})
+    assert merge.places == {(0, "next")}
+
+
+def test_a_late_report_of_an_earlier_moment_ends_no_owner() -> None:
+    merge = Merge(1)
+    merge.apply(part_of("next", 7, 600, 7), NOW_MS + 600_000)
+    merge.apply(part_of("stopped", 5, 0, 5), NOW_MS + 600_001)
+    assert shown(merge) == (7, "next", {"0": 7})
+
+
+def test_a_clock_that_is_set_back_lets_no_owner_stay() -> None:
+    """Moments of the hub that are later than this machine's are taken for its own."""
+    merge = Merge(1)
+    merge.apply(part_of("killed", 9, 0, 9), NOW_MS)
+    merge.apply(part_of("next", 6, -3_600, 6), NOW_MS - 3_600_000)
+    assert shown(merge) == (6, "next", {"0": 6})
+
+
+def test_a_report_that_its_owner_has_not_completed_is_not_kept_for_ever() -> None:
+    merge = Merge(1)
+    merge.apply(structs.replace(part_of("killed", 7, 0, 7), watermark=None), NOW_MS)
+    merge.apply(part_of("next", 7, 59, 7), NOW_MS + OWNER_MS - 1)
+    assert merge.places == {(0, "killed"), (0, "next")}
+    merge.apply(part_of("next", 8, 60, whole=False), NOW_MS + OWNER_MS)
+    assert merge.places == {(0, "next")}
+    merge.apply(structs.replace(part_of("killed", 9, 61), first=False), NOW_MS + OWNER_MS + 1)
+    assert shown(merge) == (7, "next", {"0": 8})
