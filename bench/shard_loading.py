@@ -15,7 +15,7 @@ from songline.processors.trending.cells.wire import CountRows, no_rows
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.shards.shard_image import ShardColumns, ShardImageHeader, decode_shard_image
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.validation import broken_saved
+from songline.processors.trending.shards.validation import broken_saved, check_image
 from songline.processors.trending.song_index import REGION_BITS, Ints
 from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
 from songline.processors.trending.validation import StageLimits
@@ -116,7 +116,7 @@ def made(seconds: int) -> Saved:
     songs, regions = owner.rows()
     body += columns.add_rows(songs, regions)
     saved = owner.saved_records()
-    ids = (KEY.id, 0, SHARDS, 0, 0, owner.saved_keys(), saved, list(owner.songs.names), len(songs))
+    ids = (KEY.id, "", 0, SHARDS, 0, 0, owner.saved_keys(), saved, list(owner.songs.names), len(songs))
     header = columns.header(ShardImageHeader(*ids, [], 0))
     return Saved(records, before, header + b"".join(body), time.process_time() - cpu_s)
 
@@ -147,6 +147,7 @@ def by_image(saved: Saved, now_ms: int) -> tuple[Shard, list[float]]:
     before its partition is assigned, of checking the rest and of restoring."""
     begin_s = time.process_time()
     image = decode_shard_image(saved.image)
+    check_image(image, 0, StageLimits(SHARDS, SOURCES, now_ms))
     loaded_s = time.process_time()
     rest = {key: value for key, value in saved.records.items() if saved.before.get(key) is not value}
     check(rest, now_ms)

@@ -218,7 +218,7 @@ class Pipeline:
             self.save_lost(shard)
         else:
             self.save_shard(shard)
-        ids = (KEY.id, 0, len(self._shards), offset, self.now_ms)
+        ids = (KEY.id, "", 0, len(self._shards), offset, self.now_ms)
         header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
         self._images[shard] = header + b"".join(body)
 

@@ -4,6 +4,7 @@ So owners that make the same one don't disturb each other, and whoever reads one
 """
 
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 from azure.core import MatchConditions
@@ -11,6 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient
 
+from songline.processors.trending.cells.derived_file import FRAME, BrokenFileError, header_size
 from songline.processors.trending.cells.sealed_hours import OVERTAKEN, answer_in_time
 
 
@@ -40,3 +42,17 @@ async def commit(blob: BlobClient, blocks: list[BlobBlock], condition: dict[str,
     except HttpResponseError as error:
         if error.status_code not in OVERTAKEN:
             raise
+
+
+async def read_header(pieces: AsyncIterator[bytes], magic: bytes) -> tuple[bytes, bytes]:
+    """The header of the file whose pieces these are, and what came with it; the rest is still to come. Raises
+    BrokenFileError."""
+    begin, size = b"", FRAME.size
+    while len(begin) < size:
+        piece = await anext(pieces, None)
+        if piece is None:
+            raise BrokenFileError(f"it ends after {len(begin)} bytes, expected {size} of its header")
+        begin += piece
+        if len(begin) >= FRAME.size:
+            size = header_size(magic, begin)
+    return begin[:size], begin[size:]

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells.action_codes import KIND_BITS, SONG_SHIFT
-from songline.processors.trending.cells.derived_file import BrokenFileError, decode_header, encode_header, header_size
+from songline.processors.trending.cells.derived_file import BrokenFileError, decode_header, encode_header
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.state import CellColumns
 from songline.processors.trending.count_table import KINDS
@@ -155,11 +155,6 @@ class ImageReader:
         if known != counted:
             raise BrokenFileError(f"{counted} actions are counted, expected {known}")
         return CellColumns(identities, [_renumbered(run, saved, numbers) for run in minutes])
-
-
-def image_header_size(begin: bytes) -> int:
-    """How many bytes the header has, by the first ones of the file. Raises BrokenFileError."""
-    return header_size(MAGIC, begin)
 
 
 def decode_image_header(begin: bytes) -> ImageHeader:

@@ -14,14 +14,9 @@ from typing import NamedTuple
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock
 
-from songline.processors.trending.cells.derived_blobs import commit, staged, unchanged
-from songline.processors.trending.cells.derived_file import FRAME, BrokenFileError
-from songline.processors.trending.cells.hour_image import (
-    ImageReader,
-    ImageWriter,
-    decode_image_header,
-    image_header_size,
-)
+from songline.processors.trending.cells.derived_blobs import commit, read_header, staged, unchanged
+from songline.processors.trending.cells.derived_file import BrokenFileError
+from songline.processors.trending.cells.hour_image import MAGIC, ImageReader, ImageWriter, decode_image_header
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.late_hours import open_hours
 from songline.processors.trending.cells.partition_cells import PartitionCells
@@ -128,21 +123,16 @@ class HourImages:
     async def _read(self, number: int, cell: Cell, blocks: Sequence[BlobBlock]) -> CoveredBlocks:
         async with answer_in_time():
             stream = await self._hours.blob(image_name(number, cell.hour)).download_blob()
-        pieces, begin, size = pieces_of(stream), b"", FRAME.size
-        while len(begin) < size:
-            piece = await anext(pieces, None)
-            if piece is None:
-                raise BrokenFileError(f"it ends after {len(begin)} bytes, expected {size} of its header")
-            begin += piece
-            size = image_header_size(begin)
-        header = decode_image_header(begin[:size])
+        pieces = pieces_of(stream)
+        begin, behind = await read_header(pieces, MAGIC)
+        header = decode_image_header(begin)
         if header.key != self._key.id:
             raise BrokenFileError(f"made under the key {header.key.hex()[:32]}, here is {self._key.id.hex()}")
         if header.blocks != [one.id for one in blocks[: len(header.blocks)]]:
             raise BrokenFileError(f"it covers {len(header.blocks)} blocks, with which the hour's blob does not begin")
-        reader = ImageReader(header, stream.size - size)
-        reader.add(begin[size:])
-        del begin
+        reader = ImageReader(header, stream.size - len(begin))
+        reader.add(behind)
+        del begin, behind
         async for piece in pieces:
             await asyncio.to_thread(reader.add, piece)
         # Songs get their numbers in the event loop, since all cells share them.

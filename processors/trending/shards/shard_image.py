@@ -10,9 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from songline.processors.trending.cells.derived_file import BrokenFileError, decode_header, encode_header, header_size
+from songline.processors.trending.cells.derived_file import (
+    FRAME,
+    BrokenFileError,
+    decode_header,
+    encode_header,
+    header_size,
+)
+from songline.processors.trending.cells.validation import MAX_REGION
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.shards.counts import BucketKey
 from songline.processors.trending.shards.row_index import RowIndex
@@ -45,13 +52,15 @@ class TableSize(Struct, frozen=True, array_like=True):
 class ShardImageHeader(Struct, frozen=True, array_like=True, tag=1):
     """Which changelog is covered, and how far.
 
-    `key`: the id of the key under which uploaders are known. `hub_ms`: when the changelog's hub was created; `shards`:
-    among how many songs were shared out; `offset`: that of the last record that is covered; `made_ms`: when the image
-    was begun. `keys`: under which the tables are saved. `records`: what is saved beside them, by key. `songs`: those
-    that the rows' songs point into; `rows`: how many there are. `checksum`: the CRC-32 of all columns.
+    `key`: the id of the key under which uploaders are known. `name`: that of the blob, which says of which shard and
+    version the image is. `hub_ms`: when the changelog's hub was created; `shards`: among how many songs were shared
+    out; `offset`: that of the last record that is covered; `made_ms`: when the image was begun. `keys`: under which the
+    tables are saved. `records`: what is saved beside them, by key. `songs`: those that the rows' songs point into;
+    `rows`: how many there are. `checksum`: the CRC-32 of all columns.
     """
 
     key: bytes
+    name: str
     hub_ms: int
     shards: int
     offset: int
@@ -109,8 +118,7 @@ class ShardColumns:
 
     def header(self, head: ShardImageHeader) -> bytes:
         """The header, with what is to be known of the columns."""
-        fields = (head.key, head.hub_ms, head.shards, head.offset, head.made_ms, head.keys, head.records, head.songs)
-        return encode_header(MAGIC, ShardImageHeader(*fields, head.rows, self._tables, self._checksum))
+        return encode_header(MAGIC, structs.replace(head, tables=self._tables, checksum=self._checksum))
 
     def _add(self, *columns: Column) -> Iterator[bytes]:
         for column in columns:
@@ -127,22 +135,31 @@ class ShardColumns:
         return part
 
 
-def decode_shard_image(data: bytes) -> ShardImage:
-    """The image of these bytes. Raises BrokenFileError."""
-    size = header_size(MAGIC, data)
-    header = decode_header(MAGIC, data, _decoder)
-    try:
-        types = [_COUNT_TYPES[one.count_bytes] for one in header.tables]
-    except KeyError as why:
-        raise BrokenFileError(f"a column has numbers of {why.args[0]} bytes") from why
+def decode_shard_header(begin: bytes) -> ShardImageHeader:
+    """The header of an image that begins with these bytes. Raises BrokenFileError."""
+    return decode_header(MAGIC, begin, _decoder)
+
+
+def check_size(header: ShardImageHeader, columns_bytes: int) -> None:
+    """Raise BrokenFileError unless the columns have as many bytes as the header says."""
+    if wrong := {one.count_bytes for one in header.tables} - _COUNT_TYPES.keys():
+        raise BrokenFileError(f"a column has numbers of {min(wrong)} bytes")
     expected = 6 * header.rows + sum(one.rows * (4 + KINDS * one.count_bytes) for one in header.tables)
-    if expected != len(data) - size or min([header.rows, *(one.rows for one in header.tables)]) < 0:
-        raise BrokenFileError(f"{len(data) - size} bytes of columns, expected {expected}")
+    if expected != columns_bytes or min([header.rows, *(one.rows for one in header.tables)]) < 0:
+        raise BrokenFileError(f"{columns_bytes} bytes of columns, expected {expected}")
+
+
+def decode_shard_image(data: bytes | bytearray, header: ShardImageHeader | None = None) -> ShardImage:
+    """The image of these bytes, whose `header` may be known. Raises BrokenFileError."""
+    size = header_size(MAGIC, bytes(data[: FRAME.size]))
+    header = header or decode_shard_header(bytes(data[:size]))
+    check_size(header, len(data) - size)
     if (found := zlib.crc32(memoryview(data)[size:])) != header.checksum:
         raise BrokenFileError(f"the checksum of its columns is {found:#x}, expected {header.checksum:#x}")
     tables: dict[BucketKey, ImageTable] = {}
-    for one, counts_type in zip(header.tables, types, strict=True):
+    for one in header.tables:
         rows = np.frombuffer(data, "<u4", one.rows, size)
+        counts_type = _COUNT_TYPES[one.count_bytes]
         counts = np.frombuffer(data, counts_type, KINDS * one.rows, size + rows.nbytes).reshape(-1, KINDS)
         size += rows.nbytes + counts.nbytes
         if one.rows and (not (rows[1:] > rows[:-1]).all() or rows[-1] >= header.rows):
@@ -150,6 +167,8 @@ def decode_shard_image(data: bytes) -> ShardImage:
         tables[BucketKey(one.unit, one.bucket, one.source)] = ImageTable(rows, counts)
     songs = np.frombuffer(data, "<i4", header.rows, size)
     regions = np.frombuffer(data, "<u2", header.rows, size + songs.nbytes)
+    if header.rows and regions.max() > MAX_REGION:
+        raise BrokenFileError(f"it has rows of region {regions.max()}, expected {MAX_REGION} at most")
     return ShardImage(header, *_indexes(header.songs, songs, regions), tables, len(data))
 
 

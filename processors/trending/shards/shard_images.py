@@ -16,19 +16,25 @@ from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient
 
 from songline.processors.runtime.hub_metadata import HubMetadata
-from songline.processors.trending.cells.derived_blobs import commit, staged, unchanged
+from songline.processors.trending.cells.derived_blobs import commit, read_header, staged, unchanged
 from songline.processors.trending.cells.derived_file import MAX_HEADER_BYTES, BrokenFileError
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_hours import SealedHours, answer_in_time, pieces_of
 from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import (
+    MAGIC,
     ShardColumns,
     ShardImage,
     ShardImageHeader,
+    check_size,
+    decode_shard_header,
     decode_shard_image,
 )
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.shards.validation import check_image
 from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.validation import MAX_PARTITIONS, StageLimits
+from songline.schemas.errors import PoisonError
 from songline.schemas.moments import milliseconds
 
 log = logging.getLogger(__name__)
@@ -139,7 +145,7 @@ class ShardImages:
         songs, regions = shard.rows()
         names = list(shard.songs.names)
         blocks += [await staged(blob, part) for part in columns.add_rows(songs, regions)]
-        ids = (self._key.id, hub_ms, self._shards, offset, made_ms)
+        ids = (self._key.id, blob.blob_name, hub_ms, self._shards, offset, made_ms)
         header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
         if len(header) > MAX_HEADER_BYTES:
             log.warning("the image of shard %d would have a header of %d bytes", shard.number, len(header))
@@ -157,35 +163,49 @@ class ShardImages:
             return await self._read(number)
         except (ResourceNotFoundError, ResourceModifiedError):
             return None
-        except BrokenFileError as why:
+        except (BrokenFileError, PoisonError) as why:
             log.warning("the image of shard %d can't be used, it is restored by its changelog: %s", number, why)
         except (AzureError, EventHubError) as error:
             log.warning("the image of shard %d can't be read, it is restored by its changelog: %s", number, error)
         return None
 
     async def _read(self, number: int) -> ShardImage:
+        blob = self._blob(number)
         async with answer_in_time():
-            stream = await self._blob(number).download_blob()
-        data = bytearray()
-        async for piece in pieces_of(stream):
+            stream = await blob.download_blob()
+        pieces = pieces_of(stream)
+        begin, behind = await read_header(pieces, MAGIC)
+        header = await asyncio.to_thread(decode_shard_header, begin)
+        # Of what can't be used no more is in memory than that.
+        await self._check(header, blob.blob_name, str(number))
+        check_size(header, stream.size - len(begin))
+        data = bytearray(begin + behind)
+        async for piece in pieces:
             data += piece
-        image = await asyncio.to_thread(decode_shard_image, bytes(data))
-        self._check(image.header, milliseconds((await self._hub.describe()).created_at))
-        first, last = await self._hub.read_ends(str(number))
-        if not first - 1 <= image.header.offset <= last:
-            raise BrokenFileError(f"made at offset {image.header.offset}, the changelog has {first} to {last}")
+        image = await asyncio.to_thread(self._checked, number, data, header)
         self._sizes[number] = image.size_bytes
         return image
 
-    def _check(self, header: ShardImageHeader, hub_ms: int) -> None:
+    def _checked(self, number: int, data: bytearray, header: ShardImageHeader) -> ShardImage:
+        image = decode_shard_image(data, header)
+        check_image(image, number, StageLimits(self._shards, MAX_PARTITIONS, self._now_ms()))
+        return image
+
+    async def _check(self, header: ShardImageHeader, name: str, partition: str) -> None:
+        """Raise BrokenFileError unless the image goes on in this partition of the changelog."""
         if header.key != self._key.id:
             raise BrokenFileError(f"made under the key {header.key.hex()[:32]}, here is {self._key.id.hex()}")
+        if header.name != name:
+            raise BrokenFileError(f"made as {header.name[:100]!r}, here is {name!r}")
         if header.shards != self._shards:
             raise BrokenFileError(f"made of one shard of {header.shards}, here are {self._shards}")
-        if header.hub_ms != hub_ms:
-            raise BrokenFileError(f"made of a changelog that was created at {header.hub_ms} ms, here is {hub_ms} ms")
         if not 0 <= self._now_ms() - header.made_ms <= LONGEST_MS:
             raise BrokenFileError(f"made {self._now_ms() - header.made_ms} ms ago, expected 0 to {LONGEST_MS}")
+        if header.hub_ms != (hub_ms := milliseconds((await self._hub.describe()).created_at)):
+            raise BrokenFileError(f"made of a changelog that was created at {header.hub_ms} ms, here is {hub_ms} ms")
+        first, last = await self._hub.read_ends(partition)
+        if not first - 1 <= header.offset <= last:
+            raise BrokenFileError(f"made at offset {header.offset}, the changelog has {first} to {last}")
 
     def _blob(self, number: int) -> BlobClient:
         return self._hours.blob(f"shards/{number}.image")

@@ -16,11 +16,12 @@ from songline.processors.trending.cells.validation import (
 from songline.processors.trending.cells.wire import join_sections
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.shards.saved_tables import decode_section
+from songline.processors.trending.shards.shard_image import ShardImage
 from songline.processors.trending.shards.song_facts import decode_facts
 from songline.processors.trending.shards.state import decode_head
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS
-from songline.processors.trending.spans import HOUR_MS, SPANS
+from songline.processors.trending.spans import HOUR_MS, SPANS, UNIT_MS
 from songline.processors.trending.validation import (
     AHEAD_MS,
     ID,
@@ -97,6 +98,19 @@ def check_saved(key: bytes, value: bytes, shard: int, limits: StageLimits) -> No
             check_section(section, "minute" if unit == "minute" else "hour", None, limits, ())
             if not (np.frombuffer(section.bucket, "<i4") == int(bucket)).all():
                 raise broken(f"rows of another bucket than {bucket}")
+
+
+def check_image(image: ShardImage, shard: int, limits: StageLimits) -> None:
+    """All that an image has in the place of records of the shards' changelog."""
+    for key in image.header.keys:
+        if shard_key(key.encode(), shard)[2] not in UNIT_MS:
+            raise broken(f"{key[:100]!r} is no key of a table")
+    for key, value in image.header.records.items():
+        check_saved(key.encode(), value, shard, limits)
+    for table, (_, counts) in image.tables.items():
+        check_number("bucket", table.bucket, 0, last_bucket(table.unit, limits))
+        check_number("source", table.source, 0, MAX_PARTITIONS - 1)
+        check_column("counts", counts, 0, 2**31 - 1)
 
 
 def broken_saved(saved: Iterable[tuple[bytes, bytes]], shard: int, limits: StageLimits) -> Iterator[BrokenRecord]:

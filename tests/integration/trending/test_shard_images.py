@@ -9,16 +9,24 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import ContainerClient
+from msgspec import structs
 
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processors.runtime.hub_metadata import HubDescription
+from songline.processors.trending.cells.derived_file import encode_header, header_size
 from songline.processors.trending.cells.identity_key import IdentityKey
-from songline.processors.trending.cells.sealed_hours import SealedHours
+from songline.processors.trending.cells.sealed_hours import SealedHours, pieces_of
 from songline.processors.trending.cells.wire import no_rows
 from songline.processors.trending.shards import shard_images
 from songline.processors.trending.shards.saved_through import SavedThrough
-from songline.processors.trending.shards.shard_image import IN_IMAGE, ShardImage
+from songline.processors.trending.shards.shard_image import (
+    IN_IMAGE,
+    MAGIC,
+    ShardImage,
+    TableSize,
+    decode_shard_header,
+)
 from songline.processors.trending.shards.shard_images import LONGEST_MS, ShardImages
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.spans import HOUR_MS
@@ -165,6 +173,78 @@ async def test_a_damaged_image_is_not_used_and_a_missing_one_is_no_news(
         await container.upload_blob("shards/0.image", b"not an image at all")
         assert await loaded(images(container)) is None
         assert "can't be used" in caplog.text
+
+
+async def written(container: ContainerClient) -> bytes:
+    """The image of shard 0, as it was written."""
+    owner = Owner(container)
+    owner.count(3)
+    await owner.save()
+    await owner.write()
+    return await (await container.download_blob("shards/0.image")).readall()
+
+
+@pytest.mark.parametrize(("prefix", "shard"), [("", 1), ("v2/", 0)])
+async def test_an_image_of_another_shard_or_version_is_not_used(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, prefix: str, shard: int
+) -> None:
+    hub: Any = Hub()
+    async with container_of(song_cloud, "shard-image-other") as container:
+        name = f"{prefix}shards/{shard}.image"
+        await container.upload_blob(name, await written(container), overwrite=True)
+        found = ShardImages(SealedHours(container, prefix), hub, KEY, 2, lambda: NOW_MS)
+        assert await found.loaded({shard}) == {}
+        assert f"made as 'shards/0.image', here is '{name}'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"keys": ["0/me/hour/many/0/0"]}, "is no key of a shard"),
+        ({"keys": ["1/me/hour/7/0/0"]}, "is no key of partition 0"),
+        ({"keys": ["0/me/head"]}, "is no key of a table"),
+        ({"records": {"0/me/head": b"no head"}}, "not-an-event"),
+        ({"records": {"0/me/waiting/0": b"\x91\x92\xa1s\xff"}}, "no day of a song"),
+        ({"tables": [TableSize("hour", 1 << 40, 0, 1, 1)]}, "bucket is"),
+        ({"tables": [TableSize("hour", HOUR, -1, 1, 1)]}, "source is -1"),
+        ({"tables": [TableSize("hour", HOUR, 0, 1 << 50, 1)]}, "bytes of columns, expected"),
+        ({"songs": ["no id"]}, "it names a song that is none"),
+    ],
+)
+async def test_an_image_is_held_to_the_rules_that_records_are_held_to(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], why: str
+) -> None:
+    async with container_of(song_cloud, "shard-image-rules") as container:
+        image = await written(container)
+        header = decode_shard_header(image)
+        columns = image[header_size(MAGIC, image) :]
+        foreign = encode_header(MAGIC, structs.replace(header, **changed)) + columns
+        await container.upload_blob("shards/0.image", foreign, overwrite=True)
+        assert await loaded(images(container)) is None
+        assert "can't be used, it is restored by its changelog" in caplog.text
+        assert why in caplog.text
+
+
+@pytest.mark.parametrize("is_foreign", [True, False])
+async def test_of_an_image_that_can_not_be_used_no_more_is_read_than_says_so(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_foreign: bool
+) -> None:
+    read: list[bytes] = []
+
+    async def in_small_pieces(stream: Any) -> AsyncIterator[bytes]:
+        async for piece in pieces_of(stream):
+            for begin in range(0, len(piece), 10):
+                read.append(piece[begin : begin + 10])
+                yield read[-1]
+
+    async with container_of(song_cloud, "shard-image-large") as container:
+        image = await written(container)
+        begin = b"a film of two hours" if is_foreign else image
+        await container.upload_blob("shards/0.image", begin + bytes(100_000), overwrite=True)
+        monkeypatch.setattr(shard_images, "pieces_of", in_small_pieces)
+        assert await loaded(images(container)) is None
+        assert ("it begins with b'a fi'" if is_foreign else "bytes of columns, expected") in caplog.text
+        assert sum(map(len, read)) <= (20 if is_foreign else header_size(MAGIC, image) + 10)
 
 
 async def test_two_owners_write_one_image(song_cloud: LocalCloud) -> None:

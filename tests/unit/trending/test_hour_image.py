@@ -16,14 +16,13 @@ from songline.processors.trending import sorted_columns
 from songline.processors.trending.cells import hour_image, state
 from songline.processors.trending.cells.action_codes import code
 from songline.processors.trending.cells.chunks import Actions
-from songline.processors.trending.cells.derived_file import BrokenFileError, encode_header
+from songline.processors.trending.cells.derived_file import BrokenFileError, encode_header, header_size
 from songline.processors.trending.cells.hour_image import (
     MAGIC,
     ImageReader,
     ImageWriter,
     RunSize,
     decode_image_header,
-    image_header_size,
 )
 from songline.processors.trending.cells.state import Cell, CellFlush
 from songline.processors.trending.cells.validation import check_chunk
@@ -100,7 +99,7 @@ def image_of(owner: Owner, meanwhile: Sequence[NamedAction] = ()) -> bytes:
 
 
 def restore(owner: Owner, file: bytes, piece_bytes: int = 33) -> None:
-    begin = image_header_size(file)
+    begin = header_size(MAGIC, file)
     header = decode_image_header(file[:begin])
     reader = ImageReader(header, len(file) - begin)
     for start in range(begin, len(file), piece_bytes):
@@ -175,7 +174,7 @@ def test_an_image_with_any_byte_changed_or_missing_is_refused() -> None:
         changed[place] ^= 1 << random.randrange(8)
         with pytest.raises(BrokenFileError):
             restore(Owner(), bytes(changed))
-    for size in (0, 3, 11, 40, image_header_size(file), len(file) - 1):
+    for size in (0, 3, 11, 40, header_size(MAGIC, file), len(file) - 1):
         with pytest.raises(BrokenFileError):
             restore(Owner(), file[:size])
     with pytest.raises(BrokenFileError):
@@ -198,7 +197,7 @@ def test_an_image_with_any_byte_changed_or_missing_is_refused() -> None:
 )
 def test_a_header_that_is_not_that_of_its_columns_is_refused(field: str, value: object) -> None:
     file = image_of(filled())
-    begin = image_header_size(file)
+    begin = header_size(MAGIC, file)
     header = structs.replace(decode_image_header(file), **{field: value})
     with pytest.raises(BrokenFileError):
         restore(Owner(), encode_header(MAGIC, header) + file[begin:])
