@@ -37,6 +37,7 @@ from songline.processors.trending.faust.hub_table import add_table
 from songline.processors.trending.faust.lifecycle import (
     committed_offsets,
     crash_on_error,
+    current_recovery,
     on_revoked,
     repeat,
     start_offsets,
@@ -215,13 +216,18 @@ def build_app(
     _agent(app, TRENDING_TOPS, merge.consume, isolation)
 
     async def hold_cells_and_merge() -> None:
-        await cells.assigned(await committed_offsets(app, MUSIC_EVENTS), owner=uuid.uuid4().hex)
-        await merge.assigned((await start_offsets(app, TRENDING_TOPS)).get(0), owner=uuid.uuid4().hex)
+        is_current = current_recovery(app)
+        committed, tops = await committed_offsets(app, MUSIC_EVENTS), await start_offsets(app, TRENDING_TOPS)
+        if is_current():
+            await cells.assigned(committed, owner=uuid.uuid4().hex)
+            await merge.assigned(tops.get(0), owner=uuid.uuid4().hex)
 
     async def hold_shards() -> None:
+        is_current = current_recovery(app)
         starts = await start_offsets(app, TRENDING_PARTIALS)
-        held = {number: start for number, start in starts.items() if number < shards}
-        await ranking.assigned(held, owner=uuid.uuid4().hex)
+        if is_current():
+            held = {number: start for number, start in starts.items() if number < shards}
+            await ranking.assigned(held, owner=uuid.uuid4().hex)
 
     cell_table.on_recover(crash_on_error(app, hold_cells_and_merge))
     shard_table.on_recover(crash_on_error(app, hold_shards))

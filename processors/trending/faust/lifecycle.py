@@ -40,6 +40,13 @@ async def start_offsets(app: BatchedApp, hub: str) -> dict[int, int]:
     return {number: offset or 0 for number, offset in (await committed_offsets(app, hub)).items()}
 
 
+def current_recovery(app: BatchedApp) -> Callable[[], bool]:
+    """Whether what is recovered by now is still to be held, to be asked later: Faust lets callbacks of a recovery go on
+    where partitions are shared out anew meanwhile, and a question to the group may wait for that."""
+    recovered: int = app.tables.recovery._generation_id
+    return lambda: bool(app.consumer_generation_id == recovered)
+
+
 def crash_on_error(app: BatchedApp, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
     """`callback`, whose errors crash the app. Faust drops what a recovery callback raises; a worker without its state
     must not go on."""

@@ -215,6 +215,8 @@ class ShardWorker:
                 "shard %d is restored by its image, %d bytes; recovery begins at %d", number, image.size_bytes, behind
             )
         offsets = {number: image.header.offset for number, image in images.items()}
+        # Shards that are still being made of what was recovered before are not held: what comes now is not theirs.
+        self._owner = ""
         self._saved.begin({key: value for image in images.values() for key, value in image.records.items()}, offsets)
         return offsets
 

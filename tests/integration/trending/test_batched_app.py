@@ -66,6 +66,7 @@ def test_what_is_overridden_exists() -> None:
     rebalance = inspect.getsource(TableManager.on_rebalance)
     assert rebalance.index("table.on_rebalance") < rebalance.index("self.recovery.on_rebalance"), "images come first"
     assert "table.persisted_offset(tp)" in inspect.getsource(Recovery._add)
+    assert "self._generation_id = generation_id" in inspect.getsource(Recovery.on_rebalance)
     assert BatchedTransport.Consumer is BatchedConsumer
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any, cast
 
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.faust.lifecycle import repeat
+from songline.processors.trending.faust.lifecycle import current_recovery, repeat
 
 
 class Clocked:
@@ -61,3 +62,16 @@ def test_a_least_pause_that_becomes_shorter_is_not_waited_for() -> None:
 
 def test_what_is_not_woken_is_done_after_its_pause() -> None:
     asyncio.run(done_times(2, 0.01, lambda: 0.0, asyncio.Event()))
+
+
+def test_what_was_recovered_is_not_held_once_partitions_are_shared_out_anew() -> None:
+    recovery = SimpleNamespace(_generation_id=7)
+    app: Any = SimpleNamespace(tables=SimpleNamespace(recovery=recovery), consumer_generation_id=7)
+    is_current = current_recovery(app)
+    assert is_current()
+    app.consumer_generation_id = 8
+    assert not is_current()
+    assert not current_recovery(app)(), "that of the new generation has not begun"
+    recovery._generation_id = 8
+    assert not is_current()
+    assert current_recovery(app)()

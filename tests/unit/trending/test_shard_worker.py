@@ -314,6 +314,9 @@ class Images:
     def __init__(self) -> None:
         self.taken: list[set[int]] = []
 
+    async def loaded(self, _: Any) -> dict[int, Any]:
+        return {}
+
     def take(self, numbers: Any) -> dict[int, Any]:
         self.taken.append(set(numbers))
         return {}
