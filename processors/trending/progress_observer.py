@@ -14,7 +14,7 @@ from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.cells.source_partition import AT_END_MARGIN_MS
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.spans import READER
+from songline.processors.trending.spans import READER, has_passed
 from songline.schemas.channels import PLAYS
 from songline.schemas.moments import moment_at
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
@@ -137,7 +137,7 @@ class ProgressObserver:
         ends = {
             tp: ObservedEnd(found.end - 1, moment_at(found.polled_ms - AT_END_MARGIN_MS))
             for tp, found in fetched.items()
-            if now_ms - found.polled_ms < ASK_AGAIN_MS
+            if not has_passed(ASK_AGAIN_MS, found.polled_ms, now_ms)
         }
         if stale := [tp for tp in tps if tp not in ends]:
             try:

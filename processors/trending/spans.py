@@ -34,6 +34,12 @@ SPANS: dict[str, Span] = {
 }
 
 
+def has_passed(length_ms: float, since_ms: int, now_ms: int) -> bool:
+    """Whether it is so long since a moment. Where that is yet to come, the clock was set back, and nothing waits for
+    it."""
+    return not 0 <= now_ms - since_ms < length_ms
+
+
 def first_counted_hour(now_ms: int) -> int:
     """The oldest hour that a shard may count: the first of the day that a window of a week reaches into."""
     return (now_ms // HOUR_MS - WEEK_HOURS + 1) // HOURS * HOURS

@@ -19,7 +19,7 @@ from songline.processors.trending.cells.partition_cells import CellUse, Partitio
 from songline.processors.trending.cells.sealed_blocks import unpack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.validation import check_chunks
-from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.spans import HOUR_MS, has_passed
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +65,17 @@ def is_over(hour: int, use: CellUse | None, now_ms: int, held_ms: int = 0) -> bo
     `held_ms`: since when its partition is held, before which events may have come for it."""
     last_ms = max(held_ms, 0 if use is None else use.last_ms)
     idle_ms = LATE_IDLE_MS if is_late(hour, now_ms) else IDLE_MS
-    return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and now_ms - last_ms >= idle_ms
+    return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and has_passed(idle_ms, last_ms, now_ms)
 
 
 def hours_to_unload(uses: Mapping[int, CellUse], now_ms: int) -> list[int]:
     """The hours of a partition that leave its memory, by how their cells were used."""
     late = {hour for hour in uses if is_late(hour, now_ms)}
-    done = {hour for hour in late if now_ms - uses[hour].first_ms >= HELD_MS}
+    done = {hour for hour in late if has_passed(HELD_MS, uses[hour].first_ms, now_ms)}
     done |= {hour for hour, use in uses.items() if is_over(hour, use, now_ms)}
     rows = sum(uses[hour].rows for hour in late - done)
     for hour in sorted(late - done, key=lambda one: uses[one].first_ms):
-        if rows > HELD_ROWS and now_ms - uses[hour].first_ms >= IDLE_MS:
+        if rows > HELD_ROWS and has_passed(IDLE_MS, uses[hour].first_ms, now_ms):
             done.add(hour)
             rows -= uses[hour].rows
     return sorted(done)

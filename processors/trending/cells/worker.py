@@ -29,7 +29,7 @@ from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.partition_tasks import partition_tasks
 from songline.processors.trending.song_index import RegionIndex, SongIndex
-from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.spans import HOUR_MS, has_passed
 from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
@@ -270,7 +270,7 @@ class CellWorker:
         async with self._flushing:
             now_ms = self._now_ms()
             is_behind = self._backlog.is_left(self._progress()) or self.far_behind()
-            is_due = not 0 <= now_ms - self._flushed_ms < CATCH_UP_MS
+            is_due = has_passed(CATCH_UP_MS, self._flushed_ms, now_ms)
             # A partition on hold may wait for a flush.
             if now or is_due or not is_behind or self._app.on_hold:
                 await self._flush(now_ms)
@@ -286,7 +286,7 @@ class CellWorker:
             self._park(number, source)
             self._advance_at_end(source)
         await self._hours.load_missing({**self._awaited, **{number: one.cells for number, one in sources}}, now_ms)
-        if now_ms - self._sent_ms >= QUIET_MS or any(source.has_news for _, source in sources):
+        if has_passed(QUIET_MS, self._sent_ms, now_ms) or any(source.has_news for _, source in sources):
             is_backlog = self._backlog.is_unflushed(self._progress(), self.flushed)
             most = BACKLOG_FLUSH_EVENTS if is_backlog else FLUSH_EVENTS
             for some in flush_groups(sources, lambda one: self._unwritten(one[0]), most):

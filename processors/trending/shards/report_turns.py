@@ -6,7 +6,7 @@ of them costs the shard, the hub and the merge as much as if each were written.
 
 from msgspec import Struct
 
-from songline.processors.trending.spans import MINUTE_MS
+from songline.processors.trending.spans import MINUTE_MS, has_passed
 
 SCOPED_MS = 2_000
 """The least pause between two reports with the charts of regions and genres."""
@@ -52,12 +52,12 @@ class ReportTurns:
     def next(self, shard: int, now_ms: int, applied: int) -> ReportTurn | None:
         """What the shard is to report now that it has applied its hub up to an offset; None: nothing."""
         last = self._last.get(shard)
-        if last is None or now_ms - last.whole_ms >= self._whole_ms:
+        if last is None or has_passed(self._whole_ms, last.whole_ms, now_ms):
             return ReportTurn(whole=True, scoped=True)
         # Windows slide by the minute, and the lists of all charts are to be of one minute.
         if now_ms // MINUTE_MS != last.minute:
             return ReportTurn(whole=False, scoped=True)
-        if applied != last.scoped_applied and now_ms - last.scoped_ms >= last.scoped_pause_ms:
+        if applied != last.scoped_applied and has_passed(last.scoped_pause_ms, last.scoped_ms, now_ms):
             return ReportTurn(whole=False, scoped=True)
         return None if applied == last.applied else ReportTurn(whole=False, scoped=False)
 

@@ -30,6 +30,7 @@ from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import ShardImage
 from songline.processors.trending.shards.shard_images import ShardImages
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.spans import has_passed
 from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_TOPS
@@ -306,7 +307,7 @@ class ShardWorker:
 
     def waits(self) -> bool:
         """Whether reports wait for what comes soon."""
-        return 0 <= self._now_ms() - self._assigned_ms < BACKLOG_WAIT_MS and self._has_backlog()
+        return not has_passed(BACKLOG_WAIT_MS, self._assigned_ms, self._now_ms()) and self._has_backlog()
 
     async def _slide(self, now_ms: int) -> None:
         """Slide windows beside the event loop, once a minute; one shard after the other, for their memory."""

@@ -9,6 +9,7 @@ from songline.processors.trending.cells.late_hours import (
     LATE_IDLE_MS,
     OPEN_MS,
     hours_to_unload,
+    is_over,
 )
 from songline.processors.trending.cells.partition_cells import CellUse
 from songline.processors.trending.spans import HOUR_MS
@@ -31,6 +32,9 @@ LONG_OVER_MS = END_MS + 30 * HOUR_MS
         (LONG_OVER_MS, LONG_OVER_MS - HELD_MS, LONG_OVER_MS - 1, True),
         (LONG_OVER_MS, LONG_OVER_MS - LATE_IDLE_MS, LONG_OVER_MS - LATE_IDLE_MS + 1, False),
         (LONG_OVER_MS, LONG_OVER_MS - LATE_IDLE_MS, LONG_OVER_MS - LATE_IDLE_MS, True),
+        # The clock was set back.
+        (END_MS + OPEN_MS, END_MS, END_MS + HOUR_MS, True),
+        (LONG_OVER_MS, LONG_OVER_MS + HOUR_MS, LONG_OVER_MS, True),
     ],
 )
 def test_an_hour_stays_while_it_is_open_or_used_or_for_a_while(
@@ -45,6 +49,13 @@ def test_late_hours_with_too_many_actions_leave_by_their_age() -> None:
     assert hours_to_unload(uses, now_ms) == [HOUR - 4, HOUR - 3, HOUR - 2]
     young = {hour: CellUse(now_ms - 1, now_ms, HELD_ROWS) for hour in uses}
     assert hours_to_unload(young, now_ms) == [], "each is loaded once a minute at most"
+
+
+def test_after_a_start_hours_wait_as_if_they_had_been_used_then() -> None:
+    now_ms = END_MS + OPEN_MS
+    assert is_over(HOUR, None, now_ms, now_ms - IDLE_MS)
+    assert not is_over(HOUR, None, now_ms, now_ms - IDLE_MS + 1)
+    assert is_over(HOUR, None, now_ms, now_ms + 1), "the clock was set back since"
 
 
 def test_the_open_hour_takes_no_room_of_late_ones() -> None:

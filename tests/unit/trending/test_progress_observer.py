@@ -72,3 +72,10 @@ async def test_what_came_since_the_last_fetch_may_be_as_old_as_that() -> None:
     hub.polled_ms, hub.end = NOON_MS, 8
     found = await hub.observed()
     assert (found.events_behind, found.age_seconds) == (1, (9_000 + AT_END_MARGIN_MS) / 1_000)
+
+
+async def test_an_end_that_was_fetched_before_the_clock_was_set_back_is_asked_for_again() -> None:
+    hub = Hub()
+    hub.polled_ms = NOON_MS + 3_600_000
+    await hub.observed()
+    assert hub.now_ms == NOON_MS + ANSWER_MS

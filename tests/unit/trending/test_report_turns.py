@@ -58,3 +58,12 @@ def test_the_first_report_of_a_minute_has_all_scopes() -> None:
     late = Turns()
     late.take(40_000, 5)
     assert late.take(60_000, 5) == SCOPED
+
+
+def test_a_clock_that_is_set_back_lets_no_report_wait() -> None:
+    turns = Turns()
+    turns.take(3_600_000, 5)
+    assert turns.take(0, 5) == WHOLE
+    assert turns.take(100, 5) is None
+    turns.take(SCOPED_MS, 6)
+    assert turns.take(SCOPED_MS - 1, 7) == SCOPED
