@@ -147,14 +147,15 @@ class ShardImages:
         blocks += [await staged(blob, part) for part in columns.add_rows(songs, regions)]
         ids = (self._key.id, blob.blob_name, hub_ms, self._shards, offset, made_ms)
         header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
-        if len(header) > MAX_HEADER_BYTES:
+        if len(header) <= MAX_HEADER_BYTES:
+            head = await staged(blob, header)
+            async with busy:
+                if through() is not begun or not await save() or through() is not begun:
+                    return
+            await commit(blob, [head, *blocks], condition)
+        else:
+            # Nobody reads it. It is made no sooner than the next one would be: it may be smaller then.
             log.warning("the image of shard %d would have a header of %d bytes", shard.number, len(header))
-            return
-        head = await staged(blob, header)
-        async with busy:
-            if through() is not begun or not await save() or through() is not begun:
-                return
-        await commit(blob, [head, *blocks], condition)
         begun.size_bytes -= size_bytes
         self._sizes[shard.number] = len(header) + columns.size_bytes
 

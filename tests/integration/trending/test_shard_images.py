@@ -259,6 +259,23 @@ async def test_two_owners_write_one_image(song_cloud: LocalCloud) -> None:
         assert {key.split("/")[1] for key in image.header.keys} in ({"one"}, {"two"})
 
 
+async def test_an_image_with_too_long_a_header_is_not_made_again_at_once(
+    song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_images, "IMAGE_BYTES", 1)
+    async with container_of(song_cloud, "shard-image-header") as container:
+        owner = Owner(container)
+        owner.count(3)
+        await owner.save()
+        assert owner.through is not None
+        assert owner.images.is_due(0, owner.through)
+        monkeypatch.setattr(shard_images, "MAX_HEADER_BYTES", 10)
+        await owner.write()
+        assert "would have a header of" in caplog.text
+        assert await loaded(images(container)) is None
+        assert not owner.images.is_due(0, owner.through), "it would be as long"
+
+
 async def test_an_image_that_does_not_come_in_time_is_not_waited_for(
     song_cloud: LocalCloud, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
