@@ -6,6 +6,7 @@ from datetime import datetime
 
 from msgspec import structs
 
+from songline.projections.freshness import earliest
 from songline.projections.store import DocumentStore
 from songline.schemas.documents import CURRENT, GLOBAL, UNKNOWN_GENRE, Chart, Kind, Window, chart_key
 from songline.schemas.genres import asked_genre
@@ -71,10 +72,14 @@ async def _least_freshness(store: DocumentStore, key: str) -> Freshness | None:
     return Freshness(as_of=told.as_of, complete_through=told.complete_through, position=told.position)
 
 
-async def complete_through(store: DocumentStore) -> datetime | None:
-    """The moment through which all charts are complete, None while that is unknown. Raises StoreUnavailableError."""
-    fresh = await store.read(PROGRESS, PROGRESS, Freshness)
-    return None if fresh is None else fresh.complete_through
+async def complete_through(store: DocumentStore, *keys: str) -> datetime | None:
+    """The moment through which all charts are complete, None while that is unknown; of those that the store refuses as
+    they are now, only the ones of these `keys` are meant. Raises StoreUnavailableError."""
+    told = await store.read(PROGRESS, PROGRESS, ChartsFreshness)
+    if told is None:
+        return None
+    refused = [await store.read(CURRENT, key, Chart) for key in keys if key in told.refused]
+    return earliest([told.complete_through, *(None if one is None else one.complete_through for one in refused)])
 
 
 def position_in(found: Chart, created_at: datetime | None) -> Mapping[str, int]:

@@ -159,7 +159,8 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         store = await _store(request)
         if max_staleness is not None:
             # A snapshot is of its hour's first moment: nothing that came after `end` is in one.
-            _staleness(request).check("charts", max_staleness, await charts.complete_through(store), end)
+            through = await charts.complete_through(store, chart_key(kind, window, known))
+            _staleness(request).check("charts", max_staleness, through, end)
         found = await history.snapshots(store, kind, window, known, begin, end, limit)
         found = history.renamed(found, await _titles(request, history.song_ids(found), max_staleness))
         name = f"{kind}-{window}-history"
@@ -177,7 +178,8 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         unknown one, has no points."""
         store = await _store(request)
         if max_staleness is not None:
-            _staleness(request).check("charts", max_staleness, await charts.complete_through(store))
+            shown_in = (chart_key("top", one, GLOBAL) for one in WINDOWS)
+            _staleness(request).check("charts", max_staleness, await charts.complete_through(store, *shown_in))
         return plain(await history.of_song(store, song_id, WINDOWS, now()))
 
 

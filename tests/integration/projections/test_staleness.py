@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 from azure.cosmos.aio import ContainerProxy
+from msgspec import structs
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos, read_eventhubs
@@ -20,7 +21,7 @@ from songline.schemas.documents import CURRENT, chart_key
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongLiked
 from songline.schemas.examples import CHART
-from songline.schemas.progress import PROGRESS, Freshness
+from songline.schemas.progress import PROGRESS, ChartsFreshness
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
@@ -28,6 +29,7 @@ from tests.support.waiting import wait_for_async
 # It writes what it has read to the end seldom: an idle hub is asked for its ends.
 SELDOM = {"SONGLINE_LIBRARY_FLUSH": "0.2", "SONGLINE_LIBRARY_LOOK": "300", "SONGLINE_LIBRARY_BALANCE": "0.5"}
 ANA = "/v1/users/ana/summary"
+SONG = "/v1/songs/song-1/history"
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ async def test_a_chart_is_as_old_as_what_is_counted_in_it(song_cloud: LocalCloud
         await charts.upsert_item(
             {**msgspec.to_builtins(CHART), "id": CURRENT, "chart": chart_key("top", "1h", "global")}
         )
-        paths = ("/v1/charts/top/1h", "/v1/charts/top/1h/history", "/v1/songs/song-1/history", "/v1/live")
+        paths = ("/v1/charts/top/1h", "/v1/charts/top/1h/history", SONG, "/v1/live")
         for path in paths:
             refusal(await api.get(path, params={"maxStaleness": "5s"}))
         now = datetime.now(UTC)
@@ -164,7 +166,35 @@ async def test_a_chart_is_as_old_as_what_is_counted_in_it(song_cloud: LocalCloud
         refusal(await api.get("/v1/songs/song-1/plays", params={"maxStaleness": "5s"}))
 
 
-async def write(charts: ContainerProxy, through: datetime) -> None:
-    """How fresh all charts are."""
-    fresh = Freshness(as_of=through, complete_through=through, position={"0": 3})
+async def test_a_history_is_as_old_as_a_chart_that_could_not_be_written(
+    song_cloud: LocalCloud, api: httpx.AsyncClient
+) -> None:
+    key = chart_key("top", "1h", "region:AT")
+    async with cosmos.client(read_cosmos(song_cloud.environment)) as database:
+        charts = cosmos.container(database, DATABASE, CHARTS)
+        now = datetime.now(UTC)
+
+        async def statuses() -> list[int]:
+            allowed = {"maxStaleness": "1m"}
+            scopes = ("region:AT", "region:BE", "global")
+            found = [await api.get("/v1/charts/top/1h/history", params={**allowed, "scope": one}) for one in scopes]
+            return [one.status_code for one in [*found, await api.get(SONG, params=allowed)]]
+
+        await write(charts, now)
+        assert await statuses() == [200, 200, 200, 200]
+        await write(charts, now, refused=(key,))
+        assert await statuses() == [503, 200, 200, 200], "it was never written"
+        stored = structs.replace(CHART, complete_through=now - timedelta(seconds=30))
+        await charts.upsert_item({**msgspec.to_builtins(stored), "id": CURRENT, "chart": key})
+        assert await statuses() == [200, 200, 200, 200]
+        stored = structs.replace(CHART, complete_through=now - timedelta(seconds=90))
+        for one in (key, chart_key("top", "24h", "global")):
+            await charts.upsert_item({**msgspec.to_builtins(stored), "id": CURRENT, "chart": one})
+        await write(charts, now, refused=(key, chart_key("top", "24h", "global")))
+        assert await statuses() == [503, 200, 200, 503]
+
+
+async def write(charts: ContainerProxy, through: datetime, refused: tuple[str, ...] = ()) -> None:
+    """How fresh all charts are, but those that the store refuses."""
+    fresh = ChartsFreshness(as_of=through, complete_through=through, position={"0": 3}, refused=refused)
     await charts.upsert_item({**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS})
