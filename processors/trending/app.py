@@ -185,7 +185,7 @@ def build_app(
     guard = guards[MUSIC_EVENTS]
     cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, *cell_rules)
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
-    shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
+    shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, _new_owner, policy, version, services.plays_version)
     stage = (turns, parking, shard_guard, *rules, cells.has_backlog)
     metadata = HubMetadata(services.shards_hub)
     images = None if sealed is None else ShardImages(sealed, metadata, services.key, shards, wall_clock_ms)
@@ -219,15 +219,15 @@ def build_app(
         is_current = current_recovery(app)
         committed, tops = await committed_offsets(app, MUSIC_EVENTS), await start_offsets(app, TRENDING_TOPS)
         if is_current():
-            await cells.assigned(committed, owner=uuid.uuid4().hex)
-            await merge.assigned(tops.get(0), owner=uuid.uuid4().hex)
+            await cells.assigned(committed, owner=_new_owner())
+            await merge.assigned(tops.get(0), owner=_new_owner())
 
     async def hold_shards() -> None:
         is_current = current_recovery(app)
         starts = await start_offsets(app, TRENDING_PARTIALS)
         if is_current():
             held = {number: start for number, start in starts.items() if number < shards}
-            await ranking.assigned(held, owner=uuid.uuid4().hex)
+            await ranking.assigned(held, owner=_new_owner())
 
     cell_table.on_recover(crash_on_error(app, hold_cells_and_merge))
     shard_table.on_recover(crash_on_error(app, hold_shards))
@@ -325,6 +325,11 @@ def build_app(
     repeat(app, OBSERVE_S, opener.poll, isolation.run, wake=opener.wake)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)
     return TrendingApp(app, observer.report, isolation, loading_early)
+
+
+def _new_owner() -> str:
+    """A name that no owner of anything ever had."""
+    return uuid.uuid4().hex
 
 
 def _agent(

@@ -5,7 +5,7 @@ committed, as Faust does it.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import count, islice
+from itertools import count, cycle, islice
 from random import Random
 
 from songline.processors.trending.action_hashes import UserHashes
@@ -26,6 +26,7 @@ from songline.processors.trending.shards.shard_image import ShardColumns, ShardI
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import check_report_part, check_saved
 from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongDay
@@ -65,6 +66,8 @@ class Pipeline:
         """The changelog of each shard, which is never compacted."""
         self._through = [SavedThrough(-1, 0) for _ in range(shards)]
         self._images: dict[int, bytes] = {}
+        self._early_ms = cycle([0, MINUTE_MS, HOUR_MS, 0, 30 * HOUR_MS])
+        """How long before a shard is restored it is filled by its image."""
         self._lost: dict[int, tuple[Shard, SavedThrough]] = {}
         self._lost_sources: dict[int, tuple[SourcePartition, int]] = {}
 
@@ -192,8 +195,9 @@ class Pipeline:
         self._shards[shard].restore(self._shard_values[shard].items())
         self._through[shard] = SavedThrough(len(self._logs[shard]) - 1, 0)
         if shard in self._images:
-            self._check_image(shard)
-            self._shards[shard] = self._by_image(shard)
+            early_ms = next(self._early_ms)
+            self._check_image(shard, early_ms)
+            self._shards[shard] = self._by_image(shard, early_ms)
         self._applied[shard] = self._shard_committed[shard]
 
     def image(self, shard: int, random: Random, *, lost: bool = False) -> None:
@@ -222,8 +226,9 @@ class Pipeline:
         header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
         self._images[shard] = header + b"".join(body)
 
-    def _by_image(self, shard: int) -> Shard:
-        """The shard restored by its image, and what was saved since; Faust reads the last record again."""
+    def _by_image(self, shard: int, early_ms: int) -> Shard:
+        """The shard that was filled by its image so long ago, with what was saved since that was made; Faust reads the
+        last record again."""
         image = decode_shard_image(self._images[shard])
         held = image.records
         for key, value in self._logs[shard][max(0, image.header.offset) :]:
@@ -232,13 +237,15 @@ class Pipeline:
             else:
                 held[key] = value
         restored = Shard(shard, self._owner(), KEY, image=image)
+        restored.advance(self.now_ms - early_ms)
+        restored.fill()
         restored.advance(self.now_ms)
         restored.restore(held.items())
         return restored
 
-    def _check_image(self, shard: int) -> None:
-        """A shard that is restored by its image is the one that is restored by its changelog."""
-        found, expected = self._by_image(shard), Shard(shard, self._owner(), KEY)
+    def _check_image(self, shard: int, early_ms: int) -> None:
+        """A shard that is restored by its image is the one that is restored by its changelog, now and later."""
+        found, expected = self._by_image(shard, early_ms), Shard(shard, self._owner(), KEY)
         expected.advance(self.now_ms)
         expected.restore(self._shard_values[shard].items())
         assert contents(found) == contents(expected)
@@ -248,6 +255,12 @@ class Pipeline:
         for document in all_waiting:
             if document not in waiting:
                 assert self.days[document.song_id, document.id].total >= document.total, "it was written"
+        for later_ms in (MINUTE_MS, HOUR_MS):
+            for one in (found, expected):
+                one.advance(self.now_ms + later_ms)
+            assert found.report(whole=True) == expected.report(whole=True)
+        later = (one.lists_at((self.now_ms + HOUR_MS) // HOUR_MS + 1) for one in (found, expected))
+        assert next(later) == next(later)
 
     def record(self, shard: int, limit: int, dies_after: int | None = None, meanwhile: int = 0) -> None:
         """Write days that wait, as Cosmos DB does it under the condition that goes with it. So many messages are

@@ -40,13 +40,15 @@ class SongDays:
         distinct = self._count(hour, songs, more)
         self._let_wait(hour, distinct)
 
-    def restore(self, hour: int, songs: Ints, more: Column, *, waits: bool = False) -> None:
-        """Add what was saved of an hour, of which any owner may have stored the days. Without `waits` none of them
-        waits for it: `Backlog.inherit` takes over what does."""
-        distinct = self._count(hour, songs, more)
-        self._mark_stored(hour // HOURS, distinct)
-        if waits:
-            self._let_wait(hour, distinct)
+    def restore(self, hour: int, songs: Ints, more: Column) -> None:
+        """Add what was saved of an hour, of which any owner may have stored the days; or take away what was added and
+        was not saved. No day waits for it: `Backlog.inherit` takes over what does."""
+        self._mark_stored(hour // HOURS, self._count(hour, songs, more))
+
+    def let_all_wait(self) -> None:
+        """Let all days wait of which anything is counted."""
+        for hour, table in self._hours.items():
+            self._let_wait(hour, table.keys)
 
     def may_be_stored(self, document: SongDay) -> bool:
         """Whether the document's day may be stored: it was written, or some of it was counted by an earlier owner."""

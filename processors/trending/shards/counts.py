@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from songline.processors.trending.cells.wire import ROWS, CountRows
-from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.song_index import Ints
 from songline.processors.trending.sorted_columns import Column
@@ -34,6 +34,14 @@ class BucketKey(NamedTuple):
     unit: Unit
     bucket: int
     source: int
+
+
+class TableRows(NamedTuple):
+    """Rows of a table, each once, and of each its counts, or by how much these differ from what they were."""
+
+    key: BucketKey
+    rows: Ints
+    counts: Column
 
 
 class SavedRows(NamedTuple):
@@ -118,13 +126,24 @@ class ShardCounts:
             more, rose = np.concatenate(more_of), np.concatenate(rose_of)
             yield BucketIncrease(bucket, numbers[these], rows.pair[these], more, rose)
 
-    def restore(self, key: BucketKey, rows: Ints, counts: Column) -> Column:
-        """Raise the counts of a table to what was saved of it; return by how much each rose. The rows rise."""
-        table = self._tables.get(key)
+    def restore(self, saved: TableRows) -> TableRows:
+        """Raise the counts of a table to what was saved of it, whose rows rise; return by how much they rose."""
+        table = self._tables.get(saved.key)
         if table is not None:
-            return table.raise_to(rows, counts)[1]
-        self._tables[key] = CountTable.filled(rows, counts)
-        return counts
+            return _changed(saved.key, saved.rows, table.raise_to(saved.rows, saved.counts)[1])
+        self._tables[saved.key] = CountTable.filled(saved.rows, saved.counts)
+        return saved
+
+    def replace(self, saved: TableRows) -> TableRows:
+        """Hold of a table what was saved of it, whose rows rise, and nothing else; return what differs from before."""
+        had, counts = self._tables.pop(saved.key).by_key()
+        if len(saved.rows):
+            self._tables[saved.key] = CountTable.filled(saved.rows, saved.counts)
+        rows = np.union1d(had.astype(np.int64), saved.rows)
+        more = np.zeros((len(rows), KINDS), np.int64)
+        more[np.searchsorted(rows, saved.rows)] += saved.counts
+        more[np.searchsorted(rows, had)] -= counts
+        return _changed(saved.key, rows, more)
 
     def is_newer(self, unit: Unit, bucket: int) -> bool:
         """Whether the bucket is newer than the newest one of the unit."""
@@ -142,11 +161,11 @@ class ShardCounts:
             self._changed.pop(key, None)
         return dropped
 
-    def tables(self, unit: Unit) -> Iterator[tuple[int, CountTable]]:
-        """Bucket and table of all that is held of a unit."""
+    def tables(self, unit: Unit) -> Iterator[TableRows]:
+        """All that is held of a unit, table by table."""
         for key, table in self._tables.items():
             if key.unit == unit:
-                yield key.bucket, table
+                yield TableRows(key, *table.by_slot())
 
     def by_row(self) -> Iterator[tuple[BucketKey, Column, Column]]:
         """All tables: a copy of the rows, as they rise, and of their counts. Something may be counted meanwhile."""
@@ -181,3 +200,10 @@ class ShardCounts:
     def forget_changes(self) -> None:
         """Everything is as it was saved."""
         self._changed = {}
+
+
+def _changed(key: BucketKey, rows: Ints, more: Ints) -> TableRows:
+    """The rows whose counts differ, by `more` (row, kind)."""
+    # Columns are faster to look at than rows of three.
+    which = (more[:, LISTENS] | more[:, LIKES] | more[:, UNLIKES]) != 0
+    return TableRows(key, rows[which], more[which])

@@ -52,17 +52,18 @@ class SavedKeys:
         self._counts.get(bucket, set()).difference_update(keys)
         return keys
 
-    def take_over(self, bucket: BucketKey, key: str) -> None:
-        """Remember a key under which counts of the bucket are saved."""
-        self._counts.setdefault(bucket, set()).add(key)
+    def take_over(self, bucket: BucketKey, *keys: str) -> None:
+        """Remember keys under which counts of the bucket are saved."""
+        self._counts.setdefault(bucket, set()).update(keys)
 
     def drop(self, bucket: BucketKey) -> None:
         """Delete the keys of a bucket that is over."""
         self._deleted += self._counts.pop(bucket, ())
         self._changes.pop(bucket, None)
 
-    def delete(self, key: str) -> None:
-        self._deleted.append(key)
+    def delete(self, *keys: str) -> None:
+        """Delete keys under which a former owner saved what is over."""
+        self._deleted += keys
 
     def saved(self) -> list[str]:
         """The keys under which tables are saved, also those that are still to be deleted."""
@@ -72,3 +73,11 @@ class SavedKeys:
         """The keys to delete, each once."""
         deleted, self._deleted = self._deleted, []
         return deleted
+
+
+def table_of(key: str) -> BucketKey | None:
+    """The table of which something is saved under a key, None where it is no table's."""
+    match key.split("/")[2:]:
+        case ["minute" | "hour" as unit, bucket, source, _]:
+            return BucketKey(unit, int(bucket), int(source))
+    return None

@@ -5,13 +5,12 @@ greater count.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import numpy as np
 
 from songline.processors.trending.cells.wire import CountSection, join_sections
 from songline.processors.trending.count_table import KINDS
-from songline.processors.trending.shards.counts import BucketKey
+from songline.processors.trending.shards.counts import BucketKey, TableRows
 from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.song_index import Ints, SongIndex
 from songline.processors.trending.sorted_columns import NARROW, Column, widened
@@ -21,17 +20,10 @@ GROUP_BYTES = 2_000_000
 """Tables of so many saved bytes are merged at once, some 90,000 rows: a hundred bytes each meanwhile."""
 
 
-class SavedTable(NamedTuple):
-    """What was saved of a table: each row once, in their order, with the greatest of its counts."""
-
-    key: BucketKey
-    rows: Ints
-    counts: Column
-
-
-def merged_tables(saved: Mapping[BucketKey, list[bytes]], songs: SongIndex, rows: RowIndex) -> Iterator[SavedTable]:
-    """The tables of which something was saved, by the numbers that songs have in `songs`, and their rows in `rows`.
-    What was saved is of the bucket that its key says."""
+def merged_tables(saved: Mapping[BucketKey, list[bytes]], songs: SongIndex, rows: RowIndex) -> Iterator[TableRows]:
+    """The tables of which something was saved, by the numbers that songs have in `songs`, and their rows in `rows`:
+    each row once, in their order, with the greatest of its counts. What was saved is of the bucket that its key
+    says."""
     group: dict[BucketKey, list[bytes]] = {}
     size_bytes = 0
     for key, values in saved.items():
@@ -43,7 +35,7 @@ def merged_tables(saved: Mapping[BucketKey, list[bytes]], songs: SongIndex, rows
     yield from _merged(group, songs, rows)
 
 
-def _merged(group: Mapping[BucketKey, list[bytes]], songs: SongIndex, rows: RowIndex) -> Iterator[SavedTable]:
+def _merged(group: Mapping[BucketKey, list[bytes]], songs: SongIndex, rows: RowIndex) -> Iterator[TableRows]:
     sections: list[CountSection] = [decode_section(value) for values in group.values() for value in values]
     columns = join_sections(sections)
     if not len(columns.song):
@@ -56,7 +48,7 @@ def _merged(group: Mapping[BucketKey, list[bytes]], songs: SongIndex, rows: RowI
     ends = np.cumsum(np.add.reduceat(columns.rows, np.cumsum([0, *map(len, group.values())])[:-1])).tolist()
     for key, begin, end in zip(group, [0, *ends], ends, strict=False):
         if begin < end:
-            yield SavedTable(key, *_greatest(numbers[begin:end], counts[begin:end], slots))
+            yield TableRows(key, *_greatest(numbers[begin:end], counts[begin:end], slots))
 
 
 def _greatest(numbers: Column, counts: Column, slots: Column) -> tuple[Ints, Column]:

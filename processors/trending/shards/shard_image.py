@@ -36,6 +36,8 @@ PART_BYTES = 2_000_000
 IN_IMAGE = b""
 """Stands for the value of a record whose rows are in the image. No record has no bytes."""
 
+_FACTS = "image/facts"
+
 _COUNT_TYPES = {1: "u1", 2: "<u2", 4: "<i4"}
 
 
@@ -91,8 +93,15 @@ class ShardImage(NamedTuple):
 
     @property
     def records(self) -> dict[str, bytes]:
-        """What is saved of the shard up to the offset, by key: IN_IMAGE of what is in `tables`."""
-        return {**dict.fromkeys(self.header.keys, IN_IMAGE), **self.header.records}
+        """What is saved of the shard up to the offset, by key: IN_IMAGE of what is in `tables`. What was saved since
+        replaces or deletes it."""
+        saved = {key: value for key, value in self.header.records.items() if not _is_facts(key)}
+        return {**dict.fromkeys(self.header.keys, IN_IMAGE), **saved}
+
+    @property
+    def facts(self) -> dict[str, bytes]:
+        """All facts, in pieces by keys of the image's own: what was saved since is learned beside them."""
+        return {key: value for key, value in self.header.records.items() if _is_facts(key)}
 
 
 class ShardColumns:
@@ -170,6 +179,15 @@ def decode_shard_image(data: bytes | bytearray, header: ShardImageHeader | None 
     if header.rows and regions.max() > MAX_REGION:
         raise BrokenFileError(f"it has rows of region {regions.max()}, expected {MAX_REGION} at most")
     return ShardImage(header, *_indexes(header.songs, songs, regions), tables, len(data))
+
+
+def facts_key(number: int, piece: int) -> str:
+    """Under which an image of a shard has a piece of its facts. No owner of the shard is called so."""
+    return f"{number}/{_FACTS}/{piece}"
+
+
+def _is_facts(key: str) -> bool:
+    return key.partition("/")[2].startswith(f"{_FACTS}/")
 
 
 def _indexes(names: Sequence[str], songs: Column, regions: Column) -> tuple[SongIndex, RowIndex]:

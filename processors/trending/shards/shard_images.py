@@ -8,7 +8,7 @@ What can't be used of an image is never needed: the changelog is read as a whole
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
 from azure.eventhub.exceptions import EventHubError
@@ -47,9 +47,6 @@ GROWTH = 0.5
 LONGEST_MS = 12 * HOUR_MS
 """An image that is older is not used: the changelog says for a day that a key was deleted."""
 
-LOAD_S = 5.0
-"""So long a worker that has got its partitions waits for their images. Much more is restored in that time."""
-
 
 class ShardImages:
     """The images of `shards` shards beside `hours`. `hub` is their changelog."""
@@ -60,41 +57,10 @@ class ShardImages:
         self._hours = hours
         self._hub = hub
         self._key = key
-        self._shards = shards
+        self.shards = shards
         self._now_ms = now_ms
         self._sizes: dict[int, int] = {}
         """The bytes of each shard's image, as far as they are known."""
-        self._loads: dict[int, asyncio.Task[ShardImage | None]] = {}
-
-    def begin(self, numbers: Iterable[int]) -> None:
-        """Load the images of shards that will probably be held."""
-        for number in numbers:
-            if number < self._shards and number not in self._loads:
-                self._loads[number] = asyncio.create_task(self._load(number))
-
-    async def loaded(self, numbers: Collection[int]) -> dict[int, ShardImage]:
-        """The images of shards that are held now, as far as there are any. They are loaded until they are taken."""
-        self.drop(but=numbers)
-        self.begin(numbers)
-        if self._loads:
-            _, late = await asyncio.wait(self._loads.values(), timeout=LOAD_S)
-            for number in [number for number, load in self._loads.items() if load in late]:
-                log.warning("the image of shard %d does not come in time, it is restored by its changelog", number)
-                self._loads.pop(number).cancel()
-        found = {number: load.result() for number, load in self._loads.items()}
-        return {number: image for number, image in found.items() if image is not None}
-
-    def take(self, numbers: Iterable[int]) -> Mapping[int, ShardImage]:
-        """The images that `loaded` has returned of these shards; each is given away once, and others are dropped."""
-        loads = {number: self._loads.pop(number, None) for number in numbers}
-        self.drop()
-        found = {number: load.result() for number, load in loads.items() if load is not None and load.done()}
-        return {number: image for number, image in found.items() if image is not None}
-
-    def drop(self, but: Collection[int] = ()) -> None:
-        """Load no more of shards that nobody has taken."""
-        for number in self._loads.keys() - but:
-            self._loads.pop(number).cancel()
 
     def is_due(self, number: int, through: SavedThrough) -> bool:
         """Whether the image of a shard is to be made anew."""
@@ -145,7 +111,7 @@ class ShardImages:
         songs, regions = shard.rows()
         names = list(shard.songs.names)
         blocks += [await staged(blob, part) for part in columns.add_rows(songs, regions)]
-        ids = (self._key.id, blob.blob_name, hub_ms, self._shards, offset, made_ms)
+        ids = (self._key.id, blob.blob_name, hub_ms, self.shards, offset, made_ms)
         header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
         if len(header) <= MAX_HEADER_BYTES:
             head = await staged(blob, header)
@@ -159,7 +125,8 @@ class ShardImages:
         begun.size_bytes -= size_bytes
         self._sizes[shard.number] = len(header) + columns.size_bytes
 
-    async def _load(self, number: int) -> ShardImage | None:
+    async def load(self, number: int) -> ShardImage | None:
+        """The image of a shard, None where it has none that can be used."""
         try:
             return await self._read(number)
         except (ResourceNotFoundError, ResourceModifiedError):
@@ -189,7 +156,7 @@ class ShardImages:
 
     def _checked(self, number: int, data: bytearray, header: ShardImageHeader) -> ShardImage:
         image = decode_shard_image(data, header)
-        check_image(image, number, StageLimits(self._shards, MAX_PARTITIONS, self._now_ms()))
+        check_image(image, number, StageLimits(self.shards, MAX_PARTITIONS, self._now_ms()))
         return image
 
     async def _check(self, header: ShardImageHeader, name: str, partition: str) -> None:
@@ -198,8 +165,8 @@ class ShardImages:
             raise BrokenFileError(f"made under the key {header.key.hex()[:32]}, here is {self._key.id.hex()}")
         if header.name != name:
             raise BrokenFileError(f"made as {header.name[:100]!r}, here is {name!r}")
-        if header.shards != self._shards:
-            raise BrokenFileError(f"made of one shard of {header.shards}, here are {self._shards}")
+        if header.shards != self.shards:
+            raise BrokenFileError(f"made of one shard of {header.shards}, here are {self.shards}")
         if not 0 <= self._now_ms() - header.made_ms <= LONGEST_MS:
             raise BrokenFileError(f"made {self._now_ms() - header.made_ms} ms ago, expected 0 to {LONGEST_MS}")
         if header.hub_ms != (hub_ms := milliseconds((await self._hub.describe()).created_at)):

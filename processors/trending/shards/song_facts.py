@@ -1,6 +1,7 @@
 """The facts of a shard's songs: title, artist, genres, and whether a song is removed."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 from msgspec import structs
@@ -10,6 +11,14 @@ from songline.processors.trending.cells.wire import FACTS, SongFact
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.documents import UNKNOWN_GENRE
 from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn
+
+
+class RestoredFacts(NamedTuple):
+    """The songs of a saved piece; and whether users were in it by their ids: what it has is in the next flush then, and
+    it is to be deleted."""
+
+    songs: list[str]
+    is_former: bool
 
 
 class SongFacts:
@@ -64,19 +73,17 @@ class SongFacts:
         for piece in range(-(-len(self._slots) // FACTS)):
             yield piece, self._encoded(piece)
 
-    def restore(self, piece: bytes) -> bool:
-        """Take in a saved piece. Pieces may come in any order, and of several owners of the shard.
-
-        Returns whether users were in it by their ids: what it has is in the next flush, and it is to be deleted then.
-        """
+    def restore(self, piece: bytes) -> RestoredFacts:
+        """Take in a saved piece. Pieces may come in any order, and of several owners of the shard."""
         facts = decode_facts(piece)
         for partition, fact in facts:
             self._add(partition, fact)
         self._dirty.clear()
+        songs = [fact.song_id for _, fact in facts]
         is_former = any(_is_clear(fact) for _, fact in facts)
         if is_former:
-            self._former |= {fact.song_id for _, fact in facts}
-        return is_former
+            self._former.update(songs)
+        return RestoredFacts(songs, is_former)
 
     def _encoded(self, piece: int) -> bytes:
         slots = self._slots[piece * FACTS : (piece + 1) * FACTS]

@@ -6,7 +6,6 @@ and a replay changes nothing.
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 import msgspec
 import numpy as np
@@ -17,10 +16,10 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows, Partial, SongFact
 from songline.processors.trending.plays.state import SongDays
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
+from songline.processors.trending.shards.restored_tables import RestoredTables
 from songline.processors.trending.shards.row_index import RowIndex
-from songline.processors.trending.shards.saved_keys import SavedKeys
-from songline.processors.trending.shards.saved_tables import SavedTable, merged_tables
-from songline.processors.trending.shards.shard_image import IN_IMAGE, ImageTable, ShardImage
+from songline.processors.trending.shards.saved_keys import SavedKeys, table_of
+from songline.processors.trending.shards.shard_image import IN_IMAGE, ShardImage, facts_key
 from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.song_genres import SongGenres
@@ -57,7 +56,8 @@ class Shard:
     """One shard in the hands of one owner. `flush` returns what to save by key; `restore` applies it.
 
     `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time, for the
-    version `plays` of songs' days. `key`: that under which uploaders are known. `image`: what `restore` begins with.
+    version `plays` of songs' days. `key`: that under which uploaders are known. `image`: what `fill` counts, or
+    `restore` does.
     """
 
     def __init__(
@@ -72,7 +72,9 @@ class Shard:
         self.number = number
         self._plays = plays
         self._turn = 0 if plays == FIRST_VERSION else 1
-        self._image_tables: dict[BucketKey, ImageTable] = {} if image is None else image.tables
+        self._image = image
+        self._image_keys: dict[str, BucketKey] = {}
+        """The keys under which the image's tables were saved."""
         self.songs = SongIndex() if image is None else image.songs
         """The songs that the shard counts, or knows facts of."""
         self._keys = SavedKeys(number, owner)
@@ -85,6 +87,7 @@ class Shard:
         self._genres = SongGenres()
         self._reported = ReportedLists()
         self.days = SongDays(self.songs, self._keys.waiting)
+        self._restored = RestoredTables(self.songs, self._rows, self._counts, self.days)
 
     def apply(self, *messages: Partial) -> None:
         """Apply messages of source partitions, of each no more than one."""
@@ -191,7 +194,7 @@ class Shard:
     def fact_records(self) -> Iterator[tuple[str, bytes]]:
         """All facts, by keys of an image's own: pieces that are saved later are beside them, and in place of none."""
         for piece, facts in self._facts.pieces():
-            yield f"{self.number}/image/facts/{piece}", facts
+            yield facts_key(self.number, piece), facts
 
     def tables(self) -> Iterator[tuple[BucketKey, Column, Column]]:
         """All tables: a copy of the rows, as they rise, and of their counts. Something may be counted meanwhile."""
@@ -201,17 +204,38 @@ class Shard:
         """Song and region of each row."""
         return self._rows.columns()
 
+    def fill(self) -> None:
+        """Count what the shard's image has. That may be done before it is known what was saved since, and which tables
+        are saved no more: `restore` makes up the difference."""
+        image, self._image = self._image, None
+        if image is None:
+            return
+        found = ((key, table_of(key)) for key in image.header.keys)
+        self._image_keys = {key: table for key, table in found if table is not None}
+        songs = [song_id for key, value in image.facts.items() for song_id in self._restore_facts(key, value)]
+        self._windows.add_tables(self._restored.fill(image))
+        self._place_all(songs)
+
     def restore(self, saved: Iterable[tuple[str, bytes]]) -> None:
         """Apply what `flush` returned to all owners of the shard, so far as it still holds; IN_IMAGE is the value of
-        what the shard's image has. A table of which nothing is saved any more is passed over.
+        what the shard's image has. The image's rows of a table hold while a key of theirs does.
 
         Where another version of songs' days was written last, all days wait: what has changed since is in that one.
         """
+        self.fill()
+        songs: list[str] = []
         waiting: list[tuple[str, bytes]] = []
         tables: dict[BucketKey, list[bytes]] = {}
-        imaged: set[BucketKey] = set()
+        imaged: dict[BucketKey, list[str]] = {}
         last: tuple[int, int] | None = None
         for key, value in saved:
+            if value == IN_IMAGE and (table := self._image_keys.get(key)) is not None:
+                imaged.setdefault(table, []).append(key)
+                continue
+            if (table := table_of(key)) is not None:
+                if self._take_over(table, key):
+                    tables.setdefault(table, []).append(value)
+                continue
             match key.split("/")[2:]:
                 case ["head"]:
                     head = decode_head(value)
@@ -220,53 +244,50 @@ class Shard:
                     for source, position in head.positions.items():
                         self._watermarks.advance(source, position, head.watermarks_ms.get(source))
                 case ["facts", _]:
-                    self._restore_facts(key, value)
+                    songs += self._restore_facts(key, value)
                 case ["waiting", _]:
                     waiting.append((key, value))
-                case ["minute" | "hour" as unit, bucket, source, _]:
-                    if self._counts.is_over(unit, int(bucket)):
-                        self._keys.delete(key)
-                        continue
-                    table = BucketKey(unit, int(bucket), int(source))
-                    self._keys.take_over(table, key)
-                    if value == IN_IMAGE:
-                        imaged.add(table)
-                    else:
-                        tables.setdefault(table, []).append(value)
-        waits_all = last is None or last[1] != self._plays
-        self._restore_counts(tables, imaged, waits_all=waits_all)
-        for song_id in self._facts.songs():
-            self._place(song_id)
+        held = {table for table, keys in imaged.items() if self._take_over(table, *keys)}
+        self._image_keys = {}
+        self._windows.add_tables(self._restored.restore(tables, held))
+        self._place_all(songs)
         self._counts.forget_changes()
+        waits_all = last is None or last[1] != self._plays
+        if waits_all:
+            self.days.let_all_wait()
         if last is not None:
             self._turn = last[0] + waits_all
         for key, value in waiting:
             self.days.backlog.inherit(key, value)
 
-    def _restore_counts(self, tables: dict[BucketKey, list[bytes]], imaged: set[BucketKey], *, waits_all: bool) -> None:
-        """Count what was saved, and only then fill the windows: by its small records each row of a large state would
-        be looked up many times. `waits_all`: all songs' days wait to be written."""
-        found = {key: table for key, table in self._image_tables.items() if key in imaged}
-        self._image_tables = {}
-        in_image = (SavedTable(key, one.rows.astype(np.int64), one.counts) for key, one in found.items())
-        for key, rows, counts in chain(in_image, merged_tables(tables, self.songs, self._rows)):
-            more = self._counts.restore(key, rows, counts)
-            if key.unit == "hour":
-                self.days.restore(key.bucket, self._rows.songs(rows), more, waits=waits_all)
-        for unit in _UNITS:
-            self._windows.refill(unit, self._counts.tables(unit))
+    def _take_over(self, table: BucketKey, *keys: str) -> bool:
+        """Take over keys under which a table is saved, or delete them where it is over; return whether it is held."""
+        if self._counts.is_over(table.unit, table.bucket):
+            self._keys.delete(*keys)
+            return False
+        self._keys.take_over(table, *keys)
+        return True
+
+    def _place_all(self, songs: Iterable[str]) -> None:
+        """Put all songs into their genres; of these the facts may have changed."""
+        for song_id in dict.fromkeys(songs):
+            self._place(song_id)
         self._genres.cover(len(self.songs))
 
     def _head(self) -> bytes:
         watermarks = self._watermarks
         return encode_head(ShardHead(watermarks.positions, watermarks.watermarks_ms, True, self._plays, self._turn))
 
-    def _restore_facts(self, key: str, value: bytes) -> None:
+    def _restore_facts(self, key: str, value: bytes) -> list[str]:
+        """Learn saved facts; return their songs."""
         try:
-            if self._facts.restore(value):
-                self._former_facts.append(key)
+            songs, is_former = self._facts.restore(value)
         except (PoisonError, *DECODING_ERRORS) as error:
             log.error("shard %d: passed over what was saved under %s: %s", self.number, key, error)
+            return []
+        if is_former:
+            self._former_facts.append(key)
+        return songs
 
     def _raise(self, unit: Unit, sources: Ints, rows: CountRows) -> None:
         for bucket, numbers, pairs, more, rose in self._counts.raise_to(unit, sources, rows):

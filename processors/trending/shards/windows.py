@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable, add_rows
+from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, add_rows
+from songline.processors.trending.shards.counts import TableRows
 from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
 from songline.processors.trending.sorted_columns import Column
@@ -133,38 +134,31 @@ class ShardWindows:
         if self._covers(unit, bucket):
             self._add(unit, np.full(len(rows), bucket, np.int64), rows, more)
 
-    def slide(self, unit: Unit, newest: int, tables: Iterable[tuple[int, CountTable]]) -> None:
-        """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit, whose
-        keys are rows."""
+    def slide(self, unit: Unit, newest: int, tables: Iterable[TableRows]) -> None:
+        """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit."""
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.place(newest)
-        self._fill(unit, tables)
+        self.add_tables(tables)
 
-    def refill(self, unit: Unit, tables: Iterable[tuple[int, CountTable]]) -> None:
-        """Fill the windows of a unit anew from its tables, where they are. Those that were never placed stay empty."""
-        for window in self._windows.values():
-            if window.span.unit == unit and window.newest is not None:
-                window.place(window.newest)
-        self._fill(unit, tables)
-
-    def _fill(self, unit: Unit, tables: Iterable[tuple[int, CountTable]]) -> None:
-        small: list[tuple[int, Ints, Column]] = []
-        size = 0
-        for bucket, table in tables:
+    def add_tables(self, tables: Iterable[TableRows]) -> None:
+        """Add what tables count, or by how much their counts differ, to the windows of their units."""
+        small: dict[Unit, list[tuple[int, Ints, Column]]] = {"minute": [], "hour": []}
+        sizes: dict[Unit, int] = {"minute": 0, "hour": 0}
+        for (unit, bucket, _), rows, more in tables:
             if not self._covers(unit, bucket):
                 continue
-            rows, counts = table.by_slot()
             if len(rows) >= TOGETHER:
-                self.add(unit, bucket, rows, counts)
+                self.add(unit, bucket, rows, more)
                 continue
-            small.append((bucket, rows, counts))
-            size += len(rows)
-            if size >= TOGETHER:
-                self._add_together(unit, small)
-                small, size = [], 0
-        if small:
-            self._add_together(unit, small)
+            small[unit].append((bucket, rows, more))
+            sizes[unit] += len(rows)
+            if sizes[unit] >= TOGETHER:
+                self._add_together(unit, small[unit])
+                small[unit], sizes[unit] = [], 0
+        for unit, left in small.items():
+            if left:
+                self._add_together(unit, left)
 
     def show(self, song: int) -> bool:
         """Whether a window counts a listen or a like of the song. No list has a song without one."""

@@ -29,12 +29,12 @@ from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import ShardImage
 from songline.processors.trending.shards.shard_images import ShardImages
+from songline.processors.trending.shards.shard_loads import LoadedShard, ShardLoads, bytes_behind, restore
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.spans import has_passed
 from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_TOPS
-from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.projections import FIRST_VERSION
@@ -55,7 +55,7 @@ SAVED_TOGETHER_BYTES = 500_000
 
 class ShardWorker:
     """Shards of the partitions of `trending-partials` that this worker holds. `has_backlog` says whether the first
-    counts since these were assigned are on their way."""
+    counts since these were assigned are on their way. `new_owner`: a name that no owner of a shard ever had."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class ShardWorker:
         parking: ParkingQueue,
         guard: FoldGuard,
         key: IdentityKey,
+        new_owner: Callable[[], str],
         policy: ChartPolicy,
         version: StateVersion = FIRST,
         plays: int = FIRST_VERSION,
@@ -74,6 +75,7 @@ class ShardWorker:
         images: ShardImages | None = None,
     ) -> None:
         self._images = images
+        self._loads = None if images is None else ShardLoads(images, self._filled)
         self._through: dict[int, SavedThrough] = {}
         """Of each shard, how far an image of it may cover the changelog. None where a save has not come to its end."""
         self._plays = plays
@@ -86,6 +88,7 @@ class ShardWorker:
         self._parking = parking
         self._guard = guard
         self._key = key
+        self._new_owner = new_owner
         self._policy = policy
         self._owner = ""
         self._applied: dict[int, tuple[int, int | None]] = {}
@@ -198,18 +201,18 @@ class ShardWorker:
         return HourAlignment(self._now_ms(), shard.apply, complete)
 
     def begin_early(self, numbers: Iterable[int]) -> None:
-        """Load the images of shards that will probably be held."""
-        if self._images is not None:
-            self._images.begin(numbers)
+        """Load shards by their images that will probably be held."""
+        if self._loads is not None:
+            self._loads.begin(numbers)
 
     def drop_early(self) -> None:
-        """Load no more images."""
-        if self._images is not None:
-            self._images.drop()
+        """Load no more of them."""
+        if self._loads is not None:
+            self._loads.drop()
 
     async def begin_recovery(self, numbers: Collection[int]) -> Mapping[int, int]:
         """Begin the recovery of these shards with their images; return the last offset that each of them covers."""
-        images = {} if self._images is None else await self._images.loaded(numbers)
+        images = {} if self._loads is None else await self._loads.images(numbers)
         for number, image in images.items():
             behind = image.header.offset
             log.info(
@@ -234,18 +237,12 @@ class ShardWorker:
         recovered = {number: self._saved.recovered_through(number) for number in starts}
         await self._saved.prune(set(starts))
         if self._owner != owner:
-            # What is recovered by now, and the images, are the next owner's.
+            # What is recovered by now, and what is loaded, are the next owner's.
             return
         saved = {number: self._saved.records(f"{number}/") for number in starts}
-        images = {} if self._images is None else self._images.take(starts)
-        behind = {
-            number: sum(len(value) for key, value in records if value and not _is_in_image(number, key, images))
-            for number, records in saved.items()
-        }
-        restoring = (
-            asyncio.to_thread(self._restored, number, owner, records, images.get(number))
-            for number, records in saved.items()
-        )
+        loaded = {} if self._loads is None else self._loads.take(starts)
+        behind = {number: bytes_behind(records, loaded.get(number)) for number, records in saved.items()}
+        restoring = (self._restored(number, owner, records, loaded.get(number)) for number, records in saved.items())
         restored = await asyncio.gather(*restoring)
         if self._owner == owner:
             self._alignments = {shard.number: self._align(shard) for shard in restored}
@@ -256,12 +253,24 @@ class ShardWorker:
                 self._through = {number: SavedThrough(offset, behind[number]) for number, offset in recovered.items()}
             self._saved.clear()
 
-    def _restored(self, number: int, owner: str, saved: list[tuple[bytes, bytes]], image: ShardImage | None) -> Shard:
-        """A shard with what was saved of it. It takes no turn of the event loop: seconds of a large one."""
-        shard = Shard(number, owner, self._key, self._policy, self._plays, image)
-        shard.advance(self._now_ms())
-        shard.restore((read_text(key), value) for key, value in saved)
+    async def _restored(
+        self, number: int, owner: str, saved: list[tuple[bytes, bytes]], loaded: LoadedShard | None
+    ) -> Shard:
+        """A shard with what was saved of it, the one that was loaded where there is one."""
+        shard = self._new_shard(number, owner) if loaded is None else await loaded.filled
+        # It takes no turn of the event loop: seconds of a large one.
+        await asyncio.to_thread(restore, shard, saved, self._now_ms())
         return shard
+
+    def _filled(self, number: int, image: ShardImage) -> Shard:
+        """A shard with what its image has."""
+        shard = self._new_shard(number, self._new_owner(), image)
+        shard.advance(self._now_ms())
+        shard.fill()
+        return shard
+
+    def _new_shard(self, number: int, owner: str, image: ShardImage | None = None) -> Shard:
+        return Shard(number, owner, self._key, self._policy, self._plays, image)
 
     async def revoked(self) -> None:
         """Hold no shard. The next owners apply again what is not saved."""
@@ -387,8 +396,3 @@ class ShardWorker:
                     return number in await self._save([(number, shard)], is_quiet=True)
 
                 await self._images.write(shard, self._busy, known, save)
-
-
-def _is_in_image(number: int, key: bytes, images: Mapping[int, ShardImage]) -> bool:
-    """Whether a shard's image has what is saved under the key, as far as its records say so."""
-    return number in images and read_text(key) in images[number].header.records

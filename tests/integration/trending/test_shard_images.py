@@ -18,7 +18,7 @@ from songline.processors.trending.cells.derived_file import encode_header, heade
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_hours import SealedHours, pieces_of
 from songline.processors.trending.cells.wire import no_rows
-from songline.processors.trending.shards import shard_images
+from songline.processors.trending.shards import shard_images, shard_loads
 from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import (
     IN_IMAGE,
@@ -28,6 +28,7 @@ from songline.processors.trending.shards.shard_image import (
     decode_shard_header,
 )
 from songline.processors.trending.shards.shard_images import LONGEST_MS, ShardImages
+from songline.processors.trending.shards.shard_loads import ShardLoads
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.moments import milliseconds
@@ -98,11 +99,8 @@ async def container_of(cloud: LocalCloud, name: str) -> AsyncIterator[ContainerC
 
 
 async def loaded(found: ShardImages) -> ShardImage | None:
-    """The image of shard 0, taken."""
-    offered = await found.loaded({0})
-    taken = found.take({0})
-    assert offered == taken
-    return taken.get(0)
+    """The image of shard 0."""
+    return await found.load(0)
 
 
 async def test_an_image_has_what_is_saved_up_to_its_offset(song_cloud: LocalCloud) -> None:
@@ -113,16 +111,13 @@ async def test_an_image_has_what_is_saved_up_to_its_offset(song_cloud: LocalClou
         offset = owner.through.offset if owner.through else 0
         owner.count(4)
         await owner.write()
-        successor = images(container)
-        successor.begin([0, 1, 7])
-        image = await loaded(successor)
+        image = await loaded(images(container))
         assert image is not None
         assert image.header.offset == offset
         assert {key for key, value in image.records.items() if value == IN_IMAGE} < owner.saved.keys()
         assert [len(table.rows) for table in image.tables.values()] == [2], "also what was saved after it was begun"
         assert owner.through is not None
         assert owner.through.size_bytes == 1, "but it was saved since"
-        assert successor.take({0}) == {}, "it is given away once"
 
 
 async def test_what_is_not_saved_is_in_no_image(song_cloud: LocalCloud) -> None:
@@ -193,7 +188,7 @@ async def test_an_image_of_another_shard_or_version_is_not_used(
         name = f"{prefix}shards/{shard}.image"
         await container.upload_blob(name, await written(container), overwrite=True)
         found = ShardImages(SealedHours(container, prefix), hub, KEY, 2, lambda: NOW_MS)
-        assert await found.loaded({shard}) == {}
+        assert await found.load(shard) is None
         assert f"made as 'shards/0.image', here is '{name}'" in caplog.text
 
 
@@ -284,12 +279,17 @@ async def test_an_image_that_does_not_come_in_time_is_not_waited_for(
             await asyncio.Event().wait()
             raise AssertionError
 
+    def fill(*_: object) -> Shard:
+        raise AssertionError
+
     async with container_of(song_cloud, "shard-image-late") as container:
         owner = Owner(container)
         await owner.save()
         await owner.write()
-        monkeypatch.setattr(shard_images, "LOAD_S", 0.01)
-        assert await loaded(images(container, Mute())) is None
+        monkeypatch.setattr(shard_loads, "LOAD_S", 0.01)
+        loads = ShardLoads(images(container, Mute()), fill)
+        assert await loads.images({0}) == {}
+        assert loads.take({0}) == {}
         assert "does not come in time" in caplog.text
 
 

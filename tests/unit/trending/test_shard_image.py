@@ -4,18 +4,23 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from localcloud_tests.support.fuzzing import effort
 from songline.processors.trending.cells.derived_file import BrokenFileError
+from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.faust.batch import ChangeBatch
 from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.shards.saved_tables import decode_section
 from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import decode_shard_image
-from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS, UNIT_MS
 from tests.support.trending import Pipeline
 from tests.unit.trending.test_pipeline import NOW_MS, PARTITIONS, SHARDS, events, logs_of
 
@@ -73,6 +78,44 @@ def test_an_image_changes_nothing_whatever_happens_before_and_behind_it(seed: in
                 pipeline.restart_shard(shard)
     for shard in range(SHARDS):
         pipeline.restart_shard(shard)
+
+
+@pytest.mark.parametrize("left", ["nothing", "less", "more"])
+def test_what_is_saved_less_of_than_an_image_has_is_taken_away(left: str) -> None:
+    """An image of an owner that had lost the shard may have more of a table than is saved of it."""
+    random = Random(3)
+    pipeline = grown(random)
+    saved = pipeline.saved(0)
+    counts = [key for key in saved if key.split("/")[2] in UNIT_MS]
+    tables = sorted({key.rsplit("/", 1)[0].split("/", 2)[2] for key in counts})
+    assert len(tables) > 3
+    for table in tables[::2]:
+        of_table = [key for key in counts if f"/{table}/" in key]
+        values = [saved[key] for key in of_table]
+        for key in of_table:
+            pipeline._save(0, key, None)
+        if left != "nothing":
+            pipeline._save(0, f"0/other/{table}/0", counted_less(values[0]))
+        if left == "more":
+            pipeline._save(0, f"0/other/{table}/1", values[-1])
+    for _ in range(5):
+        # Each time it was filled another time before.
+        pipeline.restart_shard(0)
+
+
+def counted_less(value: bytes) -> bytes:
+    """Saved counts without their first row, each half as great."""
+    section = decode_section(value)
+    counts = np.frombuffer(section.counts, "<i4").reshape(-1, KINDS) // 2
+    return msgspec.msgpack.encode(
+        structs.replace(
+            section,
+            song=section.song[4:],
+            region=section.region[2:],
+            bucket=section.bucket[4:],
+            counts=counts[1:].tobytes(),
+        )
+    )
 
 
 def test_a_damaged_image_is_told() -> None:

@@ -68,13 +68,14 @@ class Guard:
 class Stage:
     """The shards of one worker, of two of them, over two source partitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, images: Any = None) -> None:
         self.now_ms = FIRST_MS - HOUR_MS // 2
         self.parking, self.noting = Gate(), Gate()
         self.fetched: FetchPosition | None = None
         self.acknowledged: list[int] = []
         self.read_again: list[dict[Any, int]] = []
         self.sent = 0
+        self.owners = count()
         self.has_backlog = False
         consumer = SimpleNamespace(
             fetch_position=lambda _: self.fetched,
@@ -87,17 +88,20 @@ class Stage:
         table = SimpleNamespace(data={}, app=SimpleNamespace(tables=SimpleNamespace(recovery=recovery)))
         parking: Any = Parking(self.parking)
         guard: Any = Guard(self.noting)
+        self.saved = Changelog("shards", table, parking, lambda *_: ())
         self.worker = ShardWorker(
             app,
-            Changelog("shards", table, parking, lambda *_: ()),
+            self.saved,
             lambda: StageLimits(shards=2, sources=2, now_ms=self.now_ms),
             lambda: self.now_ms,
             ReportTurns(60_000, 30),
             parking,
             guard,
             KEY,
+            lambda: f"worker-{next(self.owners)}",
             V1,
             has_backlog=lambda: self.has_backlog,
+            images=images,
         )
 
     async def _send(self, *_: object) -> Any:
@@ -308,13 +312,13 @@ async def test_a_clock_that_is_set_back_lets_no_report_wait() -> None:
     assert stage.sent > 0
 
 
-class Images:
-    """Images that are asked for, and never there."""
+class Loads:
+    """Shards that are asked for, and never loaded."""
 
     def __init__(self) -> None:
         self.taken: list[set[int]] = []
 
-    async def loaded(self, _: Any) -> dict[int, Any]:
+    async def images(self, _: Any) -> dict[int, Any]:
         return {}
 
     def take(self, numbers: Any) -> dict[int, Any]:
@@ -324,7 +328,7 @@ class Images:
 
 def recovered(stage: Stage, through: int) -> None:
     """The changelog of shard 0 was recovered so far; what is sent to it stands behind that."""
-    nowhere: Any = SimpleNamespace(take=lambda _: {})
+    nowhere: Any = SimpleNamespace()
     stage.worker._images = nowhere
     stage.worker._saved.begin({}, {0: through})
     offsets = count(through + 1)
@@ -363,10 +367,10 @@ async def test_no_image_is_made_behind_a_save_that_went_wrong() -> None:
     assert stage.worker._through == {}
 
 
-async def test_what_is_assigned_meanwhile_keeps_its_images() -> None:
+async def test_what_is_assigned_meanwhile_keeps_what_is_loaded() -> None:
     stage = Stage()
-    images: Any = Images()
-    stage.worker._images = images
+    loads: Any = Loads()
+    stage.worker._loads = loads
     checking, checked = threading.Event(), threading.Event()
 
     def check(*_: object) -> tuple[()]:
@@ -381,8 +385,8 @@ async def test_what_is_assigned_meanwhile_keeps_its_images() -> None:
     await stage.worker.revoked()
     stage.worker._saved.clear()
     await stage.worker.assigned({0: 0}, "me again")
-    assert images.taken == [{0}]
+    assert loads.taken == [{0}]
     checked.set()
     await before
-    assert images.taken == [{0}], "they are not those of the owner before"
+    assert loads.taken == [{0}], "they are not those of the owner before"
     assert stage.worker._owner == "me again"
