@@ -9,6 +9,7 @@ const { open, readFile, unlink } = require("node:fs/promises");
 const { dirname } = require("node:path");
 const { Transform, pipeline } = require("node:stream");
 const { crc32 } = require("node:zlib");
+const { checksumOfBlock } = require("./block_checksums.js");
 const { damaged, syncFolder } = require("./damage.js");
 const extents = require("azurite/dist/src/common/persistence/FSExtentStore").default.prototype;
 
@@ -27,6 +28,7 @@ class Summing extends Transform {
   pieces = [];
   #size = 0;
   #crc = 0;
+  #block = checksumOfBlock();
 
   _transform(data, encoding, done) {
     for (let at = 0; at < data.length; ) {
@@ -36,6 +38,7 @@ class Summing extends Transform {
       at += part.length;
       if (this.#size === STEP) this.#tell();
     }
+    this.#block?.update(data);
     done(null, data);
   }
 

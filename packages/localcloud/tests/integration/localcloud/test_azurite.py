@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.core.pipeline import PipelineResponse
 from azure.storage.blob import BlobBlock, BlobType
 from azure.storage.blob.aio import BlobServiceClient
@@ -174,6 +174,29 @@ async def test_a_range_has_its_md5_where_one_asks_and_costs_nothing_where_nobody
             await ranged(name, 999, 2, asked=False)
     asked = base64.b64encode(hashlib.md5(content[999 : 999 + size], usedforsecurity=False).digest()).decode()
     assert told == [None, asked, None] * 2
+
+
+async def test_a_block_has_its_checksum_and_is_not_read_again_for_it(tmp_path: Path) -> None:
+    size = 2**20
+    text, header = b"123456789", "x-ms-content-crc64"
+    checksum = base64.b64encode(bytes.fromhex("ae8b14860a799888")[::-1]).decode()
+    told: list[str | None] = []
+
+    def note(response: PipelineResponse[Any, Any]) -> None:
+        told.append(response.http_response.headers.get(header))
+
+    async with AzuriteServer(tmp_path) as server, blobs(server.port) as client:
+        stored = (await client.create_container("songs")).get_blob_client("song")
+        await stored.stage_block("YQ==", text, headers={header: checksum}, raw_response_hook=note)
+        await stored.stage_block("Yg==", text, validate_content=True, raw_response_hook=note)
+        with pytest.raises(HttpResponseError, match="Crc64Mismatch"):
+            await stored.stage_block("Yw==", text[1:], headers={header: checksum})
+        before = read_bytes(server.pid)
+        await stored.stage_block("ZA==", bytes(size))
+        assert read_bytes(server.pid) - before < 1.5 * size
+        await stored.commit_block_list([BlobBlock("YQ=="), BlobBlock("Yg=="), BlobBlock("ZA==")])
+        assert await (await stored.download_blob()).readall() == 2 * text + bytes(size)
+    assert told == [checksum, None]
 
 
 async def test_its_end_is_noticed(tmp_path: Path) -> None:
