@@ -14,7 +14,8 @@ from bench.measurement import Measurement
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows, no_rows
 from songline.processors.trending.count_table import KINDS
-from songline.processors.trending.shards.shard_image import ShardColumns, ShardImageHeader, decode_shard_image
+from songline.processors.trending.shards.shard_image import decode_shard_image
+from songline.processors.trending.shards.shard_image_parts import ShardImageParts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import broken_saved, check_image
 from songline.processors.trending.song_index import REGION_BITS, Ints
@@ -112,15 +113,10 @@ def made(seconds: int) -> Saved:
     owner.restore(before.items())
     owner.flush()
     cpu_s = time.process_time()
-    columns, body = ShardColumns(), list[bytes]()
-    for table in owner.tables():
-        body += columns.add_table(*table)
-    songs, regions = owner.rows()
-    body += columns.add_rows(songs, regions)
-    saved = owner.saved_records()
-    ids = (KEY.id, "", 0, SHARDS, 0, 0, owner.saved_keys(), saved, list(owner.songs.names), len(songs))
-    header = columns.header(ShardImageHeader(*ids, [], 0))
-    return Saved(records, before, header + b"".join(body), time.process_time() - cpu_s)
+    parts = ShardImageParts(owner)
+    body = b"".join(part for step in parts.steps() for part in step)
+    header = parts.header(KEY.id, "", 0, SHARDS, 0, 0)
+    return Saved(records, before, header + body, time.process_time() - cpu_s)
 
 
 def _live(log: list[tuple[str, bytes | None]]) -> dict[str, bytes]:

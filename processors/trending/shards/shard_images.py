@@ -8,7 +8,8 @@ What can't be used of an image is never needed: the changelog is read as a whole
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
 from azure.eventhub.exceptions import EventHubError
@@ -23,13 +24,13 @@ from songline.processors.trending.cells.sealed_hours import SealedHours, answer_
 from songline.processors.trending.shards.saved_through import SavedThrough
 from songline.processors.trending.shards.shard_image import (
     MAGIC,
-    ShardColumns,
     ShardImage,
     ShardImageHeader,
     check_size,
     decode_shard_header,
     decode_shard_image,
 )
+from songline.processors.trending.shards.shard_image_parts import ShardImageParts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import check_image
 from songline.processors.trending.spans import HOUR_MS
@@ -77,53 +78,42 @@ class ShardImages:
         """Write the image of a shard. While `busy` is held, nothing is saved of it but by `save`, which says whether
         all that the shard has counted is saved then. `through` is None where it is not known what is saved of it.
         Where that goes wrong, the next call does it."""
+        async with self._tried_again(shard.number):
+            blob = self._blob(shard.number)
+            condition = await unchanged(blob)
+            hub_ms = milliseconds((await self._hub.describe()).created_at)
+            async with busy:
+                if (begun := through()) is None:
+                    return
+                offset, size_bytes, made_ms = begun.offset, begun.size_bytes, self._now_ms()
+                image, blocks = ShardImageParts(shard), list[BlobBlock]()
+            for parts in image.steps():
+                blocks += [await staged(blob, part) for part in parts]
+                await asyncio.sleep(0)
+            header = image.header(self._key.id, blob.blob_name, hub_ms, self.shards, offset, made_ms)
+            if len(header) <= MAX_HEADER_BYTES:
+                head = await staged(blob, header)
+                async with busy:
+                    if through() is not begun or not await save() or through() is not begun:
+                        return
+                await commit(blob, [head, *blocks], condition)
+            else:
+                # Nobody reads it. It is made no sooner than the next one would be: it may be smaller then.
+                log.warning("the image of shard %d would have a header of %d bytes", shard.number, len(header))
+            begun.size_bytes -= size_bytes
+            self._sizes[shard.number] = len(header) + image.size_bytes
+
+    @asynccontextmanager
+    async def _tried_again(self, number: int) -> AsyncIterator[None]:
+        """A block that writes the image of a shard. What services answer ends it; a container that is not there is made
+        for the next one."""
         try:
             try:
-                await self._write(shard, busy, through, save)
+                yield
             except ResourceNotFoundError:
                 await self._hours.make_container()
         except (AzureError, EventHubError) as error:
-            log.warning("the image of shard %d can't be written, trying again: %s", shard.number, error)
-
-    async def _write(
-        self,
-        shard: Shard,
-        busy: asyncio.Lock,
-        through: Callable[[], SavedThrough | None],
-        save: Callable[[], Awaitable[bool]],
-    ) -> None:
-        blob = self._blob(shard.number)
-        condition = await unchanged(blob)
-        hub_ms = milliseconds((await self._hub.describe()).created_at)
-        async with busy:
-            if (begun := through()) is None:
-                return
-            offset, size_bytes, made_ms = begun.offset, begun.size_bytes, self._now_ms()
-            keys, records = shard.saved_keys(), shard.saved_records()
-        columns, blocks = ShardColumns(), list[BlobBlock]()
-        for table in shard.tables():
-            blocks += [await staged(blob, part) for part in columns.add_table(*table)]
-            await asyncio.sleep(0)
-        for key, facts in shard.fact_records():
-            records[key] = facts
-            await asyncio.sleep(0)
-        # In this order, for a row is of a song, and a table of rows.
-        songs, regions = shard.rows()
-        names = list(shard.songs.names)
-        blocks += [await staged(blob, part) for part in columns.add_rows(songs, regions)]
-        ids = (self._key.id, blob.blob_name, hub_ms, self.shards, offset, made_ms)
-        header = columns.header(ShardImageHeader(*ids, keys, records, names, len(songs), [], 0))
-        if len(header) <= MAX_HEADER_BYTES:
-            head = await staged(blob, header)
-            async with busy:
-                if through() is not begun or not await save() or through() is not begun:
-                    return
-            await commit(blob, [head, *blocks], condition)
-        else:
-            # Nobody reads it. It is made no sooner than the next one would be: it may be smaller then.
-            log.warning("the image of shard %d would have a header of %d bytes", shard.number, len(header))
-        begun.size_bytes -= size_bytes
-        self._sizes[shard.number] = len(header) + columns.size_bytes
+            log.warning("the image of shard %d can't be written, trying again: %s", number, error)
 
     async def load(self, number: int) -> ShardImage | None:
         """The image of a shard, None where it has none that can be used."""
