@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from msgspec import structs
 
 from localcloud_tests.support.fuzzing import effort
@@ -107,6 +107,7 @@ async def rebuild_to_the_end(rebuild: ReplayRebuild, history: ForgettingHistory,
 
 @effort(15)
 @given(seeds)
+@example(54006).via("what waits to be written when it begins anew")
 @pytest.mark.parametrize(("kind", "key"), [(charts, "chart"), (days, "songId")])
 def test_a_listener_counts_under_one_name(
     kind: Callable[[ChartPolicy, StoredDocuments], ReplayRebuild], key: str, seed: int

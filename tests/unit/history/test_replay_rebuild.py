@@ -104,10 +104,14 @@ class StoredDocuments(ChartDocuments):
         self._asked = 0
         self._key = key
         self._life = self.blobs.life = Life(dies_at)
-        self._waiting = {}
-        self._waiting_count = 0
         self._container = cast(Any, self)
         self.retries = PersistentRetry("a test")
+        self.open()
+
+    def open(self) -> None:
+        """Begin a call of a rebuild: what still waited in the one before was only in its memory."""
+        self._waiting = {}
+        self._waiting_count = 0
 
     def steady(self) -> float:
         """A clock by which a checkpoint is due with every fourth question."""
@@ -144,6 +148,7 @@ def charts(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[ChartsWriter]:
+        documents.open()
         async with documents.blobs.opened() as blobs:
             yield ChartsWriter(documents, KEY, blobs, hand_over, remove)
 
@@ -155,6 +160,7 @@ def days(policy: ChartPolicy, documents: StoredDocuments) -> ReplayRebuild:
 
     @asynccontextmanager
     async def open_writer(parts: RebuildParts) -> AsyncIterator[DaysWriter]:
+        documents.open()
         async with documents.blobs.opened() as blobs:
             yield DaysWriter(documents, KEY, blobs)
 
