@@ -82,6 +82,15 @@ async def running(client: Client) -> AsyncIterator[Client]:
         await client.stop()
 
 
+async def partitions_of_hubs(consumer: AIOKafkaConsumer) -> dict[str, int]:
+    """How many partitions each hub has that the namespace names now. Raises KafkaError.
+
+    The client's own memory does not say that a question was not answered: it has no partition of a hub then.
+    """
+    cluster = await consumer._client.fetch_all_metadata()
+    return {hub: len(cluster.partitions_for_topic(hub) or ()) for hub in cluster.topics()}
+
+
 def unsafe(options: Mapping[str, int | None]) -> list[str]:
     """What in a Kafka client's settings breaks on Event Hubs, a sentence each; empty when all is safe.
 

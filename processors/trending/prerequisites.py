@@ -6,7 +6,6 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from songline.cloud import kafka
 from songline.cloud.settings import EventHubsSettings
 from songline.processors.trending.faust import credentials
-from songline.processors.trending.faust.known_hubs import unknown_hubs
 from songline.schemas.channels import HUBS
 
 
@@ -22,11 +21,10 @@ async def partitions_by_hub(settings: EventHubsSettings) -> dict[str, int]:
         **credentials.client(settings),
     )
     async with kafka.running(unstarted) as consumer:
-        # One answer for both questions: a second one that is not answered would leave hubs without partitions.
-        cluster = await consumer._client.fetch_all_metadata()
-        if missing := unknown_hubs(cluster, HUBS):
+        partitions = await kafka.partitions_of_hubs(consumer)
+        if missing := sorted(hub for hub in HUBS if not partitions.get(hub)):
             hubs = ", ".join(missing)
             raise UnknownTopicOrPartitionError(
                 f"the namespace has no hub {hubs}: `songline doctor` says how to create it"
             )
-        return {hub: len(cluster.partitions_for_topic(hub)) for hub in HUBS}
+        return {hub: partitions[hub] for hub in HUBS}

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 from msgspec import Struct
 
-from songline.cloud.kafka import client_options, running
+from songline.cloud.kafka import client_options, partitions_of_hubs, running
 from songline.cloud.settings import EventHubsSettings
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import Event, decode
@@ -88,10 +88,10 @@ async def _consumer(
     unstarted = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
     async with running(unstarted) as consumer:
         async with asyncio.timeout(PATIENCE_S):
-            cluster = await consumer._client.fetch_all_metadata()
-            if not (numbers := cluster.partitions_for_topic(hub)):
+            count = (await partitions_of_hubs(consumer)).get(hub)
+            if not count:
                 raise UnknownTopicOrPartitionError(f"the namespace names no hub {hub}")
-            partitions = [TopicPartition(hub, number) for number in sorted(numbers)]
+            partitions = [TopicPartition(hub, number) for number in range(count)]
             consumer.assign(partitions)
             ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         yield consumer, ends

@@ -24,6 +24,7 @@ from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
 from songline.cloud.concurrency import gather_or_cancel
 from songline.cloud.extras import MissingExtraError, load
+from songline.cloud.kafka import partitions_of_hubs
 from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.cloud.settings import (
     BlobSettings,
@@ -181,17 +182,12 @@ async def _kafka(
                 # The client only logs why the broker closed the connection, such as a wrong key.
                 reason = FailedQuestion("; ".join([started.reason, *lines[-1:]]))
                 return reason, reason
-            topics = await _within(_topics(consumer))
+            topics = await _within(partitions_of_hubs(consumer))
             if isinstance(topics, FailedQuestion):
                 return topics, topics
             return topics, await _within(_behind(consumer, topics.get(channels.MUSIC_EVENTS, 0)))
         finally:
             await consumer.stop()
-
-
-async def _topics(consumer: AIOKafkaConsumer) -> dict[str, int]:
-    cluster = await consumer._client.fetch_all_metadata()
-    return {name: len(cluster.partitions_for_topic(name) or ()) for name in cluster.topics()}
 
 
 async def _behind(consumer: AIOKafkaConsumer, partitions_of_events: int) -> int:

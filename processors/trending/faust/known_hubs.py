@@ -6,7 +6,7 @@ Faust passes over such a hub, and so would assign nothing of it until the client
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka.errors import ConsumerStoppedError
@@ -30,7 +30,8 @@ def share_out_known_hubs(consumer: Any, tell: Callable[[tuple[str, ...]], None])
         before: tuple[str, ...] = ()
         while True:
             assignments = await share_out(response)
-            unknown = unknown_hubs(client.cluster, coordinator._group_subscription)
+            hubs = coordinator._group_subscription
+            unknown = tuple(sorted(hub for hub in hubs if not client.cluster.partitions_for_topic(hub)))
             tell(unknown)
             if not unknown:
                 return assignments
@@ -44,8 +45,3 @@ def share_out_known_hubs(consumer: Any, tell: Callable[[tuple[str, ...]], None])
                 raise ConsumerStoppedError
 
     coordinator._perform_assignment = share_out_known
-
-
-def unknown_hubs(cluster: Any, hubs: Iterable[str]) -> tuple[str, ...]:
-    """Those of `hubs`, sorted, of which a client's ClusterMetadata has no partition."""
-    return tuple(sorted(hub for hub in hubs if not cluster.partitions_for_topic(hub)))
