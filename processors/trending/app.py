@@ -40,7 +40,6 @@ from songline.processors.trending.faust.lifecycle import (
     current_recovery,
     on_revoked,
     repeat,
-    start_offsets,
 )
 from songline.processors.trending.faust.settings import faust_settings
 from songline.processors.trending.fold_guard import STRIDE, FoldGuard
@@ -217,16 +216,16 @@ def build_app(
 
     async def hold_cells_and_merge() -> None:
         is_current = current_recovery(app)
-        committed, tops = await committed_offsets(app, MUSIC_EVENTS), await start_offsets(app, TRENDING_TOPS)
+        committed, tops = await committed_offsets(app, MUSIC_EVENTS, TRENDING_TOPS)
         if is_current():
             await cells.assigned(committed, owner=_new_owner())
-            await merge.assigned(tops.get(0), owner=_new_owner())
+            await merge.assigned(tops[0] or 0 if 0 in tops else None, owner=_new_owner())
 
     async def hold_shards() -> None:
         is_current = current_recovery(app)
-        starts = await start_offsets(app, TRENDING_PARTIALS)
+        (committed,) = await committed_offsets(app, TRENDING_PARTIALS)
         if is_current():
-            held = {number: start for number, start in starts.items() if number < shards}
+            held = {number: offset or 0 for number, offset in committed.items() if number < shards}
             await ranking.assigned(held, owner=_new_owner())
 
     cell_table.on_recover(crash_on_error(app, hold_cells_and_merge))

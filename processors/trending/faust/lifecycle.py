@@ -29,15 +29,12 @@ async def run_until(app: faust.App, stop: asyncio.Event) -> None:
         raise app.crash_reason
 
 
-async def committed_offsets(app: BatchedApp, hub: str) -> dict[int, int | None]:
-    """The partitions of a hub that this worker holds, each with the offset that the group has committed."""
+async def committed_offsets(app: BatchedApp, *hubs: str) -> list[dict[int, int | None]]:
+    """Of each of these hubs the partitions that this worker holds, each with the offset that the group has committed.
+    The group is asked once."""
     committed = await app.consumer.seek_to_committed()
-    return {tp.partition: committed.get(tp) for tp in app.consumer.assignment() if tp.topic == hub}
-
-
-async def start_offsets(app: BatchedApp, hub: str) -> dict[int, int]:
-    """The partitions of a hub that this worker holds, each with the first offset to read."""
-    return {number: offset or 0 for number, offset in (await committed_offsets(app, hub)).items()}
+    held = app.consumer.assignment()
+    return [{tp.partition: committed.get(tp) for tp in held if tp.topic == hub} for hub in hubs]
 
 
 def current_recovery(app: BatchedApp) -> Callable[[], bool]:
