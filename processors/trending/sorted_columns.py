@@ -142,7 +142,7 @@ class HashSet:
 
 class CountMap:
     """Three counts by a key, 7 bytes a key: 4 more in a run that has a key of more than 32 bits, 3 or 9 more in one
-    that has a count of more than 8 or 16."""
+    that has a count of more than 8 or 16. Sums are below 2**31: an action that is counted takes 16 bytes elsewhere."""
 
     def __init__(self) -> None:
         self._rows = SortedColumns()
