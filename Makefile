@@ -113,7 +113,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@touch $@
 
 # Each process of pytest collects all tests. In a new clone all six would compile the same files: two do so before. They
-# run a random test each, since hypothesis then reads, and keeps, the constants of all that was imported.
+# run a random test of texts each, since hypothesis then makes its tables of Unicode, and keeps them.
 COLLECT := $(BIN)/pytest -qq -p no:cacheprovider
 $(VENV)/.bytecode: | $(VENV)/.dev
 	@$(COLLECT) tests -k the_sdk_gives_it >/dev/null 2>&1 & $(COLLECT) $(LOCALCLOUD) -k decodes_to_the_same_value >/dev/null 2>&1; wait

@@ -1,11 +1,12 @@
 """`make fuzz`: the random tests again and again, each round by another seed, until the time is over or one fails.
 
 FUZZ_SECONDS (600) bounds the time: no round begins after it. FUZZ_FACTOR (5) multiplies the examples of a
-test. FUZZ_SEED is the first round's seed.
+test. FUZZ_SEED is the first round's seed; without one it is a new one.
 """
 
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import time
@@ -21,7 +22,8 @@ WHERE = [
 def main(arguments: list[str]) -> int:
     seconds = float(os.environ.get("FUZZ_SECONDS", "600"))
     seed = int(os.environ.get("FUZZ_SEED") or secrets.randbits(32))
-    environment = os.environ | {"FUZZ_FACTOR": os.environ.get("FUZZ_FACTOR", "5")}
+    factor = os.environ.get("FUZZ_FACTOR", "5")
+    environment = os.environ | {"FUZZ_FACTOR": factor}
     end = time.monotonic() + seconds
     rounds = 0
     while rounds == 0 or time.monotonic() < end:
@@ -29,11 +31,17 @@ def main(arguments: list[str]) -> int:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "hypothesis", f"--hypothesis-seed={seed}"]
         done = subprocess.run([*command, "--timeout=3600", *(arguments or WHERE)], env=environment)
         if done.returncode:
-            print(f"Seed {seed} fails. Again: make fuzz FUZZ_SEED={seed} FUZZ_SECONDS=0", flush=True)
+            print(f"Seed {seed} fails. {again(seed, factor, arguments)}", flush=True)
             return done.returncode
         rounds, seed = rounds + 1, seed + 1
     print(f"{rounds} rounds passed.")
     return 0
+
+
+def again(seed: int, factor: str, arguments: list[str]) -> str:
+    """The command that runs the round of that seed once more."""
+    given = f' ARGS="{shlex.join(arguments)}"' if arguments else ""
+    return f"Again: make fuzz FUZZ_SEED={seed} FUZZ_FACTOR={factor} FUZZ_SECONDS=0{given}"
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.imports.history_file import read_history
 from songline.processors.imports.rows import HistoryListen, HistoryRow, ReadOptions, SkippedRow, UnreadableHistoryError
 from tests.support.histories import WRITERS, Heard
@@ -83,21 +84,21 @@ def told(row: HistoryListen) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@settings(max_examples=15)
+@effort(15)
 @given(history=histories)
 def test_reading_gives_what_was_written(name: str, history: list[Heard]) -> None:
     found = listens(WRITERS[name](history))
     assert sorted(map(repr, map(told, found))) == sorted(map(repr, reference(name, history)))
 
 
-@settings(max_examples=50)
+@effort(50)
 @given(data=st.binary(max_size=200), begin=st.sampled_from(["", "[", "{", "<", "PK\x03\x04", "#AUDIOSCROBBLER/1.1\n"]))
 def test_any_bytes_give_rows_or_a_refusal(data: bytes, begin: str) -> None:
     assert_read_or_refused(begin.encode("latin-1") + data)
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@settings(max_examples=15)
+@effort(15)
 @given(history=histories, place=st.integers(0, 5_000), other=st.binary(max_size=3), cut=st.booleans())
 def test_a_damaged_file_gives_rows_or_a_refusal(
     name: str, history: list[Heard], place: int, other: bytes, cut: bool

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.imports.import_batch import imported_batch, worded, words_of
 from songline.processors.imports.import_tally import ImportTally
 from songline.processors.imports.known_listens import KnownListens, packed
@@ -60,7 +61,7 @@ class Imports:
         return fold_actions(parse_actions(0, records).actions)
 
 
-@settings(max_examples=60, deadline=None)
+@effort(60)
 @given(first=rows, second=rows)
 def test_twice_is_once_and_any_order_is_any_other(first: list[HistoryRow], second: list[HistoryRow]) -> None:
     files = {"a": first, "b": second}

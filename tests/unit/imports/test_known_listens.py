@@ -1,9 +1,10 @@
 """What is known of a listen that comes again, held to the rule of libraries."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.imports.known_listens import (
     KnownListens,
     Sighting,
@@ -69,7 +70,7 @@ def test_a_damaged_page_is_told(page: str) -> None:
         list(unpacked(page))
 
 
-@settings(max_examples=100)
+@effort(100)
 @given(moments)
 def test_in_the_order_of_their_begin_as_many_are_taken_as_a_library_shows(listens: list[tuple[int, bool]]) -> None:
     """Where all are of one precision: of a coarse and a fine one the order decides which is taken."""

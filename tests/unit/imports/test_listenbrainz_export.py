@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from localcloud_tests.support.fuzzing import effort
 from songline.processors.history.erasure.listenbrainz_export import ExportedSong, write_listenbrainz
 from songline.processors.imports.history_file import read_history
 from songline.processors.imports.rows import HistoryListen, ReadOptions
@@ -23,7 +24,7 @@ listens = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(effort(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(heard=listens)
 def test_an_export_is_read_again_as_it_was(heard: list[tuple[int, str, int]], tmp_path: Path) -> None:
     file = tmp_path / "export.zip"

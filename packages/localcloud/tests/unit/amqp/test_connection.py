@@ -24,6 +24,7 @@ from localcloud.amqp.performatives import (
 )
 from localcloud.amqp.types import Symbol, Uint, Ushort
 from localcloud_tests.support.amqp import RawClient
+from localcloud_tests.support.fuzzing import effort
 from localcloud_tests.unit.amqp.service import Service, receiving, run, sending, serving, transfer
 
 
@@ -253,7 +254,7 @@ async def test_the_log_says_which_client_broke_the_protocol_and_how(
     assert expected in message
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(effort(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_bytes_bring_the_server_down(data: st.DataObject) -> None:
     """Frames of the protocol with bytes changed, left out and put in: the next client finds the server well."""

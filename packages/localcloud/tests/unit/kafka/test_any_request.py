@@ -17,7 +17,7 @@ from localcloud.kafka.namespace import KafkaClient
 from localcloud.kafka.server import KafkaServer
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
-from localcloud_tests.support.fuzzing import FACTOR, SEED
+from localcloud_tests.support.fuzzing import FACTOR, by_seed, seeded
 from localcloud_tests.support.kafka import DEADLINE, read_response
 from localcloud_tests.support.kafka_entities import decorated, entity, frame
 from localcloud_tests.unit.kafka.conftest import Connect
@@ -48,11 +48,12 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     return head + bytes(body)
 
 
+@by_seed
 @pytest.mark.parametrize("create_topics", [False, True])
 async def test_every_request_has_a_response_that_can_be_written_or_is_a_protocol_error(
     store: LogStore, create_topics: bool, caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
 ) -> None:
-    rng = random.Random(int(pytestconfig.getoption(SEED)))
+    rng = seeded(pytestconfig)
     client = KafkaClient("random", "127.0.0.1", None)
     outcomes = {"answered": 0, "refused": 0, "waiting": 0}
     async with KafkaServer(store, Keys(), port=0, session_ms=(100, 300_000), create_topics=create_topics) as server:
@@ -68,10 +69,11 @@ async def test_every_request_has_a_response_that_can_be_written_or_is_a_protocol
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@by_seed
 async def test_nothing_that_is_sent_before_signing_in_is_a_surprise(
     connect: Connect, caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
 ) -> None:
-    rng = random.Random(int(pytestconfig.getoption(SEED)))
+    rng = seeded(pytestconfig)
     versions = [(17, 0), (17, 1), (18, 0), (18, 3), (36, 0), (36, 1), (36, 2), (3, 12), (0, 9)]
     for key, version in versions * (3 * FACTOR):
         client = await connect(sign_in=False)
