@@ -13,7 +13,6 @@ GENRE_MAX = 64
 GENRE_RULE = "the name of a genre: 1 to 64 letters of any script, digits, space and &+'-"
 _READ_MAX = 20 * GENRE_MAX
 _OTHER = re.compile(rf"(?![ &+'-])[{NOT_IN_GENRE}]")
-_ACCENTED = re.compile("([a-z])[\u0300-\u036f]+")
 _SPACES = re.compile(r"\s+")
 _APART = re.compile(r"[;,/|\\\0\u3001\u061b\u060c]+")
 _AT_ENDS = " &+'-"
@@ -24,8 +23,7 @@ def genre_name(raw: str) -> str | None:
     """The genre that `raw` names, all of it; None where it names none."""
     decomposed = unicodedata.normalize("NFKD", raw[:_READ_MAX]).lower().replace("\u2019", "'")
     # Lower case decomposes again: the Turkish capital I with a dot.
-    bare = _ACCENTED.sub(r"\1", unicodedata.normalize("NFKD", decomposed))
-    composed = unicodedata.normalize("NFC", bare)
+    composed = unicodedata.normalize("NFC", _without_accents(unicodedata.normalize("NFKD", decomposed)))
     kept = "".join(sign if _counts(sign) else " " for sign in _OTHER.sub(" ", composed))
     line = _SPACES.sub(" ", kept).strip(_AT_ENDS)
     while line and unicodedata.category(line[0])[0] == "M":
@@ -34,6 +32,18 @@ def genre_name(raw: str) -> str | None:
     if line in _SAYS_NOTHING or not any(unicodedata.category(sign)[0] == "L" for sign in line):
         return None
     return line
+
+
+def _without_accents(decomposed: str) -> str:
+    """Without the accents of Latin letters, also where other marks stand between a letter and its accent."""
+    found, is_latin = list[str](), False
+    for sign in decomposed:
+        if not unicodedata.category(sign).startswith("M"):
+            is_latin = "a" <= sign <= "z"
+        elif is_latin and "\u0300" <= sign <= "\u036f":
+            continue
+        found.append(sign)
+    return "".join(found)
 
 
 def genre_names(raw: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from songline.schemas.genres import asked_genre, genre_name, genre_names
@@ -39,6 +39,7 @@ def test_a_genre_has_one_name(raw: str, name: str | None) -> None:
 
 
 @given(st.text())
+@example("\u1e6f\u20da").via("a mark between a letter and its accent")
 def test_any_text_names_a_genre_that_keeps_the_contract_or_none(raw: str) -> None:
     name = genre_name(raw)
     if name is not None:
