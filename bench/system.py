@@ -37,7 +37,7 @@ REGION = (
     "asked every 50 ms, or every twentieth of its age; and of the charts how old the first event is that the chart "
     "leaves out, by when the hub took it. What the probes cost the API and localcloud is inside. Outside: this "
     "process, which probes, and the first minute (a tenth of a short run). A recovery begins with SIGKILL and ends "
-    "when something sent since is answered as fresh as ever; the supervisor's second of pause is inside. "
+    "when something sent since is answered as fresh as ever; starting the process again is inside. "
     "Memory: the median of the last tenth beside that of the minute after minute 5; in a run of less than seven and a "
     "half minutes, beside that of the first quarter's end, of which nothing is wanted: the library's cache of nodes "
     "grows up to its bound. Files: the median of open descriptors of the last tenth less that after minute 5. "

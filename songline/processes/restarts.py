@@ -15,7 +15,8 @@ class RestartPolicy:
     """The restarts of one process.
 
     A process that fails repeatedly is given up. One that was killed, or that recorded its crash, is restarted without
-    being counted: it need not fail again. Neither is one that ended to begin as another version, which starts at once.
+    being counted: it need not fail again, and one that lived for `steady_s` is restarted at once, since it won't do
+    that in a loop. Neither is one counted that ended to begin as another version, which always starts at once.
     """
 
     def __init__(self, pauses: tuple[float, ...] = PAUSES, steady_s: float = STEADY) -> None:
@@ -34,7 +35,7 @@ class RestartPolicy:
         if code == VERSION_CHANGED and not ailing:
             return 0.0
         if ailing or code in UNCOUNTED:
-            return self._pauses[0]
+            return 0.0 if lived_s >= self._steady_s else self._pauses[0]
         if self._failures == len(self._pauses):
             return None
         self._failures += 1
