@@ -21,6 +21,10 @@ from songline.processes.environment import DATA, load
 from tests.support.waiting import wait_for
 
 START_S = 120.0
+
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""What a system is started with, as by `make`: an installed one is compiled, and no process begins with that."""
+
 _MODULES = {"\0songline\0simulate\0": "simulator", **MARKS, "node": AZURITE}
 
 
@@ -51,7 +55,7 @@ class RunningSystem:
             [sys.executable, "-m", "songline", "up", "--data", str(self.data), "--no-simulator", *options],
             stdout=self._said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, DATA: str(self.data), **self._settings},
+            env={**os.environ, DATA: str(self.data), **self._settings, **BYTECODE},
         )
         wait_for(lambda: "Songline is up" in self.said or self._up.poll() is not None, "`songline up`", START_S)
         found = re.search(r"the API +(\S+)/docs", self.said)
