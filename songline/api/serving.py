@@ -24,6 +24,9 @@ HEAD_S = 20.0
 # The limit of a head. httptools has none, and would keep on collecting it.
 HEAD_BYTES = 64 * 1024
 READ_BYTES = 512 * 1024
+COLLECTED = 5_000
+"""Python's collector runs once there are so many more objects than at its last run. Its usual 700 are those of a few
+requests, which go by themselves."""
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -129,6 +132,7 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
     # request is answered.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECTED, 10, 10)
     uvicorn.run(
         app,
         host=host,
