@@ -37,9 +37,9 @@ class CommandSender:
     async def room(self) -> int:
         """The most bytes of a body: the link's negotiated message size, less PROPERTIES_ROOM.
 
-        Raises TransientError or AccessDeniedError.
+        A link that is open is not waited for, whatever is sent over it. Raises TransientError or AccessDeniedError.
         """
-        return await self._patiently(None)
+        return await self._patiently(None) if self._link is None else _room_of(self._link)
 
     async def send(self, command: Command, body: bytes | bytearray = b"", message_id: str | None = None) -> None:
         """Send the command with a body of at most `room` bytes; return when the broker has stored it.
@@ -91,8 +91,7 @@ class CommandSender:
                 logger.warning("%s: %s: %s", self._queue, type(error).__name__, str(error))
             await asyncio.shield(self.close())
             raise
-        # The SDK's public limit is that of a batch, which is lower than that of a single message of Premium.
-        return link._max_message_size_on_link - PROPERTIES_ROOM
+        return _room_of(link)
 
     async def _linked(self) -> ServiceBusSender:
         if self._link is None:
@@ -105,6 +104,11 @@ class CommandSender:
                 raise
             self._link = link
         return self._link
+
+
+def _room_of(link: ServiceBusSender) -> int:
+    # The SDK's public limit is that of a batch, which is lower than that of a single message of Premium.
+    return link._max_message_size_on_link - PROPERTIES_ROOM
 
 
 def _retries(error: Exception) -> bool:
