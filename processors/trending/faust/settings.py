@@ -6,6 +6,7 @@ from songline.cloud import kafka
 from songline.cloud.settings import CloudSettings
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
+from songline.processors.trending.faust.table_manager import PromptTableManager
 
 BUFFERED_BATCHES = 2
 """Batches that wait in a stream: each is a whole fetch of a partition."""
@@ -42,6 +43,7 @@ def faust_settings(settings: CloudSettings, config: TrendingConfig) -> dict[str,
         "broker": f"kafka://{settings.eventhubs.kafka}",
         "broker_credentials": credentials.broker(settings.eventhubs),
         "store": "memory://",
+        "TableManager": PromptTableManager,
         "autodiscover": False,
         "topic_allow_declare": False,
         "topic_disable_leader": True,

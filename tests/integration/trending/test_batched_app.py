@@ -36,6 +36,7 @@ from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.hub_table import HubTable
 from songline.processors.trending.faust.record_batches import RecordBytes
 from songline.processors.trending.faust.settings import LARGE_FETCH_BYTES, MAX_FETCH_BYTES, fetch_bytes
+from songline.processors.trending.faust.table_manager import PromptTableManager
 from songline.processors.trending.first_backlog import SHORT_BACKLOG, FirstBacklog
 
 TP = TopicPartition("music-events", 0)
@@ -57,6 +58,7 @@ def test_what_is_overridden_exists() -> None:
         (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset", "_wait_next_records"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
         (HubTable, Table, ["on_rebalance", "persisted_offset"]),
+        (PromptTableManager, TableManager, ["on_start"]),
         (BatchedApp, faust.App, ["_new_transport", "_create_directories", "on_first_start"]),
     ):
         for name in names:
@@ -65,6 +67,7 @@ def test_what_is_overridden_exists() -> None:
             ), name
     rebalance = inspect.getsource(TableManager.on_rebalance)
     assert rebalance.index("table.on_rebalance") < rebalance.index("self.recovery.on_rebalance"), "images come first"
+    assert "self.sleep(1.0)" in inspect.getsource(TableManager.on_start), "else ours is not needed"
     assert "table.persisted_offset(tp)" in inspect.getsource(Recovery._add)
     assert "self._generation_id = generation_id" in inspect.getsource(Recovery.on_rebalance)
     assert BatchedTransport.Consumer is BatchedConsumer
