@@ -1,5 +1,6 @@
 """Extras of the distribution: which one brings a module that an installation lacks."""
 
+import gc
 from importlib import import_module
 
 DISTRIBUTION = "songline-music"
@@ -31,7 +32,12 @@ def missing_extra(what: str, module: str, extra: str) -> MissingExtraError:
 def start(module: str, extra: str) -> None:
     """Call `main` of `module`: the body of a `__main__`. Ends the process with one line where an extra is missing."""
     try:
-        main = load(module, extra).main  # type: ignore[attr-defined]
+        # All that is imported stays, and the collector would look through it again and again meanwhile.
+        gc.disable()
+        try:
+            main = load(module, extra).main  # type: ignore[attr-defined]
+        finally:
+            gc.enable()
         main()
     except MissingExtraError as error:
         raise SystemExit(str(error)) from None

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 
-import httpx
 from msgspec import Struct
 
 logger = logging.getLogger("ingestion.clock")
@@ -56,7 +55,7 @@ class ClockSkew:
         """Measure the skew. If the service doesn't answer, the last measurement stays."""
         try:
             skew_s = await self._measure()
-        except (httpx.HTTPError, ValueError) as error:
+        except (OSError, ValueError) as error:
             logger.debug("the services' time could not be read: %s", error)
             return
         self._last = _MeasuredSkew(skew_s, self._now(), self._steady())

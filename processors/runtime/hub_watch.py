@@ -5,13 +5,13 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
 from songline.processors.runtime.owned_partition import OwnedPartition
 from songline.processors.runtime.partition_reader import PartitionReader, ReaderDependencies
 from songline.processors.runtime.progress import ObservedEnd
 from songline.processors.runtime.resume_point import HubMismatch, missing_partitions, same_hub
-from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class HubWatch:
             try:
                 await self.check()
                 await self._observe_busy(2 * interval_s)
-            except SERVICE_ERRORS as error:
+            except (AzureError, EventHubError) as error:
                 log.info("the hub does not answer a question about itself: %s", error)
             except Exception as error:  # noqa: BLE001  # the process ends with it
                 crash(error)

@@ -13,7 +13,7 @@ from functools import partial
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import Struct
 
-from songline.cloud import blobs, checkpoints, cosmos, eventhubs
+from songline.cloud import checkpoints, cosmos, eventhubs
 from songline.cloud.cosmos import Container
 from songline.processors.runtime import attempt_store, live_version, parked_store
 from songline.processors.runtime.allocator import free_memory_released
@@ -114,7 +114,6 @@ async def run_projection(
         blob_store = await stack.enter_async_context(checkpoints.store(environment.blobs, CHECKPOINT_BLOBS))
         owners = stack.enter_context(hold_owner_file(environment.owners, projection.name, running_machine()))
         checkpoint_store = RecordingCheckpointStore(blob_store, owners)
-        blob_service = await stack.enter_async_context(blobs.client(environment.blobs))
         # Its callers try again, with shorter pauses than the SDK's.
         metadata = eventhubs.consumer(cloud.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
         await stack.enter_async_context(metadata)
@@ -125,7 +124,7 @@ async def run_projection(
             partial(_make_added, database, projection),
             parked.read,
             attempts.read,
-            blob_service.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
+            group_checkpoints.all,
             metadata.get_eventhub_properties,
             *projection.needs,
             partial(_release_earlier, owners, group_checkpoints),

@@ -25,9 +25,9 @@ from songline.processors.runtime.attempts import Attempt
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.process import CRASHED_IN_FOLD
-from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.parking_queue import ParkingQueue
+from songline.processors.trending.sdk_errors import SERVICE_ERRORS
 
 log = logging.getLogger(__name__)
 

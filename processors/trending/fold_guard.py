@@ -20,11 +20,11 @@ from songline.processors.runtime.attempts import (
     plan_dissection,
 )
 from songline.processors.runtime.bisection import bisect
-from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.crash_isolation import NOTE_TIMEOUT_S, CrashIsolation
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord
+from songline.processors.trending.sdk_errors import SERVICE_ERRORS
 from songline.processors.trending.spans import READER
 from songline.schemas.parked import CRASHES_THE_FOLD
 

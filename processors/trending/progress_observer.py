@@ -10,10 +10,10 @@ from faust.types import TP
 
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.progress import ObservedEnd, ProgressObservation, ProgressTracker
-from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.cells.source_partition import AT_END_MARGIN_MS
 from songline.processors.trending.faust.batched_app import BatchedApp
+from songline.processors.trending.sdk_errors import SERVICE_ERRORS
 from songline.processors.trending.spans import READER, has_passed
 from songline.schemas.channels import PLAYS
 from songline.schemas.moments import moment_at

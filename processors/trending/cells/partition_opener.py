@@ -10,7 +10,6 @@ from msgspec import structs
 
 from songline.cloud.concurrency import gather_or_cancel
 from songline.processors.runtime.resume_point import HubMismatch, HubState
-from songline.processors.runtime.sdk_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.processors.trending.cells.start_positions import (
     PositionMismatch,
@@ -19,6 +18,7 @@ from songline.processors.trending.cells.start_positions import (
     mismatch,
 )
 from songline.processors.trending.faust.batched_app import BatchedApp
+from songline.processors.trending.sdk_errors import SERVICE_ERRORS
 from songline.processors.trending.spans import READER
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.moments import moment_at
