@@ -17,8 +17,8 @@ KINDS = 3
 
 
 class CountTable:
-    """A table of three counts a key, 11 bytes a key: 4 more for keys of more than 32 bits, 3 or 9 more once a count has
-    more than 8 or 16. The keys of one call are distinct."""
+    """A table of three counts a key, 11 bytes a key: 4 more for keys of more than 32 bits, 3, 9 or 21 more once a count
+    has more than 8, 16 or 31. The keys of one call are distinct."""
 
     def __init__(self) -> None:
         self._slots = KeyIndex()

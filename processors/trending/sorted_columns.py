@@ -247,13 +247,18 @@ class KeyIndex:
 
 
 def widened(column: Column, values: Column) -> Column:
-    """The column, or a copy of it with numbers of 16 or 32 bits where those of 8 or 16 bits don't hold `values`."""
-    if column.dtype == np.int32 or not len(values):
+    """The column, or a copy of it with numbers of 16, 32 or 64 bits where those that it has don't hold `values`."""
+    if column.dtype == np.int64 or not len(values):
         return column
-    needed = np.promote_types(np.min_scalar_type(values.max()), np.min_scalar_type(values.min()))
-    return (
-        column if np.can_cast(needed, column.dtype) else column.astype(np.uint16 if needed == np.uint16 else np.int32)
-    )
+    least, most = int(values.min()), int(values.max())
+    for kind in (column.dtype, *_WIDER):
+        if _BOUNDS[kind].min <= least and most <= _BOUNDS[kind].max:
+            return column.astype(kind, copy=False)
+    raise OverflowError(f"{least} to {most} are not of 64 bits")
+
+
+_WIDER: list["np.dtype[Any]"] = [np.dtype(kind) for kind in (np.uint16, np.int32, np.int64)]
+_BOUNDS: dict["np.dtype[Any]", "np.iinfo[Any]"] = {kind: np.iinfo(kind) for kind in (np.dtype(np.uint8), *_WIDER)}
 
 
 NARROW = np.zeros(0, np.uint8)

@@ -106,7 +106,7 @@ def check_column(name: str, column: "np.typing.NDArray[np.generic]", least: int,
         check_number(name, int(column.max()), least, most)
 
 
-def check_number(name: str, number: int, least: int, most: int) -> None:
+def check_number(name: str, number: float, least: float, most: float) -> None:
     """The number is in a range."""
     if not least <= number <= most:
         raise broken(f"{name} is {number}, expected {least} to {most}")

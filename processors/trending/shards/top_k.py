@@ -7,8 +7,9 @@ import numpy as np
 from songline.processors.trending.count_table import LIKES, LISTENS
 from songline.processors.trending.shards.row_index import RowIndex
 from songline.processors.trending.shards.song_genres import SongGenres
-from songline.processors.trending.shards.windows import SHOWN_KINDS, ShardWindows, WindowSums, region_scope
-from songline.processors.trending.shards.wire import TopK
+from songline.processors.trending.shards.window_sums import SHOWN_KINDS, WindowSums
+from songline.processors.trending.shards.windows import ShardWindows, region_scope
+from songline.processors.trending.shards.wire import MAX_WHOLE_SCORE, TopK
 from songline.processors.trending.song_index import Ints, SongIndex, Which
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_key
 
@@ -52,21 +53,21 @@ def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str],
     `at` are places in `sums`, and `songs` the number of the song at each of them, by which `names` has its id and
     `shown` whether it may be in a list.
     """
-    values = sums.scores[at] if kind == "trending" else sums.counts[at, LISTENS]
+    values = sums.capped_scores(at) if kind == "trending" else sums.counts[at, LISTENS]
     (which,) = ((values > 0) & shown[songs]).nonzero()
     found = values[which]
     if len(which) > CHART_SIZE:
         great = found >= np.partition(found, -CHART_SIZE)[-CHART_SIZE]
         which, found = which[great], found[great]
+    exact = sums.exact_scores(at[which]) if kind == "trending" else found.tolist()
     ids = [names[song] for song in songs[which].tolist()]
     # Hundreds may have the least value of a list. By two keys they are sorted in a third of the time that pairs take.
     by_id = sorted(range(len(ids)), key=ids.__getitem__)
-    ranked = sorted(by_id, key=(-found).tolist().__getitem__)[:CHART_SIZE]
+    ranked = sorted(by_id, key=exact.__getitem__, reverse=True)[:CHART_SIZE]
     counts = sums.counts[at[which[ranked]]] if ranked else np.zeros((0, SHOWN_KINDS), np.int64)
     return TopK(
         song=[ids[place] for place in ranked],
-        # A sum of forged counts may be more than 32 bits hold. The merge takes no list with less than no listens.
-        listens=np.maximum(counts[:, LISTENS], 0).tolist(),
+        listens=counts[:, LISTENS].tolist(),
         likes=counts[:, LIKES].tolist(),
-        value=found[ranked].tolist() if ranked else [],
+        value=[exact[place] if exact[place] <= MAX_WHOLE_SCORE else float(exact[place]) for place in ranked],
     )

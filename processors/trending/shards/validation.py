@@ -44,6 +44,9 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import LEGACY_S
 from songline.schemas.types import GENRE_PATTERN, REGION_PATTERN
 
+MAX_SCORE = 2.0**100
+"""More than a score can be, in multiples of 2^-32: a hundred points for the greatest count of each row of a week."""
+
 TOGETHER = 500
 """So many saved records are checked at once: a few megabytes at most."""
 
@@ -204,9 +207,16 @@ def _check_top(key: str, top: TopK) -> None:
         raise broken(f"{key}: columns of {len(top.song)}, {len(top.listens)}, {len(top.likes)}, {len(top.value)}")
     if len(set(top.song)) != len(top.song):
         raise broken(f"{key}: a song is there twice")
-    for name, column in (("listens", top.listens), ("likes", top.likes), ("value", top.value)):
+    for name, column in (("listens", top.listens), ("likes", top.likes)):
         for number in (min(column), max(column)) if column else ():
             check_number(f"{key} {name}", number, -MAX_NUMBER if name == "likes" else 0, MAX_NUMBER)
+    floats = [value for value in top.value if isinstance(value, float)]
+    for value in floats:
+        # Each by itself, for what is no number is neither less nor greater than another one.
+        check_number(f"{key} value", value, MAX_NUMBER, MAX_SCORE)
+    whole = [value for value in top.value if isinstance(value, int)] if floats else top.value
+    for value in (min(whole), max(whole)) if whole else ():
+        check_number(f"{key} value", value, 0, MAX_NUMBER)
 
 
 def _check_watermark(watermark: ShardWatermark, limits: StageLimits) -> None:

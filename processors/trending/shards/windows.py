@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, add_rows
 from songline.processors.trending.shards.counts import TableRows
 from songline.processors.trending.shards.row_index import RowIndex
+from songline.processors.trending.shards.window_sums import Increase, WindowSums
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
 from songline.processors.trending.sorted_columns import Column
 from songline.processors.trending.spans import SPANS, Span, Unit
@@ -15,34 +15,6 @@ from songline.schemas.policy import ChartPolicy
 TOGETHER = 4_000
 """Tables of fewer rows are added to the windows together, so many rows at once: a call costs as much as some thousand
 rows, and more of them leave the processor's cache meanwhile."""
-
-SHOWN_KINDS = 2
-"""Charts show listens and likes; what was taken back is in the score."""
-
-
-class WindowSums:
-    """Counts of listens and likes and the trending score, by a number that grows from 0: 16 bytes a number."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros((0, SHOWN_KINDS), np.int32)
-        self.scores = np.zeros(0, np.int64)
-
-    def add(self, at: Ints, shown: Column, scores: Ints) -> None:
-        """Add counts of the shown kinds (number, kind) and scores; numbers may repeat."""
-        add_rows(self.counts, at, shown)
-        np.add.at(self.scores, at, scores)
-
-    def make_room(self, size: int) -> None:
-        """Have room for the numbers below `size`."""
-        have = len(self.scores)
-        if size > have:
-            room = max(size - have, have // 8)
-            self.counts = np.concatenate([self.counts, np.zeros((room, SHOWN_KINDS), np.int32)])
-            self.scores = np.concatenate([self.scores, np.zeros(room, np.int64)])
-
-    def clear(self) -> None:
-        self.counts[:] = 0
-        self.scores[:] = 0
 
 
 class SlidingWindow:
@@ -82,23 +54,23 @@ class SlidingWindow:
         """Whether the bucket is inside."""
         return self.newest is not None and 0 <= self.newest - bucket < self.span.buckets
 
-    def add(self, buckets: Ints, rows: Ints, songs: Ints, regions: Column, shown: Column, points: Ints) -> None:
-        """Add counts of buckets, of which those count that it covers. `points` are what they would add to a score if
-        their buckets were new."""
+    def add(self, buckets: Ints, rows: Ints, songs: Ints, regions: Column, more: Increase) -> None:
+        """Add counts of buckets, of which those count that it covers."""
         assert self.newest is not None
         ages = self.newest - buckets
         inside = (ages >= 0) & (ages < self.span.buckets)
         if not inside.all():
-            ages, rows, songs, regions, shown, points = (
-                one[inside] for one in (ages, rows, songs, regions, shown, points)
-            )
+            ages, rows, songs, regions = (one[inside] for one in (ages, rows, songs, regions))
+            more = more.select(inside)
         if not len(rows):
             return
-        scores = self._weights[ages] * points
+        weights = self._weights[ages]
+        # numpy multiplies and adds columns of whole numbers modulo 2^64.
+        scores = weights * more.points
         self.rows.make_room(int(rows.max()) + 1)
         self.songs.make_room(int(songs.max()) + 1)
-        self.rows.add(rows, shown, scores)
-        self.songs.add(songs, shown, scores)
+        self.rows.add(rows, more, weights, scores)
+        self.songs.add(songs, more, weights, scores)
         self.world_changed = True
         if not self.all_changed:
             self._regions[regions] = True
@@ -201,12 +173,10 @@ class ShardWindows:
 
     def _add(self, unit: Unit, buckets: Ints, rows: Ints, more: Column) -> None:
         songs, regions = self._rows.songs(rows), self._rows.regions(rows)
-        shown = more[:, :SHOWN_KINDS].astype(np.int32)
-        counts = more.astype(np.int64).T
-        points = self._weights.listen * counts[LISTENS] + self._weights.like * (counts[LIKES] - counts[UNLIKES])
+        increase = Increase.of(more, self._weights)
         for window in self._windows.values():
             if window.span.unit == unit:
-                window.add(buckets, rows, songs, regions, shown, points)
+                window.add(buckets, rows, songs, regions, increase)
 
 
 def region_scope(region: int) -> str | None:

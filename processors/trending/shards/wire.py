@@ -8,6 +8,9 @@ from msgspec import Struct
 from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.decoding import MsgpackDecoder
 
+MAX_WHOLE_SCORE = 2**63 - 1
+"""The greatest whole number of a message. A score of more has 53 bits, as charts show it in any case."""
+
 
 class SongLabel(Struct, frozen=True, array_like=True):
     """What charts show of a song."""
@@ -20,12 +23,12 @@ class SongLabel(Struct, frozen=True, array_like=True):
 
 class TopK(Struct, frozen=True, array_like=True):
     """The best songs of one shard for one chart, best first, in columns. `value` ranks them: the listens, or the score
-    as a multiple of 2^-32."""
+    as a multiple of 2^-32, which is a float where it is more than MAX_WHOLE_SCORE."""
 
     song: list[str]
     listens: list[int]
     likes: list[int]
-    value: list[int]
+    value: list[int | float]
 
 
 class ReportPart(Struct, frozen=True, array_like=True):
