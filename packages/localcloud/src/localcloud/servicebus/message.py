@@ -25,6 +25,7 @@ from localcloud.servicebus import sql, sql_values
 from localcloud.servicebus.decimals import deliverable
 from localcloud.servicebus.errors import InvalidArgumentError
 
+MAX_UNIX_MS: Final = 253_402_300_799_999  # the end of the year 9999
 MAX_ID_LENGTH: Final = 128
 MAX_PROPERTIES_BYTES: Final = 65_536
 
@@ -151,7 +152,6 @@ def read_content(payload: bytes, new_id: UUID) -> MessageContent:
     message_id = _text(properties.message_id) or ""
     _check_length("message-id", message_id)
     _check_length("session id", properties.group_id)
-    due = annotations.get(SCHEDULED_TIME)
     return MessageContent(
         annotations=_theirs(annotations),
         bare=bare,
@@ -159,7 +159,7 @@ def read_content(payload: bytes, new_id: UUID) -> MessageContent:
         message_id=message_id,
         session_id=properties.group_id,
         ttl_ms=_ttl(header, properties),
-        due_ms=int(due) if isinstance(due, int) else None,
+        due_ms=_due_ms(annotations.get(SCHEDULED_TIME)),
         delivery=_theirs(delivery),
         priority=_priority(header),
     )
@@ -209,8 +209,20 @@ def _ttl(header: Value, properties: Properties) -> int | None:
             return ttl
     created, expires = properties.creation_time, properties.absolute_expiry_time
     if created is not None and expires is not None and expires > created:
-        return int(expires) - int(created)
+        # Of any two moments of 64 bits; what is longer than this never ends either.
+        return min(int(expires) - int(created), MAX_UNIX_MS)
     return None
+
+
+def _due_ms(value: Value) -> int | None:
+    """When a message is to become active, Unix milliseconds. Raises InvalidArgumentError."""
+    if not isinstance(value, int):
+        return None
+    if value > MAX_UNIX_MS:
+        raise InvalidArgumentError(
+            f"{SCHEDULED_TIME} is {int(value)}; expected Unix milliseconds up to {MAX_UNIX_MS}, the end of 9999"
+        )
+    return int(value)
 
 
 def _text(value: Value) -> str | None:

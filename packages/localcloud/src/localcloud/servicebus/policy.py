@@ -1,11 +1,9 @@
 """How a queue treats its messages."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from localcloud.servicebus.changes import QueuedMessage
-
-MAX_UNIX_MS: Final = 253_402_300_799_999  # the end of the year 9999
+from localcloud.servicebus.message import MAX_UNIX_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,17 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from localcloud.amqp.message import DATA, section
+from localcloud.amqp.performatives import Properties
+from localcloud.amqp.types import Timestamp
 from localcloud.servicebus import entities
 from localcloud.servicebus.config import NamespaceConfig, QueueConfig
 from localcloud.servicebus.errors import MessageLockLostError, ServerBusyError
-from localcloud.servicebus.message import BodyFile
+from localcloud.servicebus.message import BodyFile, read_content
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.store import MessageStore
 from localcloud_tests.unit.servicebus.builders import T0, bodies, content, tokens
@@ -104,3 +108,14 @@ async def test_a_body_that_no_message_names_is_swept_at_start(tmp_path: Path, cl
     store.write_blob("orphan", b"x")
     async with ServiceBusNamespace(store, CONFIG, clock, tokens()):
         assert list((tmp_path / "bodies").iterdir()) == []
+
+
+async def test_no_moment_of_a_sender_stops_the_store(namespace: ServiceBusNamespace) -> None:
+    """Moments of AMQP have 64 bits, and what is between two of them has more than SQLite takes."""
+    for_ever = Properties(creation_time=Timestamp(-(2**63)), absolute_expiry_time=Timestamp(2**63 - 1))
+    sent = read_content(for_ever.encoded() + section(DATA, b"for ever"), UUID(int=0))
+    await namespace.run(lambda broker, now: broker.send("q", [sent], now))
+    await namespace.run(lambda broker, now: broker.send("q", [content("after")], now))
+    found = namespace.broker.queue_at("q").peek(0, 10)
+    assert bodies(namespace.broker.queue_at("q")) == ["for ever", "after"]
+    assert [message.expires_ms for message in found] == [None, None]
