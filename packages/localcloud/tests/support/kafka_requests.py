@@ -69,6 +69,26 @@ def with_header(batch: bytes, *, body: bytes | None = None, **changes: int) -> b
     return bytes(data)
 
 
+def with_deltas(batch: bytes, deltas: list[tuple[int, int]]) -> bytes:
+    """The batch with such deltas of offset and timestamp in its records, its CRC made right again."""
+    body = b""
+    for record, (offset, timestamp) in zip(records(batch), deltas, strict=True):
+        content = b"\0" + b"".join(map(_varint, (timestamp, offset)))
+        for field in (record.key, record.value):
+            content += _varint(-1) if field is None else _varint(len(field)) + field
+        body += _varint(len(content) + 1) + content + b"\0"
+    return with_header(batch, body=body)
+
+
+def _varint(value: int) -> bytes:
+    rest = (value << 1) ^ (value >> 63)
+    encoded = bytearray()
+    while rest > 0x7F:
+        encoded.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([*encoded, rest])
+
+
 async def produced(client: RawClient, request: Any) -> Any:
     return (await client.call(request)).responses[0].partition_responses[0]
 

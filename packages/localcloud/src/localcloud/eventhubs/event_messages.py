@@ -50,10 +50,13 @@ class Events:
         self.offsets: list[int] = []
         self.messages: list[bytes] = []
         encoder = _MessageEncoder(enqueued_ms)
-        encode_record = encoder.from_amqp if header_of(data).attributes & AMQP_HEADERS else encoder.from_kafka
-        for record in DefaultRecordBatch(data):
-            self.offsets.append(record.offset)
-            self.messages.append(encode_record(record.offset, record.key, record.value, record.headers))
+        header = header_of(data)
+        encode_record = encoder.from_amqp if header.attributes & AMQP_HEADERS else encoder.from_kafka
+        for offset, record in enumerate(DefaultRecordBatch(data), header.base_offset):
+            if not header.is_whole:
+                offset = record.offset
+            self.offsets.append(offset)
+            self.messages.append(encode_record(offset, record.key, record.value, record.headers))
         self.size = sum(map(getsizeof, self.messages)) + len(self.messages) * _PLACE_BYTES
 
 

@@ -161,10 +161,16 @@ def _batch_error(hub: Hub, data: bytes | None) -> tuple[ErrorCode, str] | None:
         return ErrorCode.invalid_record, "There is more than one record batch for the partition."
     if hub.config.compacted:
         try:
-            if any(record.key is None for record in records(data)):
-                return ErrorCode.invalid_record, "A compacted hub takes no record without a key."
+            found = list(records(data))
         except InvalidBatchError as error:
             return ErrorCode.corrupt_message, str(error)
+        if any(record.key is None for record in found):
+            return ErrorCode.invalid_record, "A compacted hub takes no record without a key."
+        for place, record in enumerate(found):
+            # Of a batch that was compacted nothing else says the offsets.
+            if record.offset_delta != place:
+                text = f"Record {place} of the batch has the offset delta {record.offset_delta}; expected {place}."
+                return ErrorCode.invalid_record, text
     return None
 
 

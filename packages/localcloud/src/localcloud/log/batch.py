@@ -52,6 +52,12 @@ class BatchHeader(NamedTuple):
         return self.base_offset + self.last_offset_delta
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has all its records, as it came: compaction takes some. Their offsets are counted then, since a
+        sender may write any into a record."""
+        return self.record_count == self.last_offset_delta + 1
+
+    @property
     def compression(self) -> int:
         return self.attributes & COMPRESSION_MASK
 

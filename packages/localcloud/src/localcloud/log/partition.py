@@ -164,9 +164,12 @@ class PartitionLog:
                     if header.attributes & record_batch.APPEND_TIME:
                         return batch.base_offset, header.max_timestamp
                     base = header.base_timestamp
-                    for record in record_batch.records(batch.data):
-                        if base + record.timestamp_delta >= timestamp:
-                            return batch.base_offset + record.offset_delta, base + record.timestamp_delta
+                    for place, record in enumerate(record_batch.records(batch.data)):
+                        # A sender may write what makes a sum of more bits than a moment has.
+                        moment = min(base + record.timestamp_delta, header.max_timestamp)
+                        if moment >= timestamp:
+                            delta = place if header.is_whole else record.offset_delta
+                            return batch.base_offset + delta, moment
         return None
 
     def latest_record(self) -> tuple[int, int] | None:

@@ -7,8 +7,10 @@ from typing import cast
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from localcloud.eventhubs.event_reader import EventCache
+from localcloud.log.batch import build, placed
 from localcloud.log.partition import PartitionLog
 from localcloud.log.segment import StoredBatch
+from localcloud_tests.support.kafka_requests import with_deltas
 
 PARTITION = cast("PartitionLog", Path("partition"))
 
@@ -46,3 +48,10 @@ def test_a_batch_is_translated_once_for_readers_that_keep_up() -> None:
     batch = stored(0, 3, 10)
     assert cache.events(PARTITION, batch) is cache.events(PARTITION, batch)
     assert cache.events(PARTITION, batch).offsets == [0, 1, 2]
+
+
+def test_what_a_kafka_client_writes_into_a_record_is_no_offset() -> None:
+    """Readers go on behind the offset of the last event that they got."""
+    data = with_deltas(build([(None, b"a"), (None, b"b")], 1), [(2**40, 0), (-7, 0)])
+    batch = StoredBatch(5, 6, 1, placed(data, 5))
+    assert EventCache(1 << 20).events(PARTITION, batch).offsets == [5, 6]

@@ -15,7 +15,17 @@ from localcloud.log.batch import HEADER_SIZE, build, header_of
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
 from localcloud_tests.support.kafka import RawClient
-from localcloud_tests.support.kafka_requests import fetch, fetched, make, plain, produce, produced, values, with_header
+from localcloud_tests.support.kafka_requests import (
+    fetch,
+    fetched,
+    make,
+    plain,
+    produce,
+    produced,
+    values,
+    with_deltas,
+    with_header,
+)
 from localcloud_tests.unit.kafka.conftest import HUBS, Connect
 
 
@@ -59,8 +69,9 @@ async def test_batches_that_are_not_taken(
         (produce(plain(b"a"), acks=2), ErrorCode.invalid_required_acks),
         (produce(plain(b"a"), transactional_id="t"), ErrorCode.transactional_id_authorization_failed),
         (produce(build([(None, b"no key")], 1), topic="tables"), ErrorCode.invalid_record),
+        (produce(with_deltas(plain(b"a", b"b"), [(0, 0), (2, 0)]), topic="tables"), ErrorCode.invalid_record),
     ],
-    ids=["topic", "partition", "negative", "acks", "transaction", "keyless"],
+    ids=["topic", "partition", "negative", "acks", "transaction", "keyless", "deltas"],
 )
 async def test_requests_that_are_refused(connect: Connect, request_: Any, error: ErrorCode) -> None:
     answer = await produced(await connect(), request_)

@@ -13,6 +13,7 @@ import pytest
 from localcloud.log.batch import APPEND_TIME, build, check, header_of, placed, records
 from localcloud.log.errors import AppendError, InvalidBatchError, InvalidOffsetError, LogClosedError, LogOpenError
 from localcloud.log.partition import LogSettings, PartitionLog
+from localcloud_tests.support.kafka_requests import with_deltas
 
 
 class Clock:
@@ -295,6 +296,15 @@ async def test_records_by_their_own_time(opened: Opener) -> None:
     assert log.record_at(60) == (6, 60)
     assert log.record_at(61) is None
     assert log.latest_record() == (6, 60)
+
+
+async def test_what_a_sender_writes_into_a_record_is_no_offset_and_no_later_moment(opened: Opener) -> None:
+    log = opened()
+    await log.append(batch(b"0"))
+    await log.append(with_deltas(batch(b"1", b"2", timestamp=2**63 - 1), [(2**40, 5), (-7, 2**62)]))
+    await log.append(batch(b"3"))
+    assert log.record_at(6) == (1, 2**63 - 1)
+    assert log.latest_record() == (1, 2**63 - 1)
 
 
 async def test_the_clock_going_back_does_not_turn_enqueued_times_around(opened: Opener) -> None:
