@@ -14,7 +14,7 @@ from functools import lru_cache
 import mmh3
 
 from localcloud.cosmos.errors import BadRequestError
-from localcloud.cosmos.values import UNDEFINED
+from localcloud.cosmos.values import UNDEFINED, is_double
 
 MIN_EPK, MAX_EPK = "", "FF"
 MAX_KEY_BYTES = 2048
@@ -113,6 +113,8 @@ def check_component(value: object) -> Component:
         raise BadRequestError(
             f"Partition key value {json.dumps(value)} is invalid: objects and arrays are not allowed."
         )
+    if isinstance(value, int | float) and not is_double(value):
+        raise BadRequestError("Partition key value is invalid: expected a number of 64 bits, as IEEE 754 has it.")
     if isinstance(value, str) and len(value.encode()) > MAX_KEY_BYTES:
         raise BadRequestError(f"Partition key value has {len(value.encode())} bytes, more than {MAX_KEY_BYTES}.")
     return value

@@ -6,9 +6,11 @@ They are applied in order, all or none: add, set, replace, remove, incr, move.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from localcloud.cosmos.errors import BadRequestError, PreconditionFailedError
 from localcloud.cosmos.json_documents import SYSTEM_PROPERTIES, Document
+from localcloud.cosmos.values import is_double
 
 MAX_OPERATIONS = 10
 KINDS = ("add", "set", "replace", "remove", "incr", "increment", "move")
@@ -108,7 +110,13 @@ def _increment(document: Document, step: Step) -> None:
     if isinstance(now, bool) or not isinstance(now, int | float):
         raise BadRequestError(f"A patch increments {_text(step.path)}, which is {now!r} and no number.")
     assert isinstance(step.value, int | float)
-    _store(parent, token, now + step.value, step.path)
+    try:
+        after = now + step.value
+    except OverflowError:
+        after = inf
+    if not is_double(after):
+        raise BadRequestError(f"A patch increments {_text(step.path)} beyond what a number can be.")
+    _store(parent, token, after, step.path)
 
 
 def _parent(document: Document, path: tuple[str, ...]) -> tuple[object, str]:

@@ -5,6 +5,7 @@ Semantics: "Equality and comparison operators" and "ORDER BY" of the query refer
 
 from enum import Enum
 from functools import total_ordering
+from math import isfinite
 from typing import Final, Literal
 
 
@@ -32,6 +33,14 @@ _RANKS: dict[type, int] = {
     list: 5,
     dict: 6,
 }
+
+
+def is_double(number: float) -> bool:
+    """Whether a number of 64 bits, as IEEE 754 has it, is about as large: JSON's numbers have no end."""
+    try:
+        return isfinite(number)
+    except OverflowError:
+        return False
 
 
 def type_rank(value: object) -> int:

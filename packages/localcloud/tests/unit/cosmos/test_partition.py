@@ -115,7 +115,9 @@ def test_equal_keys_have_one_text() -> None:
     assert parse_values('[{}, null, "a"]') == (UNDEFINED, None, "a")
 
 
-@pytest.mark.parametrize("header", ["a", '"a"', "[[1]]", '[{"a": 1}]'])
+@pytest.mark.parametrize(
+    "header", ["a", '"a"', "[[1]]", '[{"a": 1}]', "[1e999]", "[NaN]", f"[{'9' * 400}]", f"[{'9' * 5000}]"]
+)
 def test_bad_values_are_refused(header: str) -> None:
     with pytest.raises(BadRequestError):
         parse_values(header)

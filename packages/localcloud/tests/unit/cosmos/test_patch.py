@@ -67,6 +67,13 @@ def test_what_does_not_fit_is_refused(operation: dict[str, object]) -> None:
         patched(operation)
 
 
+@pytest.mark.parametrize(("before", "by"), [(1e308, 1e308), (10**400, 1), (10**400, 0.5), (1.5, 10**400)])
+def test_no_number_is_incremented_beyond_what_it_can_be(before: float, by: float) -> None:
+    patch = Patch(parse_steps([{"op": "incr", "path": "/n", "value": by}]))
+    with pytest.raises(BadRequestError, match="increments /n beyond what a number can be"):
+        patch.apply({"id": "1", "n": before})
+
+
 def test_ten_operations_are_the_most() -> None:
     steps = [{"op": "set", "path": "/n", "value": 1}]
     assert len(parse_steps(steps * 10)) == 10

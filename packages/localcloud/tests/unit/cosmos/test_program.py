@@ -124,6 +124,11 @@ def test_examples(text: str, expected: list[object]) -> None:
         ("TIMESTAMPTODATETIME(86400000)", "1970-01-02T00:00:00.0000000Z"),
         ("DATETIMEBIN('2026-01-01T10:44:00Z', 'minute', 30)", "2026-01-01T10:30:00.0000000Z"),
         ("DATETIMEFROMPARTS(2026, 2, 30)", None), ("GETCURRENTTIMESTAMP()", 1_700_000_000_000),
+        ("INTBITLEFTSHIFT(3, 2)", 12), ("INTBITLEFTSHIFT(1, 63)", -(2**63)), ("INTBITLEFTSHIFT(1, 64)", 0),
+        ("INTBITLEFTSHIFT(1, 1000000000000000)", 0), ("INTBITRIGHTSHIFT(-8, 1000000000000000)", -1),
+        ("INTADD(9223372036854775807, 1)", -(2**63)), ("SQUARE(10000000000)", 1e20),
+        ("SQUARE(SQUARE(SQUARE(SQUARE(SQUARE(SQUARE(SQUARE(1000)))))))", None),
+        ("STRINGTONUMBER('1e999')", None), ("STRINGTONUMBER('NaN')", None), ("STRINGTOARRAY('[1e999]')", None),
     ],
 )  # fmt: skip
 def test_functions(call: str, expected: object) -> None:
@@ -137,6 +142,8 @@ def test_functions(call: str, expected: object) -> None:
         ("SELECT * FROM c WHERE c.id = @id", "@id"),
         ("SELECT VALUE NOSUCH(1)", "'NOSUCH' is not a recognized built-in function name"),
         ("SELECT VALUE ABS(1, 2)", "takes 1 to 1 arguments"),
+        ("SELECT VALUE 1e999", "The number 1e999 is beyond"),
+        (f"SELECT VALUE {'9' * 5000}", "The number 9999"),
         ("SELECT * FROM c JOIN t IN c.tags", "single input set"),
         ("SELECT * FROM c WHERE COUNT(1) > 1", "not allowed here"),
         ("SELECT TOP -1 * FROM c", "incorrect syntax"),
@@ -151,6 +158,31 @@ def test_functions(call: str, expected: object) -> None:
 def test_what_makes_no_sense_is_said(text: str, said: str) -> None:
     with pytest.raises(BadRequestError, match=said):
         run(text)
+
+
+HUGE = 10**400
+"""JSON may have it, and no float does."""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT VALUE @huge", [HUGE]),
+        ("SELECT VALUE @huge > 1e308", [True]),
+        ("SELECT VALUE @huge + 1", []),
+        ("SELECT VALUE @huge * 1.5", []),
+        ("SELECT VALUE INTADD(@huge, 1)", [(HUGE + 1 + 2**63) % 2**64 - 2**63]),
+        ("SELECT VALUE LEFT('abc', @huge)", ["abc"]),
+        ("SELECT VALUE DATETIMEADD('day', @huge, '2026-01-01T00:00:00Z')", []),
+        ("SELECT VALUE SUM(n) FROM n IN c.numbers", []),
+        ("SELECT VALUE AVG(n) FROM n IN c.numbers", []),
+        ("SELECT VALUE SUM(n) FROM n IN c.numbers WHERE n > 1", []),
+        ("SELECT VALUE AVG(n) FROM n IN c.numbers WHERE n > 1", []),
+        ("SELECT VALUE MAX(n) FROM n IN c.numbers", [HUGE]),
+    ],
+)
+def test_no_number_is_too_large_to_be_asked_for(text: str, expected: list[object]) -> None:
+    assert run(text, [{"id": "1", "numbers": [0.5, HUGE]}], huge=HUGE) == expected
 
 
 def test_parameters_take_the_place_of_values() -> None:

@@ -39,10 +39,14 @@ class Sum:
     def add(self, value: object) -> None:
         if value is UNDEFINED:
             return
-        if is_number(value):
+        if not is_number(value):
+            self._spoiled = True
+            return
+        self._count += 1
+        try:
             self._sum += value  # type: ignore[operator]  # a number
-            self._count += 1
-        else:
+        except OverflowError:
+            # A whole number that no float holds, and one with a fraction.
             self._spoiled = True
 
     def result(self) -> object:
@@ -51,7 +55,12 @@ class Sum:
 
 class Average(Sum):
     def result(self) -> object:
-        return to_json_number(self._sum / self._count) if self._count and not self._spoiled else UNDEFINED
+        if not self._count or self._spoiled:
+            return UNDEFINED
+        try:
+            return to_json_number(self._sum / self._count)
+        except OverflowError:
+            return UNDEFINED
 
 
 class Extreme:

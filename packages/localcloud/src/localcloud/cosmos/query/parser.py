@@ -1,7 +1,9 @@
 """Query text to syntax tree."""
 
 import re
+import sys
 from functools import lru_cache
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,10 @@ def _unquote(literal: str) -> str:
 
 
 def _number(literal: str) -> int | float:
-    return int(literal) if literal.isdigit() else float(literal)
+    number = float(literal)
+    if isinf(number):
+        raise BadRequestError(f"The number {literal[:40]} is beyond what a number can be, {sys.float_info.max}.")
+    return int(literal) if literal.isdigit() else number
 
 
 @v_args(inline=True)

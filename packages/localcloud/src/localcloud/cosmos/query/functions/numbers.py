@@ -11,10 +11,19 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, which may be written 2 or 2.0. JSON may have one that no float holds."""
+    return is_number(value) and (isinstance(value, int) or float(value).is_integer())  # type: ignore[arg-type]
+
+
 def to_json_number(number: float) -> object:
-    """A result as JSON has it: an integer where it is one, undefined for NaN and infinities."""
-    if isinstance(number, int):
-        return number
+    """A result as JSON has it: an integer where it is one, undefined for NaN and infinities. Beyond 64 bits it is
+    rounded as a float is, and undefined beyond what that can be."""
+    try:
+        if isinstance(number, int):
+            return number if -(2**63) <= number < 2**64 else float(number)
+    except OverflowError:
+        return UNDEFINED
     if not math.isfinite(number):
         return UNDEFINED
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
@@ -34,7 +43,7 @@ def _of_numbers(function: Callable[..., float]) -> Callable[..., object]:
 
 def _of_integers(function: Callable[..., int]) -> Callable[..., object]:
     def evaluate(*values: object) -> object:
-        if not all(is_number(value) and float(value).is_integer() for value in values):  # type: ignore[arg-type]
+        if not all(map(is_whole, values)):
             return UNDEFINED
         try:
             return _int64(function(*(int(value) for value in values)))  # type: ignore[call-overload]
@@ -82,7 +91,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], int, int]] = {
     "FLOOR": (_of_numbers(math.floor), 1, 1),
     "INTADD": (_of_integers(lambda a, b: a + b), 2, 2),
     "INTBITAND": (_of_integers(lambda a, b: a & b), 2, 2),
-    "INTBITLEFTSHIFT": (_of_integers(lambda a, b: a << b), 2, 2),
+    "INTBITLEFTSHIFT": (_of_integers(lambda a, b: a << min(b, 64)), 2, 2),
     "INTBITNOT": (_of_integers(lambda a: ~a), 1, 1),
     "INTBITOR": (_of_integers(lambda a, b: a | b), 2, 2),
     "INTBITRIGHTSHIFT": (_of_integers(lambda a, b: a >> b), 2, 2),

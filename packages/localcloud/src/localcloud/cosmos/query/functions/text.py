@@ -5,10 +5,15 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from localcloud.cosmos.errors import BadRequestError
-from localcloud.cosmos.query.functions.numbers import is_number
-from localcloud.cosmos.values import UNDEFINED, type_rank
+import msgspec
 
+from localcloud.cosmos.errors import BadRequestError
+from localcloud.cosmos.query.functions.numbers import is_whole
+from localcloud.cosmos.values import UNDEFINED, type_rank
+from localcloud.unreadable import UNREADABLE
+
+# Python's own takes NaN, and makes an infinity of a number that is too large.
+_decode = msgspec.json.Decoder().decode
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 
 
@@ -18,7 +23,7 @@ def _typed(*kinds: type, of: Callable[..., object]) -> Callable[..., object]:
     def evaluate(*values: object) -> object:
         cast = []
         for value, kind in zip(values, kinds, strict=False):
-            if kind is int and is_number(value) and float(value).is_integer():  # type: ignore[arg-type]
+            if kind is int and is_whole(value):
                 cast.append(int(value))  # type: ignore[call-overload]
             elif kind is not int and type(value) is kind:
                 cast.append(value)
@@ -64,8 +69,8 @@ def _to_string(value: object) -> object:
 def _parse(kinds: frozenset[int]) -> Callable[..., object]:
     def parse(text: str) -> object:
         try:
-            value = json.loads(text.strip())
-        except ValueError:
+            value = _decode(text.strip())
+        except UNREADABLE:
             return UNDEFINED
         return value if type_rank(value) in kinds else UNDEFINED
 
