@@ -23,7 +23,7 @@ VERSION_CHANGED = 76
 """The exit code of a worker that ended well because another version of its projection is live: a supervisor starts it
 again at once, and it begins as that version."""
 
-CHATTY_LOGGERS = ("azure", "aiokafka", "httpx")
+CHATTY_LOGGERS = ("azure", "aiokafka")
 """Libraries that log every request, and every lost connection that they mend themselves."""
 
 

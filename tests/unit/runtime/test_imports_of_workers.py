@@ -13,6 +13,7 @@ import pytest
         ("library", {"aiokafka", "azure.servicebus", "azure.storage.blob", "httpx", "numpy"}),
         ("catalog", {"azure.servicebus", "azure.storage.blob", "httpx", "numpy"}),
         ("ingestion", {"httpx", "numpy"}),
+        ("trending", {"azure.servicebus", "httpx"}),
     ],
 )
 def test_no_sdk_is_imported_that_a_worker_does_not_use(worker: str, unused: set[str]) -> None:
