@@ -12,12 +12,14 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from localcloud.disk import Refusals
 from localcloud.log import batch as record_batch
 from localcloud.log.batch import BatchHeader
+from localcloud.log.commits import Commits
 from localcloud.log.compaction import CompactedFiles, compact, replace_files
 from localcloud.log.errors import AppendError, InvalidOffsetError, LogClosedError
 from localcloud.log.frame import batch_in, frame_head
@@ -64,14 +66,14 @@ class PartitionLog:
         folder: Path,
         settings: LogSettings,
         segments: list[Segment],
-        executor: Executor,
+        commits: Commits,
         now_ms: Callable[[], int],
         refusals: Refusals,
     ) -> None:
         self.folder = folder
         self._settings = settings
         self._segments = segments
-        self._executor = executor
+        self._commits = commits
         self._now_ms = now_ms
         self._refusals = refusals
         active = segments[-1]
@@ -97,9 +99,11 @@ class PartitionLog:
         executor: Executor,
         now_ms: Callable[[], int],
         refusals: Refusals | None = None,
+        commits: Commits | None = None,
     ) -> "PartitionLog":
         """Recover what the folder holds: all of the older segments, and the newest up to its last whole batch.
 
+        Partitions that share `commits` are written together where they are appended to together.
         Raises LogOpenError where an older one can't be followed, DamagedLogError where what was synced is not there.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,9 +114,8 @@ class PartitionLog:
         point = RecoveryPoint.read(folder)
         if paths:
             segments = joined(segments, Segment.recover(paths[-1], point.synced_in(paths[-1])))
-        return cls(
-            folder, settings, segments or [Segment.at(folder, 0)], executor, now_ms, refusals or Refusals(folder.name)
-        )
+        commits, refusals = commits or Commits(executor), refusals or Refusals(folder.name)
+        return cls(folder, settings, segments or [Segment.at(folder, 0)], commits, now_ms, refusals)
 
     # What readers see.
 
@@ -253,7 +256,7 @@ class PartitionLog:
         target = active
         if old or (active.size > 0 and active.size + size > self._settings.segment_bytes):
             target = Segment.at(self.folder, group[0].place.base_offset)
-        written = asyncio.get_running_loop().run_in_executor(self._executor, self._write, active, target, group)
+        written = self._commits.run(partial(self._write, active, target, group))
         written.add_done_callback(lambda done: self._finish_commit(target, group, done))
 
     def _write(self, active: Segment, target: Segment, group: list[_Pending]) -> None:
@@ -375,7 +378,7 @@ class PartitionLog:
         horizon = self._now_ms() - self._settings.tombstone_ms
         started = time.monotonic()
         result: CompactedFiles = await asyncio.get_running_loop().run_in_executor(
-            self._executor, compact, sealed, horizon, self._settings.segment_bytes
+            self._commits.executor, compact, sealed, horizon, self._settings.segment_bytes
         )
         before = sum(segment.size for segment in sealed)
         if self._closed:

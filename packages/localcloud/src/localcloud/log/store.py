@@ -17,6 +17,7 @@ import msgspec
 
 from localcloud.config import HUB_NAME, HubConfig
 from localcloud.disk import Refusals, is_full
+from localcloud.log.commits import Commits
 from localcloud.log.errors import (
     DamagedLogError,
     HubExistsError,
@@ -75,6 +76,7 @@ class LogStore:
         self._now_ms = now_ms
         self._segment_bytes = segment_bytes
         self._executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="log")
+        self._commits = Commits(self._executor)
         self._hubs: dict[str, Hub] = {}
         self._declared: dict[str, HubConfig] = {}
         self._deleted_at_ms: dict[str, int] = {}
@@ -201,7 +203,12 @@ class LogStore:
         if name not in self._internal:
             settings = LogSettings(segment_bytes=4 << 20, compacted=True, tombstone_ms=0)
             self._internal[name] = PartitionLog.open(
-                self.folder / "internal" / name, settings, self._executor, self._now_ms, self._refusals
+                self.folder / "internal" / name,
+                settings,
+                self._executor,
+                self._now_ms,
+                self._refusals,
+                self._commits,
             )
         return self._internal[name]
 
@@ -281,7 +288,7 @@ class LogStore:
             roll_ms = min(settings.roll_ms, max(60_000, config.retention_ms // 8))
             settings = settings._replace(retention_ms=config.retention_ms, roll_ms=roll_ms)
         return [
-            PartitionLog.open(path / str(number), settings, self._executor, self._now_ms, self._refusals)
+            PartitionLog.open(path / str(number), settings, self._executor, self._now_ms, self._refusals, self._commits)
             for number in range(first, config.partitions)
         ]
 
