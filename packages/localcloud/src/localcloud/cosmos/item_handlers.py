@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from localcloud.cosmos import batch, charges, items, json_documents, patch
@@ -25,6 +26,8 @@ from localcloud.cosmos.throughput import Throughput
 T = TypeVar("T")
 
 # Strings come first, so that no number inside of one is found. An index stays: a parameter is none.
+_CLOCK = re.compile("GetCurrent", re.IGNORECASE)
+
 _NUMBER_OR_STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?<![\w.@\[])\d{1,15}(?![\w.])""")
 
 
@@ -180,14 +183,15 @@ def parse_patch(now_ms: int) -> Callable[[object], patch.Patch]:
         condition = body.get("condition")
         if condition is None:
             return patch.Patch(steps)
-        program = _compile_condition(f"SELECT * {condition}", now_ms)
-        return patch.Patch(steps, lambda document: any(True for _ in program.rows({ROOT: document})))
+        program, numbers = _compile_condition(f"SELECT * {condition}", now_ms)
+        return patch.Patch(steps, lambda document: any(True for _ in program.rows({ROOT: document, **numbers})))
 
     return parse_body
 
 
-def _compile_condition(text: str, now_ms: int) -> Program:
-    """The compiled query. Texts that differ in whole numbers only (positions, versions) are parsed once."""
+def _compile_condition(text: str, now_ms: int) -> tuple[Program, dict[str, object]]:
+    """The compiled query, and what its rows have beside the document. Texts that differ in whole numbers only
+    (positions, versions) are compiled once."""
     numbers: dict[str, object] = {}
 
     def lift(found: re.Match[str]) -> str:
@@ -199,10 +203,15 @@ def _compile_condition(text: str, now_ms: int) -> Program:
 
     lifted = _NUMBER_OR_STRING.sub(lift, text)
     try:
-        return compile_query(parse(lifted), numbers, now_ms)
+        return _compiled(lifted, frozenset(numbers), now_ms if _CLOCK.search(text) else 0), numbers
     except BadRequestError:
-        # Its message is about the text as it came.
-        return compile_query(parse(text), {}, now_ms)
+        # Its message is about the text as it came. So is what has numbers where a row has none, as behind TOP.
+        return compile_query(parse(text), {}, now_ms), {}
+
+
+@lru_cache(maxsize=128)
+def _compiled(text: str, given: frozenset[str], now_ms: int) -> Program:
+    return compile_query(parse(text), {}, now_ms, given)
 
 
 def _no_partition_key() -> CosmosError:

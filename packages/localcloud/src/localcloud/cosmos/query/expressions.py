@@ -39,6 +39,8 @@ def compile_expression(node: Expression, context: Context) -> Evaluate:
         case syntax.Constant(value):
             return lambda row: value
         case syntax.Parameter(name):
+            if name in context.names:
+                return operator.itemgetter(name)
             if name not in context.parameters:
                 raise BadRequestError(f"The query uses the parameter {name}, but no value for it was given.")
             given = context.parameters[name]

@@ -77,9 +77,14 @@ def _sort_key(evaluate: Evaluate, row: Row) -> OrderKey:
     return OrderKey(evaluate(row))
 
 
-def compile_query(query: syntax.Query, parameters: Mapping[str, object], now_ms: int) -> Program:
-    """Raises BadRequestError for a query that is well formed but not valid."""
-    return _compile(query, Context(parameters, now_ms, query=_run))
+def compile_query(
+    query: syntax.Query, parameters: Mapping[str, object], now_ms: int, given: frozenset[str] = frozenset()
+) -> Program:
+    """Each row that the program gets has the parameters that are `given` later.
+
+    Raises BadRequestError for a query that is well formed but not valid.
+    """
+    return _compile(query, Context(parameters, now_ms, given, query=_run))
 
 
 def _run(context: Context, query: syntax.Query) -> Callable[[Row], list[object]]:
