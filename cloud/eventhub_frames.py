@@ -48,7 +48,7 @@ READY_S = 0.005
 
 _SDK_READY_S = 0.05
 
-QUIET_S = 0.25
+QUIET_S = 0.5
 """The pause between two rounds while few events come. An event may wait so long, and each round costs more than it."""
 
 QUIET_AFTER_S = 2.0
