@@ -92,11 +92,12 @@ def repeat(
                 await app.sleep(max(0.0, due_s - monotonic()))
             else:
                 await app.wait(wake.wait(), timeout=max(0.0, due_s - monotonic()))
-                # What comes together is done together.
-                await app.sleep(GATHER_S)
-                while (left_s := max(start_s + least_s(), rested_s) - monotonic()) > 0 and not app.should_stop:
-                    # The least pause may become shorter meanwhile.
-                    await app.sleep(min(left_s, LOOK_S))
+                # What comes together is done together. Faust's own sleep makes a task or two of each, for nothing here.
+                await asyncio.sleep(GATHER_S)
+                while (  # noqa: ASYNC110 - the least pause may become shorter meanwhile
+                    left_s := max(start_s + least_s(), rested_s) - monotonic()
+                ) > 0 and not app.should_stop:
+                    await asyncio.sleep(min(left_s, LOOK_S))
                 wake.clear()
             start_s = monotonic()
             await guard(work)
