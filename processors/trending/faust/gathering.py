@@ -17,8 +17,8 @@ LEAST_WAIT_MS = 10
 BUSY_WAIT_MS = 50
 """How long a fetch waits that leaves partitions out."""
 
-FEW = 200
-FEW_TIMES = 4
+FEW = 100
+FEW_TIMES = 2.5
 """With fewer than FEW events in a fetch, what comes next is gathered for so many times as long: each fetch, and all
 that follows it up to the charts, costs more than they do."""
 
