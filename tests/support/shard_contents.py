@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.windows import WindowSums
+from songline.processors.trending.shards.window_sums import WindowSums
 from songline.schemas.plays import HOURS
 
 

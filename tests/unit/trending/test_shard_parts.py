@@ -21,7 +21,8 @@ from songline.processors.trending.shards.shard_report import ReportedLists
 from songline.processors.trending.shards.song_genres import SongGenres
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.top_k import top_k
-from songline.processors.trending.shards.windows import ShardWindows, WindowSums
+from songline.processors.trending.shards.window_sums import WindowSums
+from songline.processors.trending.shards.windows import ShardWindows
 from songline.processors.trending.shards.wire import SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
 from songline.processors.trending.spans import HOUR_MS, MINUTE_MS, Unit
