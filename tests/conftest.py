@@ -1,5 +1,6 @@
 """Fixtures that every kind of test shares."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,9 @@ LONG_NODES = tuple(f"tests/{name}" for name in LONG)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell has it for what runs in the background. What tests start would ignore it as well.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     collecting.configure(config)
     fuzzing.configure(config)
     skips.configure(config)
