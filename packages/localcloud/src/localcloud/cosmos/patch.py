@@ -129,9 +129,14 @@ def _parent(document: Document, path: tuple[str, ...]) -> tuple[object, str]:
 def _existing(parent: object, token: str, path: tuple[str, ...]) -> object:
     if isinstance(parent, dict) and token in parent:
         return parent[token]
-    if isinstance(parent, list) and token.isdigit() and int(token) < len(parent):
-        return parent[int(token)]
+    if isinstance(parent, list) and (place := _place(token)) is not None and place < len(parent):
+        return parent[place]
     raise BadRequestError(f"A patch refers to {_text(path)}, which is not there.")
+
+
+def _place(token: str) -> int | None:
+    """The place in an array that a part of a path names; None where it names none, or one that no array has."""
+    return int(token) if token.isascii() and token.isdigit() and len(token) < 10 else None
 
 
 def _store(parent: object, token: str, value: object, path: tuple[str, ...]) -> None:
@@ -148,10 +153,12 @@ def _insert(document: Document, path: tuple[str, ...], value: object, *, overwri
     if isinstance(parent, list):
         if token == "-":  # noqa: S105 - RFC 6901's name for the end of an array
             parent.append(value)
-        elif token.isdigit() and int(token) < len(parent) and overwrite:
-            parent[int(token)] = value
-        elif token.isdigit() and int(token) <= len(parent):
-            parent.insert(int(token), value)
+            return
+        place = _place(token)
+        if place is not None and place < len(parent) and overwrite:
+            parent[place] = value
+        elif place is not None and place <= len(parent):
+            parent.insert(place, value)
         else:
             raise BadRequestError(f"A patch refers to {_text(path)}, but the array has {len(parent)} elements.")
     else:
