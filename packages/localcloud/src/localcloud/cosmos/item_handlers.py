@@ -25,9 +25,8 @@ from localcloud.cosmos.throughput import Throughput
 
 T = TypeVar("T")
 
-# Strings come first, so that no number inside of one is found. An index stays: a parameter is none.
 _CLOCK = re.compile("GetCurrent", re.IGNORECASE)
-
+# Strings come first, so that no number inside of one is found. An index stays: a parameter is none.
 _NUMBER_OR_STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?<![\w.@\[])\d{1,15}(?![\w.])""")
 
 
