@@ -11,7 +11,6 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -96,10 +95,9 @@ class PartitionLog:
         cls,
         folder: Path,
         settings: LogSettings,
-        executor: Executor,
+        commits: Commits,
         now_ms: Callable[[], int],
         refusals: Refusals | None = None,
-        commits: Commits | None = None,
     ) -> "PartitionLog":
         """Recover what the folder holds: all of the older segments, and the newest up to its last whole batch.
 
@@ -114,8 +112,9 @@ class PartitionLog:
         point = RecoveryPoint.read(folder)
         if paths:
             segments = joined(segments, Segment.recover(paths[-1], point.synced_in(paths[-1])))
-        commits, refusals = commits or Commits(executor), refusals or Refusals(folder.name)
-        return cls(folder, settings, segments or [Segment.at(folder, 0)], commits, now_ms, refusals)
+        return cls(
+            folder, settings, segments or [Segment.at(folder, 0)], commits, now_ms, refusals or Refusals(folder.name)
+        )
 
     # What readers see.
 

@@ -203,12 +203,7 @@ class LogStore:
         if name not in self._internal:
             settings = LogSettings(segment_bytes=4 << 20, compacted=True, tombstone_ms=0)
             self._internal[name] = PartitionLog.open(
-                self.folder / "internal" / name,
-                settings,
-                self._executor,
-                self._now_ms,
-                self._refusals,
-                self._commits,
+                self.folder / "internal" / name, settings, self._commits, self._now_ms, self._refusals
             )
         return self._internal[name]
 
@@ -288,7 +283,7 @@ class LogStore:
             roll_ms = min(settings.roll_ms, max(60_000, config.retention_ms // 8))
             settings = settings._replace(retention_ms=config.retention_ms, roll_ms=roll_ms)
         return [
-            PartitionLog.open(path / str(number), settings, self._executor, self._now_ms, self._refusals, self._commits)
+            PartitionLog.open(path / str(number), settings, self._commits, self._now_ms, self._refusals)
             for number in range(first, config.partitions)
         ]
 

@@ -18,6 +18,7 @@ from localcloud.capture.name_format import DEFAULT_FORMAT, file_name
 from localcloud.capture.partition_capture import PartitionCapture
 from localcloud.capture.state_file import CaptureState, load_state, save_state
 from localcloud.log.batch import build
+from localcloud.log.commits import Commits
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud.testing.waiting import wait_for_async
 from localcloud_tests.support.capture import rows
@@ -63,7 +64,7 @@ class Scene:
         self.log = self.opened()
 
     def opened(self, **changes: int) -> PartitionLog:
-        return PartitionLog.open(self.folder, LogSettings(**changes), self.executor, lambda: self.clock_ms)  # type: ignore[arg-type]
+        return PartitionLog.open(self.folder, LogSettings(**changes), Commits(self.executor), lambda: self.clock_ms)  # type: ignore[arg-type]
 
     async def append(self, count: int, after_ms: int = 0) -> None:
         self.clock_ms += after_ms

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from localcloud.log.batch import records
+from localcloud.log.commits import Commits
 from localcloud.log.errors import InvalidOffsetError
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud.log.segment import StoredBatch
@@ -66,7 +67,7 @@ class LogMachine(RuleBasedStateMachine):
         self.now = 1000
 
     def open(self) -> None:
-        self.log = PartitionLog.open(self.folder, self.settings, self.executor, lambda: self.now)
+        self.log = PartitionLog.open(self.folder, self.settings, Commits(self.executor), lambda: self.now)
 
     def close(self) -> None:
         self.loop.run_until_complete(self.log.close())

@@ -53,10 +53,7 @@ def clock() -> Clock:
 @pytest.fixture
 def partitions(tmp_path: Path, threads: CountedThreads, clock: Clock) -> list[PartitionLog]:
     commits = Commits(threads, clock)
-    return [
-        PartitionLog.open(tmp_path / str(number), LogSettings(), threads, lambda: 1_000, commits=commits)
-        for number in range(4)
-    ]
+    return [PartitionLog.open(tmp_path / str(number), LogSettings(), commits, lambda: 1_000) for number in range(4)]
 
 
 async def test_appends_of_one_turn_wake_one_thread(partitions: list[PartitionLog], threads: CountedThreads) -> None:

@@ -14,6 +14,7 @@ import pytest
 from crc32c import crc32c
 
 from localcloud.log.batch import HEADER, HEADER_SIZE, build, header_of, records
+from localcloud.log.commits import Commits
 from localcloud.log.compaction import compact, replace_files
 from localcloud.log.index import SegmentIndex
 from localcloud.log.partition import LogSettings, PartitionLog
@@ -35,7 +36,7 @@ def clock() -> Clock:
 
 def open_log(folder: Path, clock: Clock, tombstone_ms: int = 10_000) -> PartitionLog:
     settings = LogSettings(segment_bytes=600, compacted=True, tombstone_ms=tombstone_ms)
-    return PartitionLog.open(folder, settings, ThreadPoolExecutor(1), clock)
+    return PartitionLog.open(folder, settings, Commits(ThreadPoolExecutor(1)), clock)
 
 
 def everything(log: PartitionLog) -> list[tuple[int, bytes | None, bytes | None]]:
@@ -293,7 +294,7 @@ def test_what_is_no_gzip_is_named(tmp_path: Path) -> None:
 
 async def test_a_part_of_a_segment_is_in_memory_at_a_time(tmp_path: Path, clock: Clock) -> None:
     settings = LogSettings(segment_bytes=4 << 20, compacted=True)
-    log = PartitionLog.open(tmp_path / "0", settings, ThreadPoolExecutor(1), clock)
+    log = PartitionLog.open(tmp_path / "0", settings, Commits(ThreadPoolExecutor(1)), clock)
     for group in range(10):
         keys = (b"%d" % number for number in range(100 * group, 100 * group + 100))
         await asyncio.gather(*(log.append(build([(key, os.urandom(10_000))], 1)) for key in keys))

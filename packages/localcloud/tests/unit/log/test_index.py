@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.log.batch import build
+from localcloud.log.commits import Commits
 from localcloud.log.frame import ENQUEUED
 from localcloud.log.index import COARSE_BYTES, SegmentIndex
 from localcloud.log.partition import LogSettings, PartitionLog
@@ -71,7 +72,7 @@ def written(folder: Path, settings: LogSettings) -> PartitionLog:
     chance = random.Random(4)
 
     async def write() -> PartitionLog:
-        log = PartitionLog.open(folder, settings, Inline(), lambda: 1_000)
+        log = PartitionLog.open(folder, settings, Commits(Inline()), lambda: 1_000)
         for number in range(COUNT):
             await log.append(build([(b"key-%d" % number, chance.randbytes(1_000))], number))
         await log.maintain()
@@ -83,7 +84,7 @@ def written(folder: Path, settings: LogSettings) -> PartitionLog:
 def test_of_sealed_segments_a_part_is_kept_in_memory_and_all_in_a_file(tmp_path: Path) -> None:
     settings = LogSettings(segment_bytes=150_000)
     log = written(tmp_path, settings)
-    again = PartitionLog.open(tmp_path, settings, Inline(), lambda: 1_000)
+    again = PartitionLog.open(tmp_path, settings, Commits(Inline()), lambda: 1_000)
     for opened in (log, again):
         *sealed, _ = opened._segments
         assert len(sealed) > 3

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.log.batch import build
+from localcloud.log.commits import Commits
 from localcloud.log.errors import DamagedLogError
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud.log.segment import NEWEST_BYTES
@@ -14,7 +15,7 @@ from localcloud_tests.unit.log.machine import Inline
 
 
 def opened(folder: Path) -> PartitionLog:
-    return PartitionLog.open(folder / "0", LogSettings(), Inline(), lambda: 1_000)
+    return PartitionLog.open(folder / "0", LogSettings(), Commits(Inline()), lambda: 1_000)
 
 
 async def append(log: PartitionLog, *groups: Sequence[bytes]) -> None:

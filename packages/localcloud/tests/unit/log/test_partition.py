@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.log.batch import APPEND_TIME, build, check, header_of, placed, records
+from localcloud.log.commits import Commits
 from localcloud.log.errors import AppendError, InvalidBatchError, InvalidOffsetError, LogClosedError, LogOpenError
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud_tests.support.kafka_requests import with_deltas
@@ -33,7 +34,7 @@ class Opener:
         self.executor = ThreadPoolExecutor(2)
 
     def __call__(self, **settings: int | bool) -> PartitionLog:
-        return PartitionLog.open(self.folder, LogSettings(**settings), self.executor, self.clock)  # type: ignore[arg-type] # a mapping of settings by name
+        return PartitionLog.open(self.folder, LogSettings(**settings), Commits(self.executor), self.clock)  # type: ignore[arg-type] # a mapping of settings by name
 
 
 @pytest.fixture

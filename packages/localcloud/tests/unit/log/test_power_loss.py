@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.log.batch import build
+from localcloud.log.commits import Commits
 from localcloud.log.errors import LogError
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud_tests.support.fuzzing import effort
@@ -31,7 +32,7 @@ class _Run:
         self.sent: list[Record] = []
 
     def open(self) -> PartitionLog:
-        return PartitionLog.open(self.folder, self.settings, Inline(), lambda: self.now)
+        return PartitionLog.open(self.folder, self.settings, Commits(Inline()), lambda: self.now)
 
     async def work(self, log: PartitionLog, steps: int) -> None:
         for _ in range(steps):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.log.batch import build
+from localcloud.log.commits import Commits
 from localcloud.log.errors import DamagedLogError, LogError
 from localcloud.log.frame import ENQUEUED
 from localcloud.log.partition import LogSettings, PartitionLog
@@ -18,7 +19,7 @@ SETTINGS = [LogSettings(segment_bytes=2_000), LogSettings(segment_bytes=1_000, c
 
 
 def open_log(folder: Path, settings: LogSettings) -> PartitionLog:
-    return PartitionLog.open(folder, settings, Inline(), lambda: 1_000)
+    return PartitionLog.open(folder, settings, Commits(Inline()), lambda: 1_000)
 
 
 def written(folder: Path, settings: LogSettings, chance: random.Random) -> PartitionLog:
