@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from localcloud.testing import waiting
-from localcloud.testing.waiting import listens
+from localcloud.testing.waiting import has_ended, listens
 from tests.support import watched
 
-__all__ = ["listens", "wait_for", "wait_for_async"]
+__all__ = ["has_ended", "listens", "wait_for", "wait_for_async"]
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from songline.processes.restarts import RestartPolicy
 from songline.processes.supervise import Service, ServiceDiedError, StopError, Supervisor
 from songline.processes.vitals import Checkup, UnansweredError, Vitals
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
-from tests.support.waiting import wait_for
+from tests.support.waiting import has_ended, wait_for
 
 FOREVER = "exec sleep 300"
 
@@ -44,14 +44,6 @@ def supervisor(tmp_path: Path, told: list[str]) -> Iterator[Supervisor]:
 
 def healthy() -> str:
     return ""
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs (one that has ended and waits for its parent to notice doesn't)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def pid_in(file: Path) -> int:
@@ -95,7 +87,7 @@ def test_what_may_not_restart_takes_the_rest_down(tmp_path: Path, told: list[str
             one = pid_in(pids)
             supervisor.start(Service("two", "kill -9 $$", healthy))
             supervisor.watch()
-    assert not alive(one)
+    assert has_ended(one)
 
 
 def brisk(
@@ -327,7 +319,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(script) as process:
         pids = [pid_in(tmp_path / "one"), pid_in(tmp_path / "two")]
         process.kill()
-    wait_for(lambda: not any(map(alive, pids)), f"the end of {pids}")
+    wait_for(lambda: all(map(has_ended, pids)), f"the end of {pids}")
 
 
 def test_nothing_begins_that_would_outlive_a_supervisor_killed_by_then(
@@ -350,7 +342,7 @@ def test_it_stops_when_its_parent_is_gone(tmp_path: Path) -> None:
     with subprocess.Popen(["sh", "-c", line], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as shell:
         pids = [pid_in(tmp_path / name) for name in ("me", "one", "two")]
         shell.kill()
-    wait_for(lambda: not any(map(alive, pids)), f"the end of {pids}")
+    wait_for(lambda: all(map(has_ended, pids)), f"the end of {pids}")
 
 
 def test_every_line_is_shown_to_who_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

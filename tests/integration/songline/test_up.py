@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -383,9 +384,9 @@ def children(pid: int) -> list[int]:
 def leader(system: Up, module: str) -> int:
     """The process that runs `python -m module`, 0 while there is none."""
     for pid in system.members():
-        command = Path(f"/proc/{pid}/cmdline")
-        if command.exists() and f"\0-m\0{module}\0".encode() in command.read_bytes():
-            return pid
+        with suppress(OSError):  # it has ended meanwhile
+            if f"\0-m\0{module}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
     return 0
 
 

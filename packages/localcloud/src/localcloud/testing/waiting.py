@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -49,3 +50,13 @@ async def listens(port: int) -> bool:
     writer.close()
     await writer.wait_closed()
     return True
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process of this machine has ended, also where its parent did not notice yet. Linux only."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    # The second is what a process says that ends between the opening of its file and the reading.
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(b")")[2].split()[0] == b"Z"

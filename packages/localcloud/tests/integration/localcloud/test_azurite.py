@@ -23,7 +23,7 @@ from localcloud.azurite import AzuriteServer
 from localcloud.azurite_install import AzuriteError
 from localcloud.testing import LocalCloud
 from localcloud.testing.free_ports import free_ports
-from localcloud.testing.waiting import wait_for
+from localcloud.testing.waiting import has_ended, wait_for
 
 SUPPORT = Path(__file__).parents[2] / "support"
 HOLDER = """
@@ -42,18 +42,6 @@ asyncio.run(main())
 
 def blobs(port: int) -> BlobServiceClient:
     return BlobServiceClient.from_connection_string(LocalCloud({"blob": port}, Path()).blob_connection_string)
-
-
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def gone(pid: int) -> bool:
-    return not running(pid)
 
 
 @pytest.fixture
@@ -94,7 +82,7 @@ async def test_what_was_answered_outlives_a_kill(tmp_path: Path, free_port: int)
         songs = await client.create_container("songs")
         await songs.upload_blob("first", b"audio")
         os.kill(server.pid, signal.SIGKILL)
-        wait_for(partial(gone, server.pid), "Azurite to end")
+        wait_for(partial(has_ended, server.pid), "Azurite to end")
     for number in range(3):
         async with AzuriteServer(tmp_path, port=server.port) as server, blobs(server.port) as client:
             songs = client.get_container_client("songs")
@@ -110,7 +98,7 @@ async def test_what_was_answered_outlives_a_kill(tmp_path: Path, free_port: int)
             copied = songs.get_blob_client(f"copied-{number}")
             await copied.start_copy_from_url(songs.get_blob_client("first").url, requires_sync=True)
             os.kill(server.pid, signal.SIGKILL)
-            wait_for(partial(gone, server.pid), "Azurite to end")
+            wait_for(partial(has_ended, server.pid), "Azurite to end")
     async with AzuriteServer(tmp_path, port=server.port) as server, blobs(server.port) as client:
         songs = client.get_container_client("songs")
         names = ["first", *(f"{what}-{number}" for number in range(3) for what in ("whole", "parts", "copied"))]
@@ -220,7 +208,7 @@ async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path, f
         # On the same folder and port, at once: it waits for the one before.
         async with AzuriteServer(tmp_path, port=port) as server, blobs(server.port) as client:
             assert await (await client.get_blob_client("songs", "abc").download_blob()).readall() == b"audio"
-        wait_for(lambda: not running(pid), "the first Azurite to end")
+        wait_for(lambda: has_ended(pid), "the first Azurite to end")
     finally:
         if holder.returncode is None:
             holder.kill()

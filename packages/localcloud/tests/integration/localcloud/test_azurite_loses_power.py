@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from localcloud.azurite import AzuriteServer
 from localcloud.testing import LocalCloud
-from localcloud.testing.waiting import wait_for
+from localcloud.testing.waiting import has_ended, wait_for
 
 DURABLE_FILES = Path(__file__).parents[2] / "support" / "durable_files.js"
 ROUNDS = 3
@@ -27,13 +27,6 @@ WRITERS = 3
 def blobs(port: int) -> BlobServiceClient:
     connection = LocalCloud({"blob": port}, Path()).blob_connection_string
     return BlobServiceClient.from_connection_string(connection, retry_total=0)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def restore(shadow: Path, inode: int, folder: Path) -> None:
@@ -102,7 +95,7 @@ async def test_what_was_answered_outlives_a_loss_of_power(tmp_path: Path, monkey
                 await asyncio.wait(writers, timeout=0.01)
                 assert not [task.exception() for task in writers if task.done()]
             os.kill(server.pid, signal.SIGKILL)
-            wait_for(partial(is_gone, server.pid), "Azurite to end")
+            wait_for(partial(has_ended, server.pid), "Azurite to end")
             for ended in await asyncio.gather(*writers, return_exceptions=True):
                 assert isinstance(ended, AzureError), ended
         shutil.rmtree(data)

@@ -1,7 +1,6 @@
 """Namespaces that are opened and closed while localcloud serves."""
 
 import contextlib
-import os
 import re
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from azure.eventhub import EventData, EventHubProducerClient
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from localcloud.testing import ControlError, Declarations, LocalCloud, LocalCloudProcess
-from localcloud.testing.waiting import wait_for
+from localcloud.testing.waiting import has_ended, wait_for
 
 SHOP = Declarations(
     hubs={"orders": 2}, queues=["jobs"], topics={"news": ["mail"]}, containers={"shop/orders": "/customerId"}
@@ -178,12 +177,4 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         assert starter.stdout is not None
         pid = int(starter.stdout.readline())
         starter.kill()
-    wait_for(lambda: not is_running(pid), "localcloud to end")
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    wait_for(lambda: has_ended(pid), "localcloud to end")
