@@ -73,3 +73,23 @@ def classes() -> frozenset[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if "packages" not in page.parts], ids=lambda page: page.name)
 def test_a_class_that_a_page_names_is_there(page: Path) -> None:
     assert set(CLASS.findall(page.read_text())) <= classes() | FOREIGN
+
+
+@pytest.mark.parametrize("folder", ["processors", "producers", "projections", "songline"])
+def test_the_map_names_each_folder_of_the_code(folder: str) -> None:
+    row = re.search(rf"^\| `{folder}/` \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert row
+    inner = {path.parent for path in (ROOT / folder).glob("*/__init__.py")}
+    assert {path.name for path in inner if not path.is_symlink()} <= set(re.findall(r"`(\w+)/`", row[0]))
+
+
+def test_what_history_and_benchmarks_link_to_is_there() -> None:
+    pages = ("CHANGELOG.md", "packages/*/CHANGELOG.md", "docs/decisions/*.md", "bench/*.md")
+    missing = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for pattern in pages
+        for page in ROOT.glob(pattern)
+        for link in LINKED.findall(page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert not missing
