@@ -15,6 +15,11 @@ def rows(page: str, heading: str) -> list[list[str]]:
     return found
 
 
+def test_a_term_is_in_the_glossary_once_and_where_it_is_looked_for() -> None:
+    terms = [row[0] for row in rows("docs/glossary.md", "term")]
+    assert terms == sorted(set(terms))
+
+
 def test_every_event_and_command_is_among_the_communications() -> None:
     told = {name for row in rows("README.md", "communication") for name in re.findall(r"`(\w+)`", row[1])}
     sent = {payload.__name__ for _, payload in (*EVENTS.values(), *COMMANDS.values())}
