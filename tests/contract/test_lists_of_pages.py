@@ -2,6 +2,7 @@
 
 import re
 
+from songline.api.operations import OPERATIONS, Operation
 from songline.schemas.commands import COMMANDS
 from songline.schemas.events import EVENTS
 from tests.support.pages import ROOT
@@ -24,3 +25,26 @@ def test_every_event_and_command_is_among_the_communications() -> None:
     told = {name for row in rows("README.md", "communication") for name in re.findall(r"`(\w+)`", row[1])}
     sent = {payload.__name__ for _, payload in (*EVENTS.values(), *COMMANDS.values())}
     assert sent <= told
+
+
+def test_every_operation_is_told_with_what_it_asks_for() -> None:
+    table = [
+        ([_pattern(span) for span in re.findall(r"`([^`]+)`", row[0])], set(re.findall(r"`([a-z:]+)`", row[1])))
+        for row in rows("docs/identity.md", "operations")
+    ]
+
+    def is_told(path: str, operation: Operation) -> bool:
+        scopes = {str(scope) for scope in operation.scopes}
+        return any(
+            scopes <= named and (scopes or not named or operation.is_of_players)
+            for patterns, named in table
+            if any(re.fullmatch(pattern, path) for pattern in patterns)
+        )
+
+    assert [key for key, operation in OPERATIONS.items() if not is_told(key[1], operation)] == []
+
+
+def _pattern(span: str) -> str:
+    """A pattern of the paths that a row names: of all of a folder where it ends in `…`."""
+    path = re.escape(span.partition(" ")[2] if " " in span else span)
+    return re.sub(r"\\{\w+\\}", r"{\\w+}", path).replace("…", ".*")
