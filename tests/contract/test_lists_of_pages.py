@@ -44,6 +44,11 @@ def test_every_operation_is_told_with_what_it_asks_for() -> None:
     assert [key for key, operation in OPERATIONS.items() if not is_told(key[1], operation)] == []
 
 
+def test_every_page_of_health_is_told_to_operators() -> None:
+    told = {row[0].strip("`") for row in rows("docs/operations.md", "path")}
+    assert {path for _, path in OPERATIONS if path.startswith("/health/")} <= told
+
+
 def _pattern(span: str) -> str:
     """A pattern of the paths that a row names: of all of a folder where it ends in `…`."""
     path = re.escape(span.partition(" ")[2] if " " in span else span)

@@ -104,3 +104,10 @@ def test_a_worker_s_settings_are_named_for_operators(prefix: str, names: set[str
     row = re.search(rf"^\| `{prefix}` \| (.+?) \|", OPERATIONS, re.MULTILINE)
     assert row, f"docs/operations.md has no row for `{prefix}`"
     assert {prefix + name for name in re.findall(r"`([A-Z_]+)`", row[1])} == names
+
+
+@pytest.mark.parametrize("prefix", WORKERS)
+def test_the_page_that_operators_are_sent_to_tells_of_a_worker_s_settings(prefix: str) -> None:
+    row = re.search(rf"^\| `{prefix}` \| .+? \| \[([\w.]+)\]", OPERATIONS, re.MULTILINE)
+    assert row
+    assert prefix in (ROOT / "docs" / row[1]).read_text()
