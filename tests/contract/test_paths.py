@@ -83,6 +83,14 @@ def test_the_map_names_each_folder_of_the_code(folder: str) -> None:
     assert {path.name for path in inner if not path.is_symlink()} <= set(re.findall(r"`(\w+)/`", row[0]))
 
 
+@pytest.mark.parametrize("stage", ["cells", "shards", "merge", "plays"])
+def test_the_page_on_charts_names_each_module_of_a_stage(stage: str) -> None:
+    row = re.search(rf"^\| `{stage}/` \|.*$", (ROOT / "docs" / "trending.md").read_text(), re.MULTILINE)
+    assert row
+    there = {path.name for path in (ROOT / "processors" / "trending" / stage).glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"`(\w+\.py)`", row[0])) == there
+
+
 def test_what_history_and_benchmarks_link_to_is_there() -> None:
     pages = ("CHANGELOG.md", "packages/*/CHANGELOG.md", "docs/decisions/*.md", "bench/*.md")
     missing = [
