@@ -136,3 +136,33 @@ def test_what_azd_knows_is_not_committed() -> None:
     assert {".azure/", ".azure-*.env"} <= set((ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     assert "azd env get-values > .azure-production.env" in page
+
+
+FILLED_IN = {"environmentName", "location", "images", "month", "budgetStart"}
+"""Parameters that azd gives, or Bicep itself."""
+OF_CALLERS = {
+    "issuer",
+    "audience",
+    "subjectClaim",
+    "open",
+    "pageClientId",
+    "pageClientSecret",
+    "pageScopes",
+    "sessionKey",
+}
+"""What the API and its page ask for."""
+
+
+def test_the_page_names_each_parameter() -> None:
+    declared = set(re.findall(r"^param (\w+) ", (AZURE / "main.bicep").read_text(encoding="utf-8"), re.MULTILINE))
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    table = page.partition("| parameter of `infra/azure/main.bicep` |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    assert named == declared - FILLED_IN
+
+
+def test_azd_hands_on_what_the_api_and_its_page_ask_for() -> None:
+    """As docs/deploy.md says: by the names of the settings."""
+    given = json.loads((AZURE / "main.parameters.json").read_text(encoding="utf-8"))["parameters"]
+    names = {name: "SONGLINE_" + re.sub("([A-Z])", r"_\1", name).upper() for name in OF_CALLERS}
+    assert {name for name, setting in names.items() if f"${{{setting}" not in str(given.get(name))} == set()
