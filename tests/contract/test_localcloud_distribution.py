@@ -18,6 +18,7 @@ from azure.cosmos import CosmosClient
 from azure.eventhub import EventData, EventHubProducerClient
 from packaging.requirements import Requirement
 
+from localcloud.node import oldest
 from localcloud.testing import LocalCloud
 from tests.support.wheels import ROOT, Environment, build, pack_installed
 
@@ -138,3 +139,18 @@ def test_it_runs_where_nothing_else_is_installed(wheels: Path, tmp_path: Path) -
         assert process.wait(30) == 0
     logged = (tmp_path / "log").read_text().splitlines()
     assert [entry for entry in logged if entry.startswith("ERROR")] == [f"ERROR localcloud: {said}"]
+
+
+def test_the_readme_says_what_its_pages_and_the_code_say() -> None:
+    text = (PROJECT / "README.md").read_text()
+    rows = list(re.finditer(r"^\| \[[^\]]+\]\((docs/[\w.-]+).*$", text, re.MULTILINE))
+    told = {(row[1], figure) for row in rows for figure in re.findall(r"\d+ of \d+", row[0])}
+    assert told
+    assert {(page, figure) for page, figure in told if figure not in (PROJECT / page).read_text()} == set()
+    assert f"of version {oldest()} or newer" in text
+
+
+def test_the_page_of_the_plugin_tells_all_that_a_namespace_has() -> None:
+    page = (PROJECT / "docs" / "pytest.md").read_text()
+    has = {name for name in (*vars(LocalCloud), "ports", "keys") if not name.startswith("_")}
+    assert {name for name in has if not re.search(rf"`{name}\b", page)} == set()

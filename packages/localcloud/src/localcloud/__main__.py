@@ -119,7 +119,7 @@ logger = logging.getLogger("localcloud")
 @click.option(
     "--tls",
     is_flag=True,
-    help=f"Serve AMQP, Kafka, Cosmos DB and Blob Storage over TLS, by the authority DATA/{TLS}/authority.pem.",
+    help=f"Serve AMQP, Kafka, Cosmos DB, Blob Storage and Event Grid over TLS, by DATA/{TLS}/authority.pem.",
 )
 @click.option(
     "--like-azure",

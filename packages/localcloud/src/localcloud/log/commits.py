@@ -27,7 +27,7 @@ class Commits:
 
     def run(self, write: Write) -> "asyncio.Future[None]":
         """Run `write` in a thread, behind those of the same turn of the loop. All of them are done at the same moment,
-        each with what it raised."""
+        each with what it raised. While writes are slow, each has a thread and a moment of its own."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         if not self._gathered:
