@@ -34,7 +34,7 @@ OpenProcessor = Callable[[str, PersistentRetry], PartitionProcessor]
 
 
 class ReadAgainError(Exception):
-    """The partition must be read again from its checkpoint."""
+    """The partition must be read again from behind what is applied."""
 
 
 class FoldCrashedError(Exception):

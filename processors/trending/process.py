@@ -216,6 +216,6 @@ async def _hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | 
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT. CloudSettings come from the environment: see docs/trending.md."""
+    """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/trending.md."""
     gc.set_threshold(GC_THRESHOLD, 10, 10)
     run_worker(READER, partial(work, os.environ))

@@ -72,7 +72,7 @@ PROJECTIONS: Mapping[str, ProjectionPlace] = {
 class PartitionCheckpoint(Struct, frozen=True, kw_only=True, rename="camel"):
     """A worker's recorded position in a partition, and the state of the hub.
 
-    `position` is the last applied event, None if nothing is recorded. `checkpoint` is where the worker starts to read.
+    `position` is the last applied event, None if nothing is recorded. `checkpoint` is what scalers go by.
     `created_at` is the creation time of the hub that the position belongs to. `first` and `last` are the sequence
     numbers that the hub holds. `mismatch` says why the worker can't go on, None if it can.
     """
