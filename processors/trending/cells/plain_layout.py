@@ -89,6 +89,9 @@ def learn_layout(body: bytes, kind: int) -> PlainLayout | None:
         if name in (TEXTS if is_text else NUMBERS).get(of, ()) and (is_text or value.isdigit()):
             fields.append(Field(body[start : place + is_text], name))
             start = place + len(value) - is_text
+        elif name in NUMBERS.get(of, ()) and value != b"null":
+            # Such as -0, which is a number and none that is missing.
+            return None
     texts = [field.before for field in fields] + [body[start:]]
     if not {field.name for field in fields} >= _REQUIRED or max(map(len, texts)) > MARGIN_BYTES - TEXT_BYTES:
         return None

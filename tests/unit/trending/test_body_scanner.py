@@ -68,6 +68,14 @@ def test_one_body_that_is_written_otherwise_costs_no_other() -> None:
     assert found == [wanted[-1], *wanted, wanted[-1]]
 
 
+def test_a_number_of_no_digits_alone_is_read_as_what_it_is() -> None:
+    scanner = BodyScanner()
+    heard = b'"playedMs":%d'
+    nothing = [body.replace(heard % (20_000 + 500 * number), b'"playedMs":-0') for number, body in enumerate(MANY)]
+    for _ in range(2):
+        assert read(nothing, scanner) == [], "nothing was heard of any song"
+
+
 def test_no_more_layouts_are_known_than_are_useful() -> None:
     scanner = BodyScanner()
     wanted = read(MANY, scanner)
@@ -89,6 +97,8 @@ def test_no_more_layouts_are_known_than_are_useful() -> None:
         MANY[0].replace(b'"/s"', '"/\u00e4"'.encode()),
         MANY[0].replace(b'"/s"', b'"/\\u0061"'),
         MANY[0].replace(b'"userId":"user-0",', b""),
+        MANY[0].replace(b'"playedMs":20000', b'"playedMs":-0'),
+        MANY[0].replace(b'"playedMs":20000', b'"playedMs":1,"durationMs":-0'),
     ],
 )
 def test_no_layout_is_learned_where_others_can_not_be_judged_by_it(body: bytes) -> None:

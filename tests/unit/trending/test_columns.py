@@ -152,14 +152,15 @@ def without(odd: dict[str, Any], missing: list[str]) -> dict[str, Any]:
     return {name: value for name, value in (usual | odd).items() if name not in missing}
 
 
+MINUS_ZERO = msgspec.Raw(b"-0")
 oddities = st.fixed_dictionaries(
     {},
     optional={
         "userId": ids,
         "songId": ids,
         "region": st.sampled_from(["FR", "de", "DEU", "D", "ÄÖ", None, 1]),
-        "playedMs": st.sampled_from([0, 1, 29_999, 30_000, 40_000.0, -1, 86_400_001, 1.5, 1e300, None]),
-        "durationMs": st.sampled_from([0, 1, 20_000, 59_999, 80_001, 40_000.0, 86_400_001, "1"]),
+        "playedMs": st.sampled_from([0, 1, 29_999, 30_000, 40_000.0, MINUS_ZERO, -1, 86_400_001, 1.5, 1e300, None]),
+        "durationMs": st.sampled_from([0, 1, 20_000, 59_999, 80_001, 40_000.0, MINUS_ZERO, 86_400_001, "1"]),
         "device": st.sampled_from(["ios", "", "\0", " ", "x" * 65, None]),
         "genre": st.sampled_from(["rock", "ROCK", None]),
         "title": st.sampled_from(["", "x" * 301, "a\nb", "\u202e", "\x1b[2J"]),
