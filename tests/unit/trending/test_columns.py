@@ -30,9 +30,9 @@ from songline.schemas.events import (
     SongUnliked,
     SongUploaded,
 )
-from songline.schemas.listening import is_listen
+from songline.schemas.listening import ListenRule
 from songline.schemas.moments import milliseconds, moment_at
-from songline.schemas.policy import V1
+from songline.schemas.policy import V1, ChartPolicy
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
 
 
@@ -269,6 +269,23 @@ def test_bodies_of_known_layouts_get_the_verdict_of_the_contract(batch: list[byt
         holds_the_verdict(batch, [LOGGED] * len(batch), [PLAIN, PLAIN.replace(b"played.v1", b"liked.v1")])
 
 
+policies = st.builds(
+    lambda least_ms, share_percent, excluded: msgspec.structs.replace(
+        V1, name="other", listen=ListenRule(least_ms, share_percent), excluded_listeners=excluded
+    ),
+    st.sampled_from([0, 1, 10_000, 30_000, 86_400_000]),
+    st.sampled_from([1, 50, 100]),
+    st.sampled_from([(), ("user-1",), ("user-2", "user-2.5", "x" * 39, "nobody")]),
+)
+
+
+@effort(30)
+@given(st.lists(plain_fields.map(plain_body) | bodies, min_size=1, max_size=6), policies)
+def test_so_they_do_by_any_policy(batch: list[bytes], policy: ChartPolicy) -> None:
+    with patch.object(body_scanner, "LEAST_BODIES", 1), patch.object(id_table, "SLOT_BITS", 2):
+        holds_the_verdict(batch, [LOGGED] * len(batch), [PLAIN], policy)
+
+
 @effort(15)
 @given(st.lists(bodies, min_size=1, max_size=3), st.lists(bodies, min_size=1, max_size=3))
 def test_a_layout_is_learned_from_any_plain_body(seen: list[bytes], batch: list[bytes]) -> None:
@@ -313,13 +330,15 @@ PLAIN_TIMES = (
 )
 
 
-def holds_the_verdict(batch: list[bytes], logged_ms: list[int], seen: Sequence[bytes] = ()) -> None:
+def holds_the_verdict(
+    batch: list[bytes], logged_ms: list[int], seen: Sequence[bytes] = (), policy: ChartPolicy = V1
+) -> None:
     """Bodies of `seen` came before."""
     songs, regions, users, scanner = SongIndex(), RegionIndex(), UserHashes(), BodyScanner()
     for body in seen:
-        read_batch([body], [LOGGED], songs, regions, users, V1, scanner)
-    first = read_batch(batch, logged_ms, songs, regions, users, V1, scanner)
-    found = read_batch(batch, logged_ms, songs, regions, users, V1, scanner)
+        read_batch([body], [LOGGED], songs, regions, users, policy, scanner)
+    first = read_batch(batch, logged_ms, songs, regions, users, policy, scanner)
+    found = read_batch(batch, logged_ms, songs, regions, users, policy, scanner)
     assert found.codes.tolist() == first.codes.tolist(), "ids that are known are as they were"
     assert found.hashes.tolist() == first.hashes.tolist(), "so are listeners"
 
@@ -334,9 +353,14 @@ def holds_the_verdict(batch: list[bytes], logged_ms: list[int], seen: Sequence[b
             continue
         if isinstance(event.data, SongUploaded | SongRemoved):
             facts.append((index, event))
-        elif isinstance(event.data, ListenImported | ImportUndone | NameMatched | NameUnmatched):
             continue
-        elif not isinstance(event.data, SongPlayed) or is_listen(event.data.played_ms, event.data.duration_ms):
+        if isinstance(event.data, ListenImported | ImportUndone | NameMatched | NameUnmatched):
+            continue
+        if event.data.user_id in policy.excluded_listeners:
+            continue
+        if not isinstance(event.data, SongPlayed) or policy.listen.is_listen(
+            event.data.played_ms, event.data.duration_ms
+        ):
             acts.append(expected(event))
     assert [(index, why.reason) for index, why in found.poison] == poison
     assert found.facts == facts
