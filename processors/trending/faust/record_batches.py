@@ -23,7 +23,8 @@ HEADER_BYTES = 61
 _COUNT_AT = 57
 _LENGTH_AT = 8
 _PREFIX_BYTES = 12
-_GZIP = 1
+_CODEC_AT, _CODEC_BITS = 22, 0x07
+_PLAIN, _GZIP = 0, 1
 _VARINT_BITS = 63
 
 
@@ -99,16 +100,17 @@ def records_of(batch: Any, raw: memoryview) -> Sequence[Any]:
 
 def _read(batch: Any, raw: memoryview, take: Callable[[Iterable[Any]], T]) -> T:
     """What `take` makes of the records of a batch, or of them without headers; raises UnreadableError."""
-    packed = batch.compression_type == _GZIP
-    if batch.compression_type and not packed:
+    if batch.compression_type not in (_PLAIN, _GZIP):
         # Event Hubs takes gzip only. aiokafka unpacks others where some library is installed, to any size.
         raise UnreadableError(f"compression {batch.compression_type}: expected none or gzip")
-    if packed:
-        body = _unpacked(raw)
+    if batch.compression_type == _GZIP:
+        # aiokafka would unpack it again, to any size, and fail on what stands behind it.
+        plain = _as_plain(raw)
+        batch, raw = type(batch)(plain), memoryview(plain)
     try:
         return take(batch)
     except (KafkaError, UnicodeError, ValueError, IndexError, OverflowError, MemoryError):
-        return take(_without_headers(batch, body if packed else bytes(raw[HEADER_BYTES:]), raw))
+        return take(_without_headers(batch, bytes(raw[HEADER_BYTES:]), raw))
 
 
 def is_intact(batch: Any) -> bool:
@@ -166,7 +168,15 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
             raise UnreadableError("a number of more than ten bytes")
 
 
+def _as_plain(raw: memoryview) -> bytes:
+    """The batch with its records unpacked. Its header says neither its size nor its checksum any more."""
+    header = bytearray(raw[:HEADER_BYTES])
+    header[_CODEC_AT] &= ~_CODEC_BITS
+    return bytes(header) + _unpacked(raw)
+
+
 def _unpacked(raw: memoryview) -> bytes:
+    """Its records. What stands behind the end of the gzip stream is nothing, as the hub has it."""
     unpack = zlib.decompressobj(wbits=31)
     try:
         body = unpack.decompress(raw[HEADER_BYTES:], MAX_UNPACKED_BYTES)

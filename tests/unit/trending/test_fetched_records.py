@@ -5,6 +5,7 @@ import weakref
 import zlib
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from aiokafka.consumer.fetcher import PartitionRecords
@@ -105,6 +106,63 @@ def test_gzip_is_read_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     headers = remade(packed, 1, gzipped(plain_body(2, b"\xff")))
     (batch,) = fetched(headers, 0)
     assert batch.unreadable
+
+
+@pytest.mark.parametrize("behind", [b"\0\0", b"no gzip", b"\x1f", b"gzip again", b"half of it"])
+def test_what_stands_behind_a_gzip_stream_stops_no_reader(behind: bytes) -> None:
+    more = gzipped(b"x" * 1_000)
+    behind = {b"gzip again": more, b"half of it": more[: len(more) // 2]}.get(behind, behind)
+    plain = record_batch(2, 2)
+    packed = remade(plain, 1, gzipped(plain[61:]) + behind)
+    (batch,) = fetched(record_batch(0, 2) + packed + record_batch(4, 1), 0)
+    assert batch == fetched(record_batch(0, 2) + plain + record_batch(4, 1), 0)[0]
+
+
+def test_gzip_is_unpacked_once_and_nothing_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = record_batch(0, 2)
+    monkeypatch.setattr(record_batches, "MAX_UNPACKED_BYTES", len(plain))
+    large = remade(plain, 1, gzipped(plain[61:]) + gzipped(bytes(1_000_000)))
+    with patch("gzip.GzipFile", side_effect=AssertionError):
+        assert fetched(large, 0) == fetched(plain, 0)
+
+
+records = st.tuples(
+    st.none() | st.binary(max_size=9),
+    st.none() | st.binary(max_size=9),
+    st.lists(st.tuples(st.text("ä h", max_size=3), st.none() | st.binary(max_size=3)), max_size=2),
+    st.integers(0, NOW_MS),
+)
+shapes = st.lists(
+    st.tuples(st.lists(records, min_size=1, max_size=4), st.sampled_from([0, 1]), st.booleans()), min_size=1, max_size=4
+)
+
+
+@given(shapes, st.data())
+def test_records_of_any_form_are_those_that_aiokafka_reads(
+    batches: list[tuple[list[Any], int, bool]], data: st.DataObject
+) -> None:
+    whole = list[bytes]()
+    base = 0
+    for found, codec, has_append_time in batches:
+        builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 100_000)
+        for number, (key, value, headers, timestamp) in enumerate(found):
+            builder.append(number, timestamp=timestamp, key=key, value=value, headers=headers)
+        batch = bytearray(builder.build())
+        batch[:8] = base.to_bytes(8, "big")
+        batch[ATTRIBUTES_AT] |= 0x08 if has_append_time else 0
+        whole.append(sealed(batch))
+        base += len(found)
+    # A fetch begins with the batch that has the offset that was asked for.
+    start = data.draw(st.integers(0, len(batches[0][0]) - 1))
+    joined = b"".join(whole)
+    # A hub may cut a fetch off in the middle of its last batch.
+    cut = joined[: len(joined) - data.draw(st.integers(0, len(whole[-1])))] if len(whole) > 1 else joined
+    expected = list(partition_records(cut, start))
+    (found_batch,) = fetched(cut, start)
+    assert list(found_batch.offsets) == [one.offset for one in expected]
+    assert list(found_batch.logged_ms) == [one.timestamp for one in expected]
+    assert list(found_batch.bodies) == [one.value or b"" for one in expected]
+    assert not found_batch.unreadable
 
 
 def test_moments_that_no_clock_shows_are_none() -> None:
