@@ -6,7 +6,7 @@ numbers, and its Kafka offsets are these; so a batch that has as many records as
 Control batches, which hold no event, take an offset each as in Kafka.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from aiokafka.errors import CorruptRecordException
@@ -21,6 +21,27 @@ from songline.processors.trending.faust.record_batches import (
     next_batch,
     records_of,
 )
+
+MOST_UNPACKED_BYTES = 32 * 1024 * 1024
+"""A fetch ends behind the batch with which so much was unpacked; the rest is fetched again. Fetches that are not packed
+are smaller (`settings.fetch_bytes`), and one that is may have a thousand times its bytes."""
+
+
+class UnpackedBytes:
+    """How much of a fetch was packed, as it is when it is unpacked."""
+
+    def __init__(self) -> None:
+        self._size_bytes = 0
+
+    @property
+    def are_many(self) -> bool:
+        """Whether a fetch has enough by that."""
+        return self._size_bytes >= MOST_UNPACKED_BYTES
+
+    def add(self, batch: Any, values: Iterable[bytes | None]) -> None:
+        """Count the values of a batch, if it was packed."""
+        if batch.compression_type:
+            self._size_bytes += sum(len(value) for value in values if value)
 
 
 class OffsetGap(Struct, frozen=True):
@@ -55,7 +76,8 @@ class FetchedRecords:
         logged: list[int] = []
         bodies: list[bytes] = []
         unreadable: dict[int, str] = {}
-        while source._records.has_next():
+        unpacked = UnpackedBytes()
+        while not unpacked.are_many and source._records.has_next():
             batch = next_batch(source._records)
             expected = source.next_fetch_offset
             if batch is None or (source._check_crcs and not is_intact(batch)) or batch.last_offset_delta < 0:
@@ -79,6 +101,7 @@ class FetchedRecords:
                     if len(some_bodies) != whole:
                         self.gap = OffsetGap(expected, f"{len(some_bodies)} of {whole} records")
                         break
+                    unpacked.add(batch, some_bodies)
                     read_before = expected - batch.base_offset
                     offsets += range(expected, batch.next_offset)
                     logged += some_logged[read_before:]
@@ -107,7 +130,8 @@ class FetchedChanges:
         source = self._records
         begin = source.next_fetch_offset
         found: list[Any] = []
-        while source._records.has_next():
+        unpacked = UnpackedBytes()
+        while not unpacked.are_many and source._records.has_next():
             batch = source._records.next_batch()
             if source._check_crcs and not is_intact(batch):
                 raise CorruptRecordException(f"invalid checksum in {source._tp}")
@@ -117,6 +141,7 @@ class FetchedChanges:
                 except UnreadableError as error:
                     self._unreadable(source._tp, batch.base_offset, bytes(source._records.raw), str(error))
                     records = ()
+                unpacked.add(batch, (record.value for record in records))
                 found += [record for record in records if record.offset >= source.next_fetch_offset]
             source.next_fetch_offset = batch.next_offset
         yield changes_of(begin, source.next_fetch_offset, found)

@@ -16,7 +16,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending.faust import record_batches
+from songline.processors.trending.faust import fetched_records, record_batches
 from songline.processors.trending.faust.batch import Batch, ChangeBatch
 from songline.processors.trending.faust.fetched_records import FetchedChanges, FetchedRecords, OffsetGap
 from songline.processors.trending.faust.record_batches import MAX_TIMESTAMP_MS, RecordBytes
@@ -116,6 +116,17 @@ def test_what_stands_behind_a_gzip_stream_stops_no_reader(behind: bytes) -> None
     packed = remade(plain, 1, gzipped(plain[61:]) + behind)
     (batch,) = fetched(record_batch(0, 2) + packed + record_batch(4, 1), 0)
     assert batch == fetched(record_batch(0, 2) + plain + record_batch(4, 1), 0)[0]
+
+
+@pytest.mark.parametrize(("codec", "taken"), [(1, 4), (0, 6)])
+def test_a_fetch_ends_where_much_of_it_was_packed(codec: int, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetched_records, "MOST_UNPACKED_BYTES", 3)
+    data = b"".join(record_batch(base, 2, codec=codec) for base in (0, 2, 4))
+    assert fetch(data, 0) == (list(range(taken)), None, taken)
+    assert fetch(data, 4) == ([4, 5], None, 6), "the rest is fetched again"
+    source = partition_records(data, 0)
+    (changes,) = FetchedChanges(source, lambda *_: None)
+    assert (list(changes.offsets), source.next_fetch_offset) == (list(range(taken)), taken)
 
 
 def test_gzip_is_unpacked_once_and_nothing_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
