@@ -298,7 +298,9 @@ class CellWorker:
         flushes: dict[int, SourceFlush] = {}
         messages: dict[int, tuple[SourcePartition, list[Any]]] = {}
         for number, source in sources:
-            if not source.changed or source.cells.missing():
+            # What a flush had that went wrong is in no later one: the next owner counts it again, and has to begin
+            # before it.
+            if not source.cells.is_saved or not source.changed or source.cells.missing():
                 continue
             # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
             parked = await self._parking.park(MUSIC_EVENTS, number)

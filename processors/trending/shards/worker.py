@@ -148,7 +148,7 @@ class ShardWorker:
             # What a shard has applied may also end the worker later, when it makes its lists.
             await self.report(now=True)
             await self.save(now=shard.number)
-            if self._shards.get(shard.number) is shard:
+            if self._shards.get(shard.number) is shard and shard.number in self._through:
                 await self._app.consumer.commit_through(tp, position)
 
         end = None if fetched is None else fetched.end
@@ -249,8 +249,7 @@ class ShardWorker:
             self._shards = {shard.number: shard for shard in restored}
             self._locks = {shard.number: threading.Lock() for shard in restored}
             self._assigned_ms = self._now_ms()
-            if self._images is not None:
-                self._through = {number: SavedThrough(offset, behind[number]) for number, offset in recovered.items()}
+            self._through = {number: SavedThrough(offset, behind[number]) for number, offset in recovered.items()}
             self._saved.clear()
 
     async def _restored(
@@ -343,7 +342,7 @@ class ShardWorker:
         applied, a shard is saved only with `is_all` or `is_quiet`."""
         records: list[OutgoingRecord] = []
         saved: list[Any] = []
-        flushed: dict[int, SavedThrough | None] = {}
+        flushed: dict[int, SavedThrough] = {}
         for number, shard in shards:
             if is_all:
                 await self._parking.park_all(TRENDING_PARTIALS, number)
@@ -353,13 +352,14 @@ class ShardWorker:
             alignment = self._alignments[number]
             if is_all:
                 alignment.give_up()
-            if alignment.waits:
-                # What waits is not in what would be saved, and its offsets are not to be committed.
+            if alignment.waits or number not in self._through:
+                # What waits, or was in a save that failed, is not in what would be saved. No offset behind it is to be
+                # committed.
                 continue
             messages = self._messages.pop(number, [])
             if messages or is_all or is_quiet:
                 # What is flushed and not sent is not saved, and comes in no flush again.
-                flushed[number] = self._through.pop(number, None)
+                flushed[number] = self._through.pop(number)
                 records += self._saved.outgoing(number, shard.flush())
                 saved += messages
             if sum(len(one.body or b"") for one in records) > SAVED_TOGETHER_BYTES:
@@ -370,14 +370,13 @@ class ShardWorker:
         return frozenset(flushed)
 
     async def _send_saved(
-        self, records: list[OutgoingRecord], messages: list[Any], flushed: Mapping[int, SavedThrough | None]
+        self, records: list[OutgoingRecord], messages: list[Any], flushed: Mapping[int, SavedThrough]
     ) -> None:
         answers = await send_records(self._app.producer, records)
         for number in {one.partition for one in records if one.partition is not None}:
-            if (through := flushed[number]) is not None:
-                size_bytes = sum(len(one.body or b"") for one in records if one.partition == number)
-                through.advance([one.offset for one in answers if one.partition == number], size_bytes)
-                self._through[number] = through
+            through = self._through[number] = flushed[number]
+            size_bytes = sum(len(one.body or b"") for one in records if one.partition == number)
+            through.advance([one.offset for one in answers if one.partition == number], size_bytes)
         for message in messages:
             self._app.consumer.ack(message)
 

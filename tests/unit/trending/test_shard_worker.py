@@ -104,9 +104,9 @@ class Stage:
             images=images,
         )
 
-    async def _send(self, *_: object) -> Any:
+    async def _send(self, _: str, __: object, ___: object, partition: int, *____: object) -> Any:
         self.sent += 1
-        return asyncio.sleep(0)
+        return asyncio.sleep(0, SimpleNamespace(partition=partition, offset=self.sent))
 
     async def _earliest(self, tp: Any) -> dict[Any, int]:
         return {tp: 0}
@@ -216,10 +216,11 @@ async def test_small_shards_are_saved_together(
     seen: list[set[int | None]] = []
     acknowledged: list[list[int]] = []
 
-    async def send(_: object, records: list[OutgoingRecord]) -> None:
+    async def send(_: object, records: list[OutgoingRecord]) -> list[Any]:
         if records:
             seen.append({one.partition for one in records})
             acknowledged.append(list(stage.acknowledged))
+        return [SimpleNamespace(partition=one.partition, offset=0) for one in records]
 
     monkeypatch.setattr(worker, "send_records", send)
     monkeypatch.setattr(worker, "SAVED_TOGETHER_BYTES", together_bytes)
