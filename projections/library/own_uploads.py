@@ -6,6 +6,7 @@ the catalog has. So the owner is read from the catalog when the library is read.
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -14,6 +15,13 @@ from songline.projections.songs.titles import CatalogSong, TitleCache
 from songline.schemas.library.fold import FoldedSong
 
 MAX_COUNTED = 5_000
+
+
+class JudgedSong(NamedTuple):
+    """A song of a list: as it is `listed`, which says where its place is, and as it is `shown`."""
+
+    listed: FoldedSong
+    shown: FoldedSong
 
 
 def is_stranger(user_id: str, known: CatalogSong) -> bool:
@@ -26,20 +34,20 @@ def judged(
     known: Mapping[str, CatalogSong],
     user_id: str,
     filter: Filter | None,  # noqa: A002  # as the API has it
-) -> list[FoldedSong]:
-    """The listener's songs, without uploads of songs that another user is known to own.
+) -> list[JudgedSong]:
+    """The listener's songs, shown without uploads of songs that another user is known to own.
 
-    A song without plays and likes is then left out, and so is any such song of a list of uploads. `known` has the
-    songs that are uploaded.
+    A song without plays and likes is then left out, and so is any such song of a list of uploads; any other keeps its
+    place, which may be by the moment of the upload. `known` has the songs that are uploaded.
     """
     found = []
     for song in songs:
         if song.uploaded_us is not None and is_stranger(user_id, known[song.song_id]):
             if filter == "uploaded" or (not song.plays and song.liked_us is None):
                 continue
-            found.append(structs.replace(song, uploaded_us=None))
+            found.append(JudgedSong(song, structs.replace(song, uploaded_us=None)))
         else:
-            found.append(song)
+            found.append(JudgedSong(song, song))
     return found
 
 

@@ -12,7 +12,7 @@ from songline.projections.library.lists import (
     cursor_after,
     cursor_after_title,
 )
-from songline.projections.library.own_uploads import judged, strangers
+from songline.projections.library.own_uploads import JudgedSong, judged, strangers
 from songline.projections.songs.titles import Title, TitleCache
 from songline.schemas.library.action import moment_of
 from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
@@ -42,12 +42,12 @@ async def page(
     """
     if query.sort == "title":
         songs, names = await _by_title(lists, titles, user_id, query)
-        following = cursor_after_title(_title_key(songs[limit - 1], names)) if len(songs) > limit else None
+        following = cursor_after_title(_title_key(songs[limit - 1].listed, names)) if len(songs) > limit else None
     else:
         songs = await _following(lists, titles, user_id, query, limit + 1)
-        names = await titles.of(song.song_id for song in songs[:limit])
-        following = cursor_after(query, songs[limit - 1]) if len(songs) > limit else None
-    entries = [_entry(song, names[song.song_id]) for song in songs[:limit]]
+        names = await titles.of(song.listed.song_id for song in songs[:limit])
+        following = cursor_after(query, songs[limit - 1].listed) if len(songs) > limit else None
+    entries = [_entry(song.shown, names[song.listed.song_id]) for song in songs[:limit]]
     return Library(user_id=user_id, entries=entries, next=following, **fresh)
 
 
@@ -86,26 +86,26 @@ async def summary(
 
 async def _by_title(
     lists: LibraryLists, titles: TitleCache, user_id: str, query: LibraryQuery
-) -> tuple[list[FoldedSong], dict[str, Title | None]]:
+) -> tuple[list[JudgedSong], dict[str, Title | None]]:
     """The songs of a list by title after the query's place, and the titles of all songs of the list."""
     found = list(islice(lists.following(query), TITLE_LIMIT + 1))
     if len(found) > TITLE_LIMIT:
         raise LibraryTooLargeError(f"the library of {user_id} has more than {TITLE_LIMIT} songs of this kind")
     known = await titles.known(song.song_id for song in found)
     names = {song_id: each.title for song_id, each in known.items()}
-    songs = sorted(judged(found, known, user_id, query.filter), key=lambda song: _title_key(song, names))
+    songs = sorted(judged(found, known, user_id, query.filter), key=lambda song: _title_key(song.listed, names))
     after = query.after_title
-    return [song for song in songs if after is None or _title_key(song, names) > after], names
+    return [song for song in songs if after is None or _title_key(song.listed, names) > after], names
 
 
 async def _following(
     lists: LibraryLists, titles: TitleCache, user_id: str, query: LibraryQuery, limit: int
-) -> list[FoldedSong]:
+) -> list[JudgedSong]:
     """The next `limit` songs of a sorted list, without uploads of songs that another user owns."""
     if len(lists.library.songs) > LARGE_SONGS:
         await asyncio.to_thread(lists.following, query)
     songs = lists.following(query)
-    found: list[FoldedSong] = []
+    found: list[JudgedSong] = []
     size = limit
     while some := list(islice(songs, size)):
         known = await titles.known(song.song_id for song in some if song.uploaded_us is not None)

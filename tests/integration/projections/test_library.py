@@ -187,6 +187,19 @@ async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
     assert (await get(api, "/v1/users/forger/summary"))["uploaded"] == 4
 
 
+async def test_a_page_that_ends_in_an_upload_of_somebody_elses_song_is_followed_by_the_rest(
+    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
+) -> None:
+    """The song is in its place by an upload that does not show, and was liked long before."""
+    await name(database, claimed_song="Claimed")
+    acts = [act(0, "like", "claimed_song", 1), *(act(n, "listen", f"claimer-{n}", 10 * n) for n in range(1, 4))]
+    await libraries.apply("claimer", [*acts, act(4, "upload", "claimed_song", 50)])
+    rest = ["claimer-3", "claimer-2", "claimer-1"]
+    assert await pages(api, "claimer", limit=1) == [["claimed_song"], *([song] for song in rest)]
+    entry = (await get(api, "/v1/users/claimer/library", limit=1))["entries"][0]
+    assert (entry["uploaded"], entry["uploadedAt"], entry["likedAt"]) == (False, None, "2026-11-22T12:01:00Z")
+
+
 async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -> None:
     now = 100.0
     titles = TitleCache(DocumentStore(cosmos.container(database, DATABASE, SONGS)), lambda: now)
