@@ -22,6 +22,10 @@ from songline.schemas.search import folded
 TITLE_LIMIT = 5_000
 """The most songs of a library that can be sorted by title: all their titles are read from the catalog."""
 
+TITLE_LETTERS = 300
+"""So many letters of a folded title are sorted by, as many as a title has: cursors have them, and some letters become
+eighteen where they are folded."""
+
 MORE = 1_000
 """Songs that are judged at a time, when many of the first ones are another user's uploads."""
 
@@ -144,4 +148,4 @@ def _called(title: Title | None) -> dict[str, Any]:
 def _title_key(song: FoldedSong, names: Mapping[str, Title | None]) -> TitleKey:
     """The sort key by title. Songs without a title come last."""
     title = names[song.song_id]
-    return ("1", "", song.song_id) if title is None else ("0", folded(title.title), song.song_id)
+    return ("1", "", song.song_id) if title is None else ("0", folded(title.title)[:TITLE_LETTERS], song.song_id)

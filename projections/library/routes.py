@@ -78,7 +78,7 @@ def _library(app: FastAPI, now: Now) -> None:
                 description="`recent`: last played (liked, uploaded) first; `plays`: most played first; or by `title`"
             ),
         ] = "recent",
-        cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the previous page")] = None,
+        cursor: Annotated[str | None, Query(max_length=2000, description="`next` of the previous page")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most songs on a page"), IS_WHOLE] = 20,
         min_position: MinPosition = None,
         wait: Wait = WAIT,

@@ -148,6 +148,18 @@ async def test_lists_are_filtered_sorted_and_paged(
     }
 
 
+@pytest.mark.parametrize("letter", ["\u6f22", "\U0001d54f", "\ufdfa", '"'])
+async def test_a_list_by_title_is_paged_whatever_its_titles_are(
+    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient, letter: str
+) -> None:
+    """A title has 300 letters at most, of up to four bytes each; folded, one of them becomes eighteen."""
+    songs = [f"long_{ord(letter):x}_{number}" + "x" * 100 for number in range(3)]
+    await name(database, **{song: f"{letter * 299}{number}" for number, song in enumerate(songs)})
+    user_id = f"reader-of-{ord(letter):x}"
+    await libraries.apply(user_id, [act(number, "listen", song, number) for number, song in enumerate(songs)])
+    assert await pages(api, user_id, sort="title", limit=1) == [[song] for song in songs]
+
+
 async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
     libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
 ) -> None:
