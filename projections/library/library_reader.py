@@ -12,7 +12,7 @@ from songline.projections.library.path_read import PathRead, ReadRoot, SeenLibra
 from songline.projections.live_version import ServedVersion
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.library.action_run import RunFormatError
-from songline.schemas.library.fold import HeardListen, fold_actions, fold_window, heard_listens, within
+from songline.schemas.library.fold import HeardListen, fold_actions, fold_window, heard_listens
 from songline.schemas.library.node import TreeDocument
 from songline.schemas.library.shelf import ROOT, shelf_key, shelf_of
 from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
@@ -84,7 +84,7 @@ class LibraryReader:
             return sorted((await self.read(served, user_id)).library.recent)
         path = PathRead(user_id, None)
         await self._read_path(path, served.store, shelf_key(served.version, shelf_of(user_id, served.shelves)))
-        return await self._worked(path.size_letters, lambda: heard_listens(within(path.actions, since_us, until_us)))
+        return await self._worked(path.size_letters, lambda: heard_listens(path.actions, since_us, until_us))
 
     async def _read(self, store: DocumentStore, shelf: str, user_id: str) -> LibraryLists:
         seen = self._cache.find(shelf, user_id)

@@ -3,10 +3,11 @@
 It is a fold of a set: the order of the actions, and how often one comes, change nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import nlargest
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple, Self
 
 from msgspec import Struct
 
@@ -21,7 +22,6 @@ _LIKES: frozenset[Kind] = frozenset(("like", "unlike"))
 _UPLOADS: frozenset[Kind] = frozenset(("upload", "remove"))
 _ON: frozenset[Kind] = frozenset(("like", "upload"))
 
-_ABOUT_NO_SONG: frozenset[Kind] = frozenset(("applied", "known", "undone"))
 _SECOND_US = 1_000_000
 _MINUTE_US = 60_000_000
 _RANKS: dict[Kind, int] = {"listen": 0, "imported": 1, "coarse": 2}
@@ -82,7 +82,10 @@ def fold_actions(actions: Iterable[UserAction]) -> FoldedLibrary:
     - Of likes, and of uploads, the last event of a partition holds; between partitions the later event time, then the
       higher partition. One that was parked and sent again replaces nothing of its partition that happened after it.
     """
-    songs, listens = _folded(actions)
+    return _summed(*_folded(actions))
+
+
+def _summed(songs: Sequence[FoldedSong], listens: Iterable[HeardListen]) -> FoldedLibrary:
     return FoldedLibrary(
         songs=tuple(songs),
         listens=sum(song.plays for song in songs),
@@ -96,12 +99,30 @@ def fold_actions(actions: Iterable[UserAction]) -> FoldedLibrary:
     )
 
 
-def heard_listens(actions: Iterable[UserAction]) -> list[HeardListen]:
-    """All listens of one listener whose own moment is known, oldest first."""
-    return sorted(_folded(actions)[1])
+def heard_listens(
+    actions: Iterable[UserAction], since_us: int | None = None, until_us: int | None = None
+) -> list[HeardListen]:
+    """The listens of one listener whose own moment is known, from `since_us` on and before `until_us` (microseconds
+    since 1970; None is no bound), oldest first."""
+    return sorted(_folded(actions, _Window.of(since_us, until_us))[1])
 
 
-def _folded(actions: Iterable[UserAction]) -> tuple[list[FoldedSong], list[HeardListen]]:
+class _Window(NamedTuple):
+    """Microseconds since 1970, from `since_us` on and before `until_us`."""
+
+    since_us: float
+    until_us: float
+
+    @classmethod
+    def of(cls, since_us: int | None, until_us: int | None) -> Self:
+        """The window with these bounds, None for no bound."""
+        return cls(float("-inf") if since_us is None else since_us, float("inf") if until_us is None else until_us)
+
+
+_ALWAYS = _Window.of(None, None)
+
+
+def _folded(actions: Iterable[UserAction], window: _Window = _ALWAYS) -> tuple[list[FoldedSong], list[HeardListen]]:
     rows = merge_actions((actions,))
     applied, known = _carried_positions(rows)
     undone = {row.import_mark for row in rows if row.kind == "undone"}
@@ -112,7 +133,7 @@ def _folded(actions: Iterable[UserAction]) -> tuple[list[FoldedSong], list[Heard
     songs: list[FoldedSong] = []
     listens: list[HeardListen] = []
     for song_id, of_song in groupby(rows, _song_of):
-        song = _folded_song(song_id, of_song, listens)
+        song = _folded_song(song_id, of_song, window, listens)
         if song.recent_us is not None:
             songs.append(song)
     return songs, listens
@@ -121,17 +142,11 @@ def _folded(actions: Iterable[UserAction]) -> tuple[list[FoldedSong], list[Heard
 def fold_window(actions: Iterable[UserAction], since_us: int | None, until_us: int | None) -> FoldedLibrary:
     """What was heard from `since_us` on and before `until_us`, as a library: listens alone, no likes and uploads.
 
-    Moments are microseconds since 1970; None is no bound. Carried sums count at their last listen.
+    Moments are microseconds since 1970; None is no bound. Carried sums count at their last listen. A listen that is
+    told twice is in the window of the row that counts, also where the other one is in a window beside it.
     """
-    return fold_actions(within(actions, since_us, until_us))
-
-
-def within(actions: Iterable[UserAction], since_us: int | None, until_us: int | None) -> Iterator[UserAction]:
-    """The listens from `since_us` on and before `until_us`, with what says how listens are to be read."""
-    low = float("-inf") if since_us is None else since_us
-    high = float("inf") if until_us is None else until_us
-    heard = ("carried", *_LISTENS)
-    return (row for row in actions if (low <= row.at_us < high if row.kind in heard else row.kind in _ABOUT_NO_SONG))
+    heard = (row for row in actions if row.kind not in _LIKES and row.kind not in _UPLOADS)
+    return _summed(*_folded(heard, _Window.of(since_us, until_us)))
 
 
 def _carried_positions(rows: Iterable[UserAction]) -> tuple[dict[int, int], set[tuple[int, int]]]:
@@ -156,8 +171,9 @@ def _is_in_carried(row: UserAction, applied: dict[int, int], known: set[tuple[in
     return row.kind != "carried" and (row.partition, row.mark) in known
 
 
-def _folded_song(song_id: str, rows: Iterable[UserAction], listens: list[HeardListen]) -> FoldedSong:
-    """The song that `rows`, which are sorted, come to. Listens whose own moment is known are added to `listens`."""
+def _folded_song(song_id: str, rows: Iterable[UserAction], window: _Window, listens: list[HeardListen]) -> FoldedSong:
+    """The song that `rows`, which are sorted, come to, with the listens in `window`. Those of them whose own moment is
+    known are added to `listens`."""
     plays = ms_played = 0
     moments: list[int] = []
     likes: list[UserAction] = []
@@ -176,9 +192,13 @@ def _folded_song(song_id: str, rows: Iterable[UserAction], listens: list[HeardLi
         elif row.kind in _UPLOADS:
             uploads.append(row)
         elif row.kind == "carried":
-            moments.append(row.first_us)
             heard.append(row)
-    for row in distinct_listens(heard):
+    counted = distinct_listens(heard)
+    if window is not _ALWAYS:
+        counted = [row for row in counted if window.since_us <= row.at_us < window.until_us]
+    for row in counted:
+        if row.kind == "carried":
+            moments.append(row.first_us)
         plays += row.plays
         ms_played += row.ms_played
         moments.append(row.at_us)

@@ -1,6 +1,7 @@
 """A library is a fold of a set of actions: what counts, and that order, runs and copies change nothing."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from time import process_time
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from songline.schemas.library.action import Kind, UserAction, merge_actions
 from songline.schemas.library.action_run import decode_run, encode_run
-from songline.schemas.library.fold import RECENT, FoldedLibrary, FoldedSong, fold_actions, fold_window
+from songline.schemas.library.fold import RECENT, FoldedLibrary, FoldedSong, fold_actions, fold_window, heard_listens
 from tests.support.folded_reference import expected_library
 
 USER = "user-7"
@@ -90,6 +91,16 @@ def test_a_window_has_what_was_heard_in_it() -> None:
     for since_us, until_us, listens in ((None, None, 2), (20, None, 1), (None, 20, 1), (11, 20, 0), (10, 21, 2)):
         found = fold_window(rows, since_us, until_us)
         assert (found.listens, found.liked) == (listens, 0)
+
+
+def test_a_listen_that_is_told_twice_is_in_one_window() -> None:
+    """Whoever pages by moments, or adds up years, meets it once."""
+    second_us = 1_000_000
+    rows = [action(0, "imported", at_us=9 * second_us), action(1, at_us=10 * second_us)]
+    for cut_us in range(8 * second_us, 12 * second_us, second_us // 2):
+        windows = ((None, cut_us), (cut_us, None))
+        assert sum(fold_window(rows, *window).listens for window in windows) == 1
+        assert [one for window in windows for one in heard_listens(rows, *window)] == heard_listens(rows)
 
 
 def test_a_listen_that_many_imports_brought_is_merged_in_a_moment() -> None:
@@ -193,6 +204,15 @@ def test_any_order_split_and_repetition_come_to_the_reference(log: list[UserActi
     # Each part as a node holds it: sorted, without copies.
     runs = [decode_run(encode_run(merge_actions([part]))) for part in parts]
     assert fold_actions(row for run in runs for row in run) == expected_library(log)
+
+
+@given(log=logs(), cuts=st.lists(st.integers(-4, 4), max_size=3))
+def test_windows_beside_each_other_have_every_listen_once(log: list[UserAction], cuts: list[int]) -> None:
+    bounds: list[int | None] = [None, *sorted(set(cuts)), None]
+    windows = [*pairwise(bounds)]
+    listens = [one for window in windows for one in heard_listens(log, *window)]
+    assert listens == heard_listens(log)
+    assert sum(fold_window(log, *window).listens for window in windows) == expected_library(log).listens
 
 
 @given(st.lists(st.integers(-1_000, 1_000), min_size=RECENT + 1, max_size=120, unique=True))
