@@ -24,7 +24,8 @@ _ON: frozenset[Kind] = frozenset(("like", "upload"))
 
 _SECOND_US = 1_000_000
 _MINUTE_US = 60_000_000
-_RANKS: dict[Kind, int] = {"listen": 0, "imported": 1, "coarse": 2}
+_REPORTED: frozenset[Kind] = frozenset(("listen", "carried"))
+_RANKS: dict[Kind, int] = {"listen": 0, "carried": 0, "imported": 1, "coarse": 2}
 
 HeardListen = tuple[int, str, int]
 """A listen: microseconds since 1970, the song, and for how many milliseconds it was heard (0 where that is unknown)."""
@@ -220,18 +221,19 @@ def distinct_listens(rows: list[UserAction]) -> list[UserAction]:
 
     In the order of their begin, two are the same where they begin at most a second apart, counted in whole seconds, or
     within the minute of one whose moment is known to the minute. Of the same listen the one that was reported stays,
-    else the one with the finer moment, else the earlier. Reported listens all stay.
+    else the one with the finer moment, else the earlier. Reported listens all stay. So does what was carried over: one
+    listen is a reported one, and of several in sum the moments are not known.
     """
-    if all(row.kind not in ("imported", "coarse") for row in rows):
+    if all(row.kind in _REPORTED for row in rows):
         return rows
-    kept: list[UserAction] = [row for row in rows if row.kind == "carried"]
+    kept: list[UserAction] = [row for row in rows if row.plays != 1]
     first = len(kept)
-    told = (row for row in rows if row.kind != "carried")
+    told = (row for row in rows if row.plays == 1)
     for row in sorted(told, key=lambda row: (row.at_us, _RANKS[row.kind], -row.ms_played)):
         last = kept[-1] if len(kept) > first else None
         is_same = last is not None and _is_same_listen(last, row)
-        if row.kind == "listen":
-            while len(kept) > first and kept[-1].kind != "listen" and _is_same_listen(kept[-1], row):
+        if row.kind in _REPORTED:
+            while len(kept) > first and kept[-1].kind not in _REPORTED and _is_same_listen(kept[-1], row):
                 kept.pop()
             kept.append(row)
         elif not is_same:

@@ -152,6 +152,15 @@ def test_carried_sums_count_with_what_comes_after_them() -> None:
     assert fold_actions([carried("song-1", 1, 70, 70)]).recent == ((70, "song-1", 1_000),)
 
 
+@pytest.mark.parametrize("kind", ["imported", "coarse"])
+def test_a_listen_that_was_carried_over_and_comes_in_a_history_counts_once(kind: Kind) -> None:
+    """A history has the last listens before the upgrade, too. Of those that are a sum no moment is known."""
+    old = [carried("song-1", 1, 70_000_000, 70_000_000), carried("song-1", 12, 100, 900, mark=1)]
+    library = fold_actions([*old, action(0, kind, at_us=70_000_000), action(1, kind, at_us=200_000_000)])
+    assert library.listens == 14
+    assert [at_us for at_us, _, _ in library.recent] == [200_000_000, 70_000_000]
+
+
 def test_an_event_that_is_in_the_carried_sums_is_not_counted_again() -> None:
     old = [
         carried("song-1", 12, 100, 900),
