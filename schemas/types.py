@@ -42,6 +42,8 @@ MBID_PATTERN = rf"^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{END}"
 POLICY_NAME_PATTERN = rf"^[a-z0-9][a-z0-9-]{{0,31}}{END}"
 TIMEZONE_PATTERN = rf"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){{0,2}}{END}"
 SHA256_PATTERN = rf"^[0-9a-f]{{64}}{END}"
+PARTITION_PATTERN = rf"^[0-9]{{1,4}}{END}"
+MARKS_PATTERN = rf"^([A-Za-z0-9_-]{{8}})*{END}"
 MEDIA_TYPE_PATTERN = rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}"
 
 # Segments between slashes, none of which is empty or ends in a dot: `.` and `..` are taken out of paths on the way, and
@@ -65,6 +67,8 @@ PATTERNS = {
     TIMEZONE_PATTERN: "the name of a time zone, such as Europe/Berlin",
     SHA256_PATTERN: "a SHA-256 as 64 lower-case hexadecimal digits",
     MEDIA_TYPE_PATTERN: "a media type in lower case, such as audio/flac",
+    PARTITION_PATTERN: "the number of a partition",
+    MARKS_PATTERN: "marks of events, of 8 characters of [A-Za-z0-9_-] each",
     TRACEPARENT_PATTERN: "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits",
 }
 """Each pattern in words."""

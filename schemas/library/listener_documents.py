@@ -6,13 +6,18 @@ is applied, and is written in one transaction with the entries that change.
 """
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from songline.schemas.last_write import last_write
-from songline.schemas.types import DurationMs, Id, Moment
+from songline.schemas.types import MARKS_PATTERN, MAX_WHOLE, PARTITION_PATTERN, DurationMs, Id, Moment
 
 SUMMARY = "summary"
+
+Count = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
+Partition = Annotated[str, Meta(pattern=PARTITION_PATTERN)]
+Marks = Annotated[str, Meta(pattern=MARKS_PATTERN)]
 
 
 class FlagState(Struct, frozen=True):
@@ -32,12 +37,12 @@ class EntryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     id: str
     user_id: Id
     song_id: Id
-    plays: int = 0
-    ms_played: int = 0
+    plays: Count = 0
+    ms_played: Count = 0
     first_played_at: Moment | None = None
     last_played_at: Moment | None = None
-    likes: dict[str, FlagState] = {}
-    uploads: dict[str, FlagState] = {}
+    likes: dict[Partition, FlagState] = {}
+    uploads: dict[Partition, FlagState] = {}
     by_recent: str | None = None
     by_plays: str | None = None
     by_liked: str | None = None
@@ -78,8 +83,8 @@ class SummaryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_de
     first_listen_at: Moment | None = None
     last_listen_at: Moment | None = None
     recent: tuple[Listen, ...] = ()
-    applied: dict[str, int] = {}
-    seen: dict[str, str] = {}
+    applied: dict[Partition, Count] = {}
+    seen: dict[Partition, Marks] = {}
     resubmitted: str = ""
 
 

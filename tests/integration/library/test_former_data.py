@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from azure.cosmos.aio import CosmosClient
@@ -26,6 +27,7 @@ from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_SHELVES, PROJECTIONS
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
+from songline.schemas.library.action import event_mark
 from songline.schemas.projections import LiveVersionDocument
 from tests.integration.producers.reading import read_all
 from tests.support.former_data import APPLIED, ENDS, former_cloud
@@ -165,13 +167,34 @@ async def test_a_batch_that_takes_longer_than_the_lease_is_done_once(
         assert begun == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("name", "user_id", "content"),
+    [
+        ("song:foreign", "user-0", {"songId": "foreign", "plays": "many"}),
+        (
+            "song:foreign",
+            "user-0",
+            {"songId": "foreign", "likes": {"first": {"on": True, "at": "2026-11-22T12:00:00Z"}}},
+        ),
+        ("song:foreign", "user-0", {"songId": "foreign", "plays": -1, "msPlayed": -40_000}),
+        ("summary", "stranger", {"applied": {"first": 7}}),
+        ("summary", "stranger", {"applied": {"0": 7}, "seen": {"0": "no base64"}}),
+        ("summary", "stranger", {"applied": {"0": 2**64}}),
+    ],
+)
 async def test_a_document_that_cannot_be_understood_ends_no_migration(
-    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cloud: LocalCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    user_id: str,
+    content: dict[str, Any],
 ) -> None:
     monkeypatch.setattr(migration, "_PAUSE_S", 0.0)
-    foreign = {"id": "song:foreign", "userId": "user-0", "songId": "foreign", "plays": "many"}
-    shelves = Container("shelves-foreign", partition_key="/shelf", indexed=())
-    projections = Container("projections-foreign", partition_key="/id", indexed=())
+    foreign = {"id": name, "userId": user_id, **content}
+    number = event_mark(repr(foreign))
+    shelves = Container(f"shelves-{number}", partition_key="/shelf", indexed=())
+    projections = Container(f"projections-{number}", partition_key="/id", indexed=())
     async with cosmos.client(read_cosmos(cloud.environment)) as account:
         await cosmos.ensure(account, DATABASE, (shelves, projections))
         container, former = (cosmos.container(account, DATABASE, name) for name in (shelves.name, LIBRARY))
@@ -191,7 +214,7 @@ async def test_a_document_that_cannot_be_understood_ends_no_migration(
         found = Libraries(producer=None, container=container)  # type: ignore[arg-type]  # nothing is sent
         log = [place for place in await log_of(cloud) if place[1] <= APPLIED[str(place[0])]]
         assert await found.all() == libraries(log)
-    assert "document 'song:foreign' of listener 'user-0'" in caplog.text
+    assert f"document {name!r} of listener {user_id!r}" in caplog.text
 
 
 async def read_library(account: CosmosClient, user_id: str) -> LibraryLists:
