@@ -42,7 +42,8 @@ class UserAction(NamedTuple):
     them. `ms_played`: how long they listened, in milliseconds; 0 where the sender does not know. `is_resubmitted`: the
     event was parked, and sent again. `plays` and `first_us` are of `carried` rows; see Kind. `song_id` is empty where a
     row is about no song. `import_mark`, of imported and undone rows: 48 bits that stand for the import's id, so that
-    what one import brought can be told from the rest; 0 for all others.
+    what one import brought can be told from the rest. Of `carried`, `applied` and `known` rows: which state of the
+    former documents they are of, a number that rises with every event of the listener. 0 for all others.
 
     The order of the fields is that of rows in a run.
     """

@@ -125,12 +125,12 @@ _ALWAYS = _Window.of(None, None)
 
 def _folded(actions: Iterable[UserAction], window: _Window = _ALWAYS) -> tuple[list[FoldedSong], list[HeardListen]]:
     rows = merge_actions((actions,))
-    applied, known = _carried_positions(rows)
+    carried = _find_carried(rows)
     undone = {row.import_mark for row in rows if row.kind == "undone"}
     if undone:
         rows = [row for row in rows if row.import_mark not in undone]
-    if applied or known:
-        rows = [row for row in rows if not _is_in_carried(row, applied, known)]
+    if carried.applied or carried.known or carried.state:
+        rows = [row for row in rows if not _is_in_carried(row, carried)]
     songs: list[FoldedSong] = []
     listens: list[HeardListen] = []
     for song_id, of_song in groupby(rows, _song_of):
@@ -150,26 +150,39 @@ def fold_window(actions: Iterable[UserAction], since_us: int | None, until_us: i
     return _summed(*_folded(heard, _Window.of(since_us, until_us)))
 
 
-def _carried_positions(rows: Iterable[UserAction]) -> tuple[dict[int, int], set[tuple[int, int]]]:
-    """What the carried rows contain: the position of each partition, and (partition, mark) of single events."""
+class _Carried(NamedTuple):
+    """What the carried rows contain: the position of each partition, and (partition, mark) of single events. The sums
+    of one `state` of the former documents hold, the last one: others are of tries before."""
+
+    applied: dict[int, int]
+    known: set[tuple[int, int]]
+    state: int
+
+
+def _find_carried(rows: Iterable[UserAction]) -> _Carried:
     applied: dict[int, int] = {}
     known: set[tuple[int, int]] = set()
+    state = 0
     for row in rows:
         if row.kind == "applied":
             applied[row.partition] = max(row.position, applied.get(row.partition, -1))
         elif row.kind == "known":
             known.add((row.partition, row.mark))
-    return applied, known
+        elif row.kind == "carried":
+            state = max(state, row.import_mark)
+    return _Carried(applied, known, state)
 
 
-def _is_in_carried(row: UserAction, applied: dict[int, int], known: set[tuple[int, int]]) -> bool:
-    """Whether the carried rows contain the event of the row.
+def _is_in_carried(row: UserAction, carried: _Carried) -> bool:
+    """Whether the carried rows contain the event of the row, or what it carries.
 
     Likes and uploads up to the applied position stay: they are what the partition's last event before it said.
     """
-    if row.position <= applied.get(row.partition, -1):
+    if row.kind == "carried":
+        return row.import_mark != carried.state
+    if row.position <= carried.applied.get(row.partition, -1):
         return row.kind in _LISTENS
-    return row.kind != "carried" and (row.partition, row.mark) in known
+    return (row.partition, row.mark) in carried.known
 
 
 def _folded_song(song_id: str, rows: Iterable[UserAction], window: _Window, listens: list[HeardListen]) -> FoldedSong:

@@ -64,6 +64,28 @@ def test_what_was_applied_before_counts_once_and_what_was_not_counts(log: list[P
     assert fold_actions([*rows, *rows, *actions(before)]) == folded(before)
 
 
+@pytest.mark.parametrize(("first", "then"), [(3, 6), (0, 7), (40, 100), (70, 110), (100, 150), (60, 60)])
+def test_a_listener_who_is_carried_over_in_two_states_counts_once(first: int, then: int) -> None:
+    """A try was killed before it recorded them, the former version went on, and the next try carries them over."""
+    data: list[Payload] = [played(0), played(1), played(0), SongLiked(user_id=USER, song_id="song-0"), played(2)]
+    data += [SongUnliked(user_id=USER, song_id="song-0"), SongLiked(user_id=USER, song_id="song-1")]
+    log: list[Place] = [
+        (0, n, Event(id=f"e-{n}", source="/t", time=NOON + timedelta(minutes=n), data=data[n % len(data)]))
+        for n in range(200)
+    ]
+    rows = [row for end in (first, then) for row in carried_actions(*former_documents(USER, log[: end + 1]))]
+    # What is read goes on from where the former version was when the first try began.
+    stored = decode_run(encode_run(merge_actions([rows, actions(log[first + 1 :])])))
+    assert fold_actions(stored) == folded(log)
+
+
+def test_sums_of_a_release_that_named_no_state_are_those_before() -> None:
+    log: list[Place] = [(0, n, Event(id=f"e-{n}", source="/t", time=NOON, data=played(n))) for n in range(8)]
+    carried = carried_actions(*former_documents(USER, log))
+    unnamed = [row._replace(import_mark=0) for row in carried]
+    assert fold_actions(unnamed) == fold_actions([*carried, *unnamed]) == folded(log)
+
+
 def test_more_listens_than_have_moments_are_carried_in_sum() -> None:
     log = [
         (0, number, Event(id=f"e-{number}", source="/t", time=NOON + timedelta(minutes=number), data=played(number)))
