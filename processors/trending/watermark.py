@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from songline.schemas.progress import GENERATION, lasting_position
 
+CLOCKS_DIFFER_MS = 120_000
+"""The clocks of two workers differ by less."""
+
 
 def position_at(level: int, offset: int) -> int:
     """The position of an offset at a level; `offset` is -1 for none."""
@@ -43,7 +46,8 @@ class ShardWatermark(Struct, frozen=True, array_like=True):
 
 
 class SourceWatermarks:
-    """How far each source partition is applied to a shard. Neither a position nor a watermark ever falls."""
+    """How far each source partition is applied to a shard. No position ever falls, and no watermark unless a clock was
+    set back."""
 
     def __init__(self) -> None:
         self.positions: dict[int, int] = {}
@@ -56,8 +60,13 @@ class SourceWatermarks:
         self.watermarks_ms[source] = known if watermark_ms is None else max(known or 0, watermark_ms)
 
     def as_of(self, now_ms: int) -> ShardWatermark:
-        """A copy, with the moment at which the windows end."""
-        return ShardWatermark(now_ms, dict(self.positions), dict(self.watermarks_ms))
+        """A copy, with the moment at which the windows end, and no watermark that is later. One that is much later is
+        of a clock that was set back since, and is not known any more."""
+        for source, ms in self.watermarks_ms.items():
+            if ms is not None and ms - now_ms > CLOCKS_DIFFER_MS:
+                self.watermarks_ms[source] = None
+        known = {source: None if ms is None else min(ms, now_ms) for source, ms in self.watermarks_ms.items()}
+        return ShardWatermark(now_ms, dict(self.positions), known)
 
 
 def common_positions(watermarks: Sequence[ShardWatermark]) -> dict[str, int]:

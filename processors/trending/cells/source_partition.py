@@ -96,7 +96,10 @@ class SourcePartition:
         self._scanner = BodyScanner()
 
     def await_hour(self, now_ms: int) -> None:
-        """Have the counts at the next hour's first moment sent as such, unless that is missed by a minute."""
+        """Have the counts at the next hour's first moment sent as such, unless that is missed by a minute; a watermark
+        that is yet to come is of a clock that was set back since, and is not known any more."""
+        if self._watermark_ms is not None and self._watermark_ms > now_ms:
+            self._watermark_ms = None
         for waiting in self._cut.advance(now_ms):
             self._fold(waiting)
 

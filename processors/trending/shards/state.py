@@ -155,9 +155,7 @@ class Shard:
         lists = changed_lists(self._windows, self._rows, self.songs, self._genres, whole=True, scoped=True)
         tops = {key: top for key, top in lists if top.song}
         labels = [self._label(song_id) for song_id in sorted({song for top in tops.values() for song in top.song})]
-        found = self.watermark(now_ms)
-        known = {source: None if ms is None else min(ms, now_ms) for source, ms in found.watermarks_ms.items()}
-        return labels, tops, ShardWatermark(now_ms, found.positions, known)
+        return labels, tops, self.watermark(now_ms)
 
     def flush(self) -> dict[str, bytes | None]:
         """What has changed since the last flush, by key, None for what is to be deleted.

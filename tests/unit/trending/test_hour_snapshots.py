@@ -215,6 +215,23 @@ def test_no_hour_is_awaited_that_an_owner_before_may_have_counted() -> None:
     assert missed.hour == HOUR + 1
 
 
+def test_a_source_claims_nothing_that_a_clock_said_before_it_was_set_back() -> None:
+    source = SourcePartition(0, "live", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
+
+    def flush(now_ms: int, polled_ms: int | None) -> int | None:
+        source.await_hour(now_ms)
+        if polled_ms is not None:
+            source.at_end(polled_ms)
+        (found,) = (partials.decode(body).watermark_ms for _, body in source.flush(now_ms).partials)
+        return found
+
+    ahead_ms = FIRST_MS + 40 * MINUTE_MS
+    assert flush(ahead_ms, ahead_ms) == ahead_ms - 1_000
+    # It is not at its end now: much may have come since.
+    assert flush(FIRST_MS + MINUTE_MS, None) is None
+    assert flush(FIRST_MS + MINUTE_MS, FIRST_MS) == FIRST_MS - 1_000
+
+
 def message(partition: int, hour: int | None = None) -> Partial:
     nothing = pack(no_rows(), SongIndex(1))
     return Partial(partition, 0, None, nothing, nothing, [], hour)

@@ -32,6 +32,7 @@ from songline.schemas.ownership import Claim
 from songline.schemas.policy import SCALE_BITS
 from tests.support.trending import KEY
 
+NOW_MS = 495_000 * HOUR_MS
 small = st.integers(0, 3)
 reports = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 4), small), max_size=12)
 
@@ -330,11 +331,20 @@ def test_a_song_is_of_all_its_genres_and_no_others() -> None:
 def test_positions_and_watermarks_never_fall(steps: list[tuple[int, int, int | None]]) -> None:
     watermarks = SourceWatermarks()
     for source, position, watermark_ms in steps:
-        before = watermarks.as_of(0)
+        before = watermarks.as_of(9)
         watermarks.advance(source, position, watermark_ms)
         assert watermarks.positions[source] == max(position, before.positions.get(source, -1))
         known = [ms for ms in (before.watermarks_ms.get(source), watermark_ms) if ms is not None]
         assert watermarks.watermarks_ms[source] == max(known, default=None)
+
+
+def test_what_a_clock_said_that_was_set_back_is_claimed_no_longer() -> None:
+    watermarks = SourceWatermarks()
+    watermarks.advance(0, 5, NOW_MS + HOUR_MS)
+    watermarks.advance(1, 5, NOW_MS + 1_000)
+    assert watermarks.as_of(NOW_MS).watermarks_ms == {0: None, 1: NOW_MS}, "another worker's clock is a little ahead"
+    watermarks.advance(0, 6, NOW_MS - 1_000)
+    assert watermarks.as_of(NOW_MS).watermarks_ms == {0: NOW_MS - 1_000, 1: NOW_MS}
 
 
 @pytest.mark.parametrize(("song_id", "made"), [("new", 0), ("heard", 1)])
