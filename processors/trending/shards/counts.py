@@ -145,14 +145,14 @@ class ShardCounts:
         more[np.searchsorted(rows, had)] -= counts
         return _changed(saved.key, rows, more)
 
-    def is_newer(self, unit: Unit, bucket: int) -> bool:
-        """Whether the bucket is newer than the newest one of the unit."""
-        return unit not in self._newest or bucket > self._newest[unit]
+    def moves(self, unit: Unit, bucket: int) -> bool:
+        """Whether the bucket is not the newest one of the unit."""
+        return self._newest.get(unit) != bucket
 
     def advance(self, unit: Unit, newest: int) -> list[BucketKey] | None:
-        """Make `newest` the newest bucket of the unit. Return the tables that are dropped, None where `newest` is not
-        newer than before."""
-        if not self.is_newer(unit, newest):
+        """Make `newest` the newest bucket of the unit, where a clock was set back an older one. Return the tables that
+        are dropped, None where it is the newest one already."""
+        if not self.moves(unit, newest):
             return None
         self._newest[unit] = newest
         dropped = [key for key in self._tables if key.unit == unit and self.is_over(unit, key.bucket)]

@@ -121,10 +121,10 @@ class Shard:
 
     def slides(self, now_ms: int) -> bool:
         """Whether `advance` to the moment moves windows: that fills them anew, a tenth of a second of a large shard."""
-        return any(self._counts.is_newer(unit, now_ms // length_ms) for unit, length_ms in UNIT_MS.items())
+        return any(self._counts.moves(unit, now_ms // length_ms) for unit, length_ms in UNIT_MS.items())
 
     def advance(self, now_ms: int) -> None:
-        """Slide the windows to the moment; time that stands still or goes back moves nothing."""
+        """Slide the windows to the moment, and back to it where a clock was set back."""
         for unit, length_ms in UNIT_MS.items():
             newest = now_ms // length_ms
             dropped = self._counts.advance(unit, newest)

@@ -347,6 +347,20 @@ def test_what_a_clock_said_that_was_set_back_is_claimed_no_longer() -> None:
     assert watermarks.as_of(NOW_MS).watermarks_ms == {0: NOW_MS - 1_000, 1: NOW_MS}
 
 
+def test_windows_come_back_to_the_moment_where_a_clock_was_ahead() -> None:
+    shard = Shard(0, "owner", KEY)
+    minute = NOW_MS // MINUTE_MS
+    shard.advance(NOW_MS)
+    shard.count(0, rows((shard.songs["heard"] << REGION_BITS, minute, 1)), no_rows(), [])
+    _, before = shard.report(whole=True)
+    shard.advance(NOW_MS + HOUR_MS // 2)
+    assert shard.report(whole=True)[1] != before
+    assert shard.slides(NOW_MS)
+    shard.advance(NOW_MS)
+    assert shard.report(whole=True)[1] == before
+    assert not shard.slides(NOW_MS)
+
+
 @pytest.mark.parametrize(("song_id", "made"), [("new", 0), ("heard", 1)])
 def test_only_facts_of_a_song_that_a_window_counts_make_lists_anew(song_id: str, made: int) -> None:
     shard = Shard(0, "owner", KEY)
