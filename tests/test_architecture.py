@@ -339,7 +339,6 @@ MAY_LEAVE_WORK_BEHIND = {
     "processors/trending/faust/record_sender.py": "futures of a producer, which sends what it has taken in any case",
     "processors/trending/state_writer.py": "futures of a producer",
     "processors/trending/shards/worker.py": "threads, which nothing cancels",
-    "producers/publishing/publisher.py": "tasks that the publisher keeps, and ends itself",
     "projections/matches/named_songs.py": "two short readings by a client that lives as long as the API",
     "songline/audit/run.py": "faults, which are ended behind it one after the other",
 }

@@ -74,6 +74,12 @@ class PartitionQueue:
             return now < deadline
         return transient and now < min(oldest.since + self._config.patience_s, deadline)
 
+    def patience_left_s(self, now: float) -> float:
+        """For how many seconds more the batch in flight is tried."""
+        oldest, deadline = self.in_flight[0], inf if self._deadline is None else self._deadline
+        given_up = oldest.since + self._config.patience_s if oldest.copy == "none" else inf
+        return min(given_up, deadline) - now
+
     def fail(self) -> None:
         self._move("failed")
 

@@ -13,6 +13,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from songline.cloud.retry import RetryPolicy, retry
 from songline.cloud.service_fault import is_transient
 from songline.producers.publishing.direct_batch import add_function
+from songline.producers.publishing.hub_answer import answer_limit_s, answered
 from songline.producers.publishing.hub_errors import translate
 from songline.producers.publishing.publisher_state import PublisherState
 from songline.producers.publishing.state import Effects, SenderState
@@ -20,6 +21,8 @@ from songline.producers.publishing.state import Effects, SenderState
 logger = logging.getLogger("songline.producers.publishing.publisher")
 
 RETRIES = RetryPolicy(first_pause_s=0.1, longest_pause_s=2.0)
+LINK_S = 1.0
+"""Behind an answer that is late the SDK ends its link, and tries once more by another one, for so long."""
 
 
 class PartitionSender:
@@ -81,7 +84,7 @@ class PartitionSender:
         """Send `batch`, with retries; raises the last error."""
         failures: list[Exception] = []
         try:
-            await self._client.send_batch(batch)
+            await self._try(batch)
         except Exception as error:  # noqa: BLE001 - it is raised again as the failure of the first try
             failures.append(error)
         else:
@@ -92,9 +95,14 @@ class PartitionSender:
             if failures:
                 raise failures.pop()
             self._state.resume(self._partition)
-            await self._client.send_batch(batch)
+            await self._try(batch)
 
         await retry(attempt, RETRIES, retries=self._is_repeated)
+
+    async def _try(self, batch: EventDataBatch) -> None:
+        limit_s = answer_limit_s(self._queue.patience_left_s(monotonic()))
+        # The SDK bounds the wait for an answer by its `timeout`, and not the opening of a link.
+        await answered(self._client.send_batch(batch, timeout=limit_s), limit_s + LINK_S)
 
     def _is_repeated(self, error: Exception) -> bool:
         now, transient = monotonic(), is_transient(error)

@@ -12,6 +12,7 @@ what the hub can't take now. `publisher_state` decides, and has all states; what
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -27,6 +28,7 @@ from songline.cloud.retry import retry
 from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.buffer_room import BufferRoom
 from songline.producers.publishing.errors import AccessDeniedError, OutboxFullError, TransientError
+from songline.producers.publishing.hub_answer import LEAST_S, answer_limit_s, answered
 from songline.producers.publishing.hub_errors import translate
 from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS
 from songline.producers.publishing.partition_sender import RETRIES, PartitionSender
@@ -51,6 +53,8 @@ logger = logging.getLogger("songline.producers.publishing.publisher")
 _T = TypeVar("_T")
 _OPENING_S = 5.0
 _LAST_MOMENT_S = 0.5
+_FAREWELL_S = 2.0
+"""How long the SDK may take to disconnect, which it does not end where a hub that hangs takes nothing more."""
 
 
 class Statistics(PublishCounts):
@@ -124,7 +128,7 @@ class EventPublisher:
                 await self._open_spillover(self._path)
         except BaseException:
             self._state.open_failed()
-            await self._client.close()
+            await self._disconnect()
             raise
         return self
 
@@ -178,7 +182,8 @@ class EventPublisher:
         return self._partition_of(partition_key)
 
     async def close(self, patience_s: float | None = None) -> None:
-        """Send what is left, for at most `patience_s` (by default as long as ever), and disconnect.
+        """Send what is left, for at most `patience_s` (by default as long as ever), and disconnect. What is on its way
+        then has LEAST_S at least.
 
         Raises TransientError when some of it could not be sent; each such event's `publish` raises too. What an outbox
         keeps is no loss, so with one the wait is short.
@@ -190,14 +195,13 @@ class EventPublisher:
         patience_s = self._patience_s if patience_s is None else patience_s
         try:
             if self._spillover is None:
-                self._execute(self._state.close(monotonic() + patience_s))
-                await asyncio.gather(*self._tasks)
+                await self._close_senders(patience_s)
             else:
                 await self._close_spillover(self._spillover, min(patience_s, self._spill_after_s))
         finally:
             if self._state.phase is PublisherPhase.CLOSING:
                 self._execute(self._state.closed())
-            await self._client.close()
+            await self._disconnect()
         if lost := counts.failed - failed:
             raise TransientError(
                 f"{self._hub}: {lost} events were still to be sent and could not be: publish them again"
@@ -261,8 +265,12 @@ class EventPublisher:
     ) -> _T:
         begun = monotonic()
         policy = structs.replace(RETRIES, limit_s=patience_s)
+
+        def attempt() -> Awaitable[_T]:
+            return answered(call(), answer_limit_s(begun + patience_s - monotonic()))
+
         try:
-            return await retry(call, policy, on_failure=lambda failed: on_failure())
+            return await retry(attempt, policy, on_failure=lambda failed: on_failure())
         except Exception as error:
             raise translate(error, self._hub, monotonic() - begun) from error
 
@@ -291,6 +299,16 @@ class EventPublisher:
         self._execute(self._state.opened(spillover.outbox))
         spillover.start(self._watch())
 
+    async def _close_senders(self, patience_s: float) -> None:
+        self._execute(self._state.close(monotonic() + patience_s))
+        try:
+            await self._senders_end(max(patience_s, LEAST_S))
+        finally:
+            await self._cancel_senders()
+        for task in self._tasks:
+            if not task.cancelled():
+                task.result()
+
     async def _close_spillover(self, spillover: Spillover, patience_s: float) -> None:
         """Give the hub a moment, then write what it has not taken, and leave the rest to the next process."""
         self._execute(self._state.close(inf))
@@ -301,15 +319,24 @@ class EventPublisher:
             self._execute(self._state.give_up(monotonic()))
             await self._senders_end(_LAST_MOMENT_S)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel_senders()
             self._execute(self._state.closed())
             await spillover.close(_LAST_MOMENT_S)
 
     async def _senders_end(self, patience_s: float) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience_s)
+
+    async def _cancel_senders(self) -> None:
+        """End the senders that wait for a hub which does not answer."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _disconnect(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._client.close()
 
     async def _connect_at_last(self, missed: asyncio.Event) -> None:
         """Connect, however long that takes; `missed` is set once a try has failed.

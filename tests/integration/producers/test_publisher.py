@@ -1,7 +1,11 @@
 """EventPublisher over the real SDK: kept, in order, bounded, and loud about what isn't."""
 
 import asyncio
+import os
+import signal
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -152,6 +156,43 @@ async def test_what_close_can_not_send_fails_loudly(localcloud: LocalCloud) -> N
         async with out:
             localcloud.kill()
             done = [await out.submit(encode(like("user", number)), "user") for number in range(3)]
+    for each in done:
+        assert isinstance(each.exception(), TransientError)
+
+
+@contextmanager
+def hanging(cloud: LocalCloud) -> Iterator[None]:
+    """The hub takes connections, and answers nothing."""
+    os.kill(cloud.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(cloud.pid, signal.SIGCONT)
+
+
+async def test_a_hub_that_hangs_is_broken_after_patience_and_found_again(localcloud: LocalCloud) -> None:
+    async with asyncio.timeout(90):
+        with hanging(localcloud), pytest.raises(TransientError, match="try again later"):
+            async with publisher(localcloud, patience_s=0.5):
+                pass
+        async with publisher(localcloud, patience_s=0.5) as out:
+            await out.publish(like("user", 0))
+            with hanging(localcloud), pytest.raises(TransientError, match="try again later"):
+                await out.publish(like("user", 1))
+            assert await out.publish(like("user", 2)) == "sent"
+    # What was given up may be there, and behind what came after it: its sender has been told.
+    assert {0, 2} <= set((await numbers_by_user(localcloud))["user"]) <= {0, 1, 2}
+
+
+async def test_a_hub_that_hangs_holds_up_no_close(localcloud: LocalCloud) -> None:
+    out = publisher(localcloud, patience_s=3_600)
+    async with asyncio.timeout(90), out:
+        await out.publish(like("user", 0))
+        with hanging(localcloud):
+            # More than the connections hold.
+            done = [await out.submit(encode(like("user", number)) + b" " * 8_000, "user") for number in range(1, 1_000)]
+            with pytest.raises(TransientError, match="999 events"):
+                await out.close(0.5)
     for each in done:
         assert isinstance(each.exception(), TransientError)
 
