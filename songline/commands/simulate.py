@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from time import monotonic
@@ -29,9 +30,12 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
 from songline.sending.exits import CommandError, ExitCode, eventhubs
-from songline.sending.live_run import PASSED_OVER, SENT, Account, LiveRunPlan, perform
+from songline.sending.live_run import HANDED_OVER, PASSED_OVER, SENT, UNSENT, Account, LiveRunPlan, perform
 
 REPORT_EVERY_S = 10.0
+MOST_EVENTS = 10**12
+LONGEST_S = 100 * 366 * 86_400
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 _FIELDS = msgspec.json.schema(SimulationConfig)["$defs"]["SimulationConfig"]["properties"]
 
 
@@ -72,8 +76,8 @@ def _world_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed gives the same world."
 )
-@click.option("--count", type=click.IntRange(min=0), help="Stop after so many events.")
-@click.option("--duration", type=FiniteRange(min=0), help="Stop after so many (simulated) seconds.")
+@click.option("--count", type=click.IntRange(0, MOST_EVENTS), help="Stop after so many events.")
+@click.option("--duration", type=FiniteRange(0, LONGEST_S), help="Stop after so many (simulated) seconds.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, allow_dash=True),
@@ -125,6 +129,11 @@ def command(
             return
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    except OverflowError:
+        raise click.UsageError(
+            "--start, --count, --duration and --rate: saw moments that are in no year from 1 to 9999, expected a "
+            "shorter run, or one that begins at another time."
+        ) from None
     except OSError as error:
         # An error of opening a file has its name. An error of writing to it has none.
         if error.filename is None:
@@ -172,7 +181,7 @@ def _opened(out: str) -> Iterator[BinaryIO]:
 
 
 async def _alone(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
-    account = [0, 0]
+    account = [0, 0, 0, 0]
     report = _LiveRunReport([account])
     reporting = asyncio.create_task(_report_on(report))
     try:
@@ -193,17 +202,20 @@ async def _report_on(report: "_LiveRunReport") -> None:
 def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
     """Run each part in its own process. The first that fails ends them all."""
     context = multiprocessing.get_context("spawn")
-    accounts: list[Account] = [context.RawArray("q", 2) for _ in range(plan.parts)]
+    accounts: list[Account] = [context.RawArray("q", 4) for _ in range(plan.parts)]
     players = [
         context.Process(target=_play_part, args=(settings, plan, part, account))
         for part, account in enumerate(accounts)
     ]
     report = _LiveRunReport(accounts)
-    # A supervisor's SIGTERM reaches only this process. A terminal's Ctrl-C reaches the parts as well.
+    # A supervisor's SIGTERM reaches only this process. A terminal's Ctrl-C reaches the parts as well, which wait for
+    # the SIGTERM that follows.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    terminated: set[int | None] = set()
     try:
-        for player in players:
-            player.start()
+        with _uninterrupted():
+            for player in players:
+                player.start()
         while (running := [each for each in players if each.is_alive()]) and not any(each.exitcode for each in players):
             if not wait([each.sentinel for each in running], REPORT_EVERY_S):
                 report.now()
@@ -211,17 +223,44 @@ def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
         # Ctrl-C is the regular end of a live run.
         pass
     finally:
-        for player in players:
+        started = [each for each in players if each.pid is not None]
+        for player in started:
             if player.is_alive():
+                terminated.add(player.pid)
                 player.terminate()
-        for player in players:
+        for player in started:
             player.join()
     report.conclude()
-    if failed := [each.exitcode for each in players if each.exitcode]:
+    # One that has just started ends by the signal itself.
+    regular = {each.pid: (0, -signal.SIGTERM) if each.pid in terminated else (0,) for each in players}
+    if failed := [each.exitcode for each in players if each.exitcode not in regular[each.pid]]:
         raise SystemExit(failed[0])
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let SIGINT and SIGTERM interrupt at the end only, and no process that is started meanwhile before it allows it.
+
+    Raises KeyboardInterrupt.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _STOPS}
+    # Its own process is started here: multiprocessing lets signals through behind that.
+    resource_tracker.ensure_running()
+    # Processes inherit this. In this one other threads still get signals, and the handlers are the main thread's.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _play_part(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         asyncio.run(perform(settings, plan, part, account))
     except AccessDeniedError as error:
@@ -242,7 +281,10 @@ class _LiveRunReport:
         sent, moment = self._sum(SENT), monotonic()
         rate = (sent - self._sent) / (moment - self._before)
         self._sent, self._before = sent, moment
-        self._say(f"{rate:,.1f} events/s" if rate else "waiting for the hub to take events")
+        # A rate may be so low that none was due.
+        taken, done = self._sum(HANDED_OVER), sent + self._sum(UNSENT)
+        waits = not rate and (not taken or taken > done)
+        self._say("waiting for the hub to take events" if waits else f"{rate:,.1f} events/s")
 
     def conclude(self) -> None:
         """Report the end."""
@@ -251,7 +293,9 @@ class _LiveRunReport:
     def _say(self, text: str) -> None:
         passed_over = self._sum(PASSED_OVER)
         overdue = f", {passed_over:,} passed over as overdue" if passed_over else ""
-        click.echo(f"simulate: {text}, {self._sum(SENT):,} sent{overdue}", err=True)
+        unsent = self._sum(UNSENT)
+        lost = f", {unsent:,} not taken by the hub" if unsent else ""
+        click.echo(f"simulate: {text}, {self._sum(SENT):,} sent{lost}{overdue}", err=True)
 
     def _sum(self, place: int) -> int:
         return sum(account[place] for account in self._accounts)

@@ -31,8 +31,9 @@ _EARLY_S = 0.005
 _CLOSE_S = 5.0
 _YIELD_EVERY = 500
 
-SENT, PASSED_OVER = 0, 1
-"""Indexes in an account: the number of events that the hub has, and of those that were skipped as overdue."""
+SENT, PASSED_OVER, HANDED_OVER, UNSENT = range(4)
+"""Indexes in an account: the number of events that the hub has, of those that were skipped as overdue, of those that
+the publisher took, and of those of them that it could not send."""
 
 Account: TypeAlias = MutableSequence[int]
 
@@ -50,8 +51,8 @@ class LiveRunPlan(Struct, frozen=True, kw_only=True):
         """The events of part `part` from `start` on; raises ValueError for a start before 2001."""
         events = iter(Simulation(self.seed, start, self.config, part=part, parts=self.parts))
         if self.duration is not None:
-            end = start + timedelta(seconds=self.duration)
-            events = takewhile(lambda due: due[0] < end, events)
+            length = timedelta(seconds=self.duration)
+            events = takewhile(lambda due: due[0] - start < length, events)
         if self.count is not None:
             events = islice(events, len(range(part, self.count, self.parts)))
         return events
@@ -108,6 +109,7 @@ async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, accou
         if (failure := done.exception()) is None:
             account[SENT] += 1
         else:
+            account[UNSENT] += 1
             failures.append(failure)
 
     async with (
@@ -128,10 +130,13 @@ async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, accou
                     account[PASSED_OVER] += 1
                     continue
                 (await publisher.submit(encode(event), event.partition_key)).add_done_callback(record)
+                account[HANDED_OVER] += 1
                 if part == 0:
                     sampler.sample(event)
         except asyncio.CancelledError:
-            await publisher.close(_CLOSE_S)
+            # What the hub does not take by then is counted.
+            with suppress(TransientError):
+                await publisher.close(_CLOSE_S)
             raise
     if failures:
         raise failures[0]

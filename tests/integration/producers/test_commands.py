@@ -182,6 +182,55 @@ def test_simulate_ends_cleanly_and_keeps_what_it_said_is_sent(
     assert f"{sent:,} sent" in said.decode()
 
 
+def test_simulate_ends_cleanly_while_its_processes_start(localcloud: LocalCloud) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "songline", "simulate", "--processes", "3"],
+        env=localcloud.environment,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    try:
+        wait_for(lambda: len(children.read_text().split()) >= 2, "the first process of the simulation")
+        # As a terminal does, whose Ctrl-C reaches all of them.
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.wait()
+    assert running.returncode == 0, said
+    assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize(("hangs", "processes"), [(True, "1"), (False, "1"), (False, "2")])
+def test_simulate_ends_while_the_hub_is_away_and_says_what_it_did_not_take(
+    localcloud: LocalCloud, hangs: bool, processes: str
+) -> None:
+    words = ["simulate", "--rate", "200", "--songs", "50", "--processes", processes]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "songline", *words], env=localcloud.environment, stderr=subprocess.PIPE
+    )
+    try:
+        assert running.stderr is not None
+        while b" events/s, " not in running.stderr.readline():
+            assert running.poll() is None
+        if hangs:
+            os.kill(localcloud.pid, signal.SIGSTOP)
+        else:
+            localcloud.kill()
+        assert running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.communicate()
+        if hangs:
+            os.kill(localcloud.pid, signal.SIGCONT)
+    assert running.returncode == 0, said
+    assert b"not taken by the hub" in said
+    assert b"Traceback" not in said
+
+
 def test_written_simulations_are_the_same_to_the_byte(tmp_path: Path) -> None:
     world = "simulate --count 2000 --songs 50 --start 2026-11-22T14:00:00Z --seed 9 --out".split()
     to_file = songline(*world, "events.ndjson", environment=os.environ, folder=tmp_path)
@@ -216,6 +265,10 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         ("--out - --processes 2", "--processes is for sending"),
         ("--rate 4 --pacing real --out -", "--rate: with --pacing real"),
         ("--pacing slow --out -", "--pacing"),
+        ("--duration 1e12", "--duration"),
+        ("--count 100000000000000000000 --out -", "--count"),
+        ("--count 1000000000 --rate 1e-9 --out -", "expected a shorter run"),
+        ("--start 9999-12-31T23:59:59Z --count 10000 --out -", "expected a shorter run"),
     ],
 )
 def test_wrong_worlds_end_with_2(arguments: str, said: str) -> None:
