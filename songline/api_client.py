@@ -40,7 +40,7 @@ class ApiRefusalError(click.ClickException):
 
 
 class ApiUnreachableError(click.ClickException):
-    """No API answers. The operator starts one, or sets its address."""
+    """No API answers, or it can't at the moment. The operator starts one, sets its address, or waits."""
 
     exit_code = 3
 
@@ -74,11 +74,12 @@ def ask(client: httpx.Client, request: httpx.Request) -> str:
 
 
 def check(answer: httpx.Response) -> None:
-    """Raise ApiUnreachableError for status 503 and ApiRefusalError for any other status outside 200 to 299.
+    """Raise ApiUnreachableError for the statuses 429 and 503, which pass by themselves, and ApiRefusalError for any
+    other one outside 200 to 299.
 
     The body of `answer` must have been read.
     """
-    if answer.status_code == 503:
+    if answer.status_code in (429, 503):
         raise ApiUnreachableError(words(answer))
     if not answer.is_success:
         raise ApiRefusalError(words(answer), is_usage=answer.status_code == 400)

@@ -12,16 +12,21 @@ import httpx
 from msgspec import Struct
 
 from songline.api_client import address
+from songline.cloud.settings import SettingError
 from songline.identity.settings import ISSUER, is_loopback
 from songline.identity.token_auth import TokenAuth
 from songline.identity.token_source import token_source
 from songline.processes.environment import API, load
+from songline.schemas.decoding import excerpt
+from songline.schemas.texts import encodable
+from songline.sending.exits import CommandError, ExitCode
 
 
 class ApiConnection(Struct, frozen=True):
     """The API that a command asks, and the token that it shows, as its options say. The environment says the rest.
 
-    `client` and `async_client` raise ApiUnreachableError when no API is known.
+    `client` and `async_client` raise ApiUnreachableError when no API is known, and CommandError for an address that is
+    none.
     """
 
     api: str | None = None
@@ -43,7 +48,7 @@ class ApiConnection(Struct, frozen=True):
         self, environ: Mapping[str, str], scopes: Sequence[str], user: str | None
     ) -> tuple[str, TokenAuth | None]:
         running = load(environ)
-        base = self.api or address(running)
+        base = _checked(self.api or address(running))
         if "@" in urlsplit(base).netloc:
             # The user and the password in the address are what is shown.
             return base, None
@@ -51,6 +56,20 @@ class ApiConnection(Struct, frozen=True):
         # see its tokens.
         is_elsewhere = ISSUER not in environ and not _is_same(base, running.get(API, ""))
         return base, TokenAuth(token_source(environ if is_elsewhere else running, self.token_file, user, scopes))
+
+
+def _checked(base: str) -> str:
+    """`base`; raises CommandError where it is no address."""
+    try:
+        url = httpx.URL(base)
+        urlsplit(base)
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        # A user and a password in it are not shown.
+        wrong = SettingError(f"--api or {API}", repr(encodable(base)), "an address such as http://127.0.0.1:8000")
+        raise CommandError(excerpt(wrong, 500), ExitCode.USAGE)
+    return base
 
 
 def api_options(function: Callable[..., None]) -> Callable[..., None]:

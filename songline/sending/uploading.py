@@ -26,6 +26,11 @@ from songline.sending.journal import FileSighting, JournalEntry, UploadJournal, 
 PIECE = 256 * 1024
 POLL_S = 0.5
 LONGEST_PAUSE_S = 10.0
+PASSING = (408, 429, 503)
+"""The statuses of what may work when it is sent again: the body came too slowly, one caller sends too much, or the API
+can't at the moment."""
+UP = "Start the system with `songline up`, or use --api URL."
+AGAIN = "The same command goes on from there."
 ENDS: tuple[State, ...] = ("ready", "rejected", "dead")
 
 SUFFIXES = {
@@ -169,17 +174,17 @@ class FileSender:
         return _decoded(await self._with_retries(post), 202)
 
     async def _with_retries(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """The first answer whose status is not 503; raises CommandError after `patience_s` seconds."""
+        """The first answer that does not pass by itself; raises CommandError after `patience_s` seconds."""
         deadline = monotonic() + self._patience_s
         pause = 0.5
         is_refused = False
         while True:
             try:
                 answer = await send()
-                if answer.status_code != 503:
+                if answer.status_code not in PASSING:
                     return answer
-                seen = words(answer)
-                pause = max(pause, float(answer.headers.get("retry-after", "0")))
+                seen, mend = words(answer), AGAIN
+                pause = max(pause, _asked_pause_s(answer))
             except TokenRefusedError:
                 # A file that is sent in pieces is not sent again by itself, when a token was refused that is over.
                 if is_refused:
@@ -187,13 +192,11 @@ class FileSender:
                 is_refused = True
                 continue
             except IssuerUnreachableError as error:
-                seen = f"{error.message}."
+                seen, mend = f"{error.message}.", UP
             except httpx.TransportError as error:
-                seen = f"{self._api} can't be reached ({type(error).__name__}: {error})"
+                seen, mend = f"{self._api} can't be reached ({type(error).__name__}: {error})", UP
             if monotonic() + pause > deadline:
-                raise CommandError(
-                    f"{seen} Start the system with `songline up`, or use --api URL.", ExitCode.UNREACHABLE
-                )
+                raise CommandError(f"{seen} {mend}", ExitCode.UNREACHABLE)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
@@ -212,6 +215,12 @@ def songs_in(path: Path) -> list[Path]:
         and not any(part.startswith(".") for part in found.relative_to(path).parts)
         and found.is_file()
     )
+
+
+def _asked_pause_s(answer: httpx.Response) -> float:
+    """For how long the answer asks to wait; a gateway may say it as a date, which is not read."""
+    asked = answer.headers.get("retry-after", "")
+    return float(asked) if asked.isdecimal() else 0.0
 
 
 def _decoded(answer: httpx.Response, expected: int) -> UploadResponse:

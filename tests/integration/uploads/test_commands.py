@@ -119,6 +119,31 @@ def lines_whole(journal: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
 
 
+async def test_a_folder_of_more_files_than_one_caller_may_send_at_once_comes_in(
+    app: App, environment: Environment, tmp_path: Path
+) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    for number in range(8):
+        (music / f"{number}.wav").write_bytes(b"RIFF" + bytes([number]))
+    slow = ApiProcess({**app.environment, "SONGLINE_REQUESTS_PER_SECOND": "2"}, tmp_path / "slow.log").start()
+    try:
+        # The second time only asks of each file whether it is there.
+        for _ in range(2):
+            done = await songline(
+                environment, "upload", str(music), "--user", "user-many", "--no-wait", "--api", slow.address
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "8 accepted" in done.stderr
+        hasty = ("upload", str(music), "--user", "user-many", "--no-wait", "--patience", "0", "--anew")
+        late = await songline(environment, *hasty, "--api", slow.address)
+    finally:
+        slow.kill()
+    assert late.returncode == 3, late.stdout + late.stderr
+    assert "saw more than 2 requests a second" in late.stderr
+    assert "The same command goes on from there." in late.stderr
+
+
 async def test_without_an_api_or_a_song_it_says_so(environment: Environment, tmp_path: Path) -> None:
     nobody = await songline(environment, "upload", __file__, "--api", "http://127.0.0.1:9", "--patience", "1")
     assert nobody.returncode == 3
