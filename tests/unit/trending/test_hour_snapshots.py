@@ -6,6 +6,7 @@ from functools import partial
 from itertools import accumulate
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -213,6 +214,20 @@ def test_no_hour_is_awaited_that_an_owner_before_may_have_counted() -> None:
     assert list(missed.advance(FIRST_MS + MINUTE_MS - 1)) == []
     assert list(missed.advance(FIRST_MS + MINUTE_MS)) == [batch(0, FIRST_MS)]
     assert missed.hour == HOUR + 1
+
+
+@pytest.mark.parametrize(("logged_ms", "hour"), [(FIRST_MS - MINUTE_MS, HOUR), (FIRST_MS, HOUR + 1)])
+def test_an_hour_is_met_though_a_clock_was_beyond_it_before(logged_ms: int, hour: int) -> None:
+    cut = HourCut()
+    list(cut.advance(FIRST_MS - 10 * MINUTE_MS))
+    list(cut.advance(FIRST_MS + 20 * MINUTE_MS))
+    assert cut.hour == HOUR + 1
+    assert cut.before(batch(0, logged_ms)) is not None
+    list(cut.advance(FIRST_MS - 9 * MINUTE_MS))
+    assert cut.hour == hour, "none is met of which an event is counted"
+    assert cut.before(batch(1, hour * HOUR_MS)) is None
+    list(cut.advance(FIRST_MS - 2 * HOUR_MS))
+    assert (cut.hour, cut.waits) == (hour, True), "what waits is in front of no other one"
 
 
 def test_a_source_claims_nothing_that_a_clock_said_before_it_was_set_back() -> None:
