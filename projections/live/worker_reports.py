@@ -31,7 +31,7 @@ class WorkerReports:
     async def _read(self, name: str, base: str) -> ProgressReport | NotReadyReason | None:
         try:
             answer = await self._client.get(f"{base}/health/progress")
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             sentence = f"the {name} worker does not answer at {base} ({type(error).__name__})"
             return not_ready(name, NotReadyCause.NOT_ANSWERING, sentence)
         try:

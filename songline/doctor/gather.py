@@ -346,11 +346,11 @@ async def _health(base: str | None) -> ProgressReport | str | None:
     """The process's report if it has one; else "" if it is ready, else the reason. None without an address."""
     if base is None:
         return None
-    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
         for path in ("/health/progress", "/health/ready"):
             try:
-                answer = await client.get(path)
-            except httpx.HTTPError as error:
+                answer = await client.get(f"{base.removesuffix('/')}{path}")
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 return f"{base}{path}: {_words(error)}"
             if (report := report_in(answer)) is not None:
                 return report
