@@ -26,8 +26,7 @@ def carried_actions(
 
     A listen whose moment is known is a row of its own. The others of a song are one row. All sums name the state that
     they are of, by how much is applied in it: where the former version went on after a try, those of the later state
-    hold. Raises TornLibraryError; where
-    it is not `strict`, what the entries say counts.
+    hold. Raises TornLibraryError; where it is not `strict`, what the entries say counts.
     """
     recent: defaultdict[str, list[Listen]] = defaultdict(list)
     for listen in summary.recent:

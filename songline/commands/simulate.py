@@ -211,7 +211,6 @@ def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
     # A supervisor's SIGTERM reaches only this process. A terminal's Ctrl-C reaches the parts as well, which wait for
     # the SIGTERM that follows.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    terminated: set[int | None] = set()
     try:
         with _uninterrupted():
             for player in players:
@@ -224,16 +223,15 @@ def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
         pass
     finally:
         started = [each for each in players if each.pid is not None]
-        for player in started:
-            if player.is_alive():
-                terminated.add(player.pid)
-                player.terminate()
+        terminated = [each for each in started if each.is_alive()]
+        for player in terminated:
+            player.terminate()
         for player in started:
             player.join()
     report.conclude()
     # One that has just started ends by the signal itself.
-    regular = {each.pid: (0, -signal.SIGTERM) if each.pid in terminated else (0,) for each in players}
-    if failed := [each.exitcode for each in players if each.exitcode not in regular[each.pid]]:
+    regular = [each for each in terminated if each.exitcode == -signal.SIGTERM]
+    if failed := [each.exitcode for each in players if each.exitcode and each not in regular]:
         raise SystemExit(failed[0])
 
 
